@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package job is the signed order of one training job: what a buyer wants run, on what, within which limits.
+//
+// Trust domain: all; the package is pure. Its one job: a [Job] that verified is complete, bounded and signed by its
+// buyer. docs/spec/job.md is the format.
+package job
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Errors of this package; both mean the job must not run.
+var (
+	ErrInvalid = errors.New("job: invalid")
+	ErrRuntime = fmt.Errorf("%w: unknown runtime class", ErrInvalid)
+)
+
+// RuntimeWASM is the runtime class of this release: WASI preview 1 through wazero's compiler in a keyless worker
+// process, bounded by memory and wall time. Fuel metering comes as a class of its own.
+const RuntimeWASM = "wasm-wall/1"
+
+// Job is the predicate of a [envelope.JobType] statement. Its subjects are the code and every dataset, by manifest
+// digest. Changing a field's meaning needs a new predicate type; fields are never removed.
+type Job struct {
+	ID         envelope.Nonce     `json:"id"`         // random; two submissions of the same work are two jobs
+	Buyer      envelope.PublicKey `json:"buyer"`      // signs this statement
+	Code       envelope.Digest    `json:"code"`       // manifest of the code package
+	Datasets   []envelope.Digest  `json:"datasets"`   // manifests, in the order the code sees them; 1 to MaxDatasets
+	Transforms []envelope.Digest  `json:"transforms"` // the buyer's own steps, by module digest; none in this release
+	Purpose    string             `json:"purpose"`    // a term the creator's licence may allow or prohibit
+	Mode       string             `json:"mode"`       // privacy mode asked for; each manifest must allow it
+	Runtime    string             `json:"runtime"`    // runtime class
+	Epochs     int                `json:"epochs"`     // passes over the data, at most
+	Limits     Limits             `json:"limits"`
+	Outputs    []Output           `json:"outputs"`   // everything that may leave; an undeclared file is dropped and named
+	Params     map[string]string  `json:"params"`    // given to the code as environment variables
+	Seed       envelope.Nonce     `json:"seed"`      // of the code's random source: same inputs, same outputs
+	SpendCap   int64              `json:"spendCap"`  // in millionths of the currency unit of each manifest's price, summed
+	Recipient  string             `json:"recipient"` // age recipient of the result
+	NotAfter   int64              `json:"notAfter"`  // Unix seconds, broker's clock; no release later
+}
+
+// Limits bound a run. All are required and positive.
+type Limits struct {
+	MemoryBytes int64 `json:"memoryBytes"` // the code's linear memory
+	WallSeconds int64 `json:"wallSeconds"`
+	OutputBytes int64 `json:"outputBytes"` // all outputs together
+	Fuel        int64 `json:"fuel"`        // 0 in runtime classes without fuel; they refuse any other value
+}
+
+// Output declares one file the code may write under /out.
+type Output struct {
+	Name     string `json:"name"`  // one path element: letters, digits, dot, dash, underscore
+	Class    string `json:"class"` // "model", "metrics" or "table": what the creator's terms speak of
+	MaxBytes int64  `json:"maxBytes"`
+}
+
+var (
+	outputName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	paramName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
+	term       = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,127}$`)
+)
+
+// OutputClasses are the classes an output may declare.
+func OutputClasses() []string { return []string{"metrics", "model", "table"} }
+
+// Sign validates and signs j with the buyer's key.
+func Sign(j *Job, s *envelope.Signer) (signed []byte, id envelope.Digest, err error) {
+	if err := j.Validate(); err != nil {
+		return nil, id, err
+	}
+	if !j.Buyer.Equal(s.Public()) {
+		return nil, id, fmt.Errorf("%w: the job names another buyer", ErrInvalid)
+	}
+	return envelope.Sign(s, envelope.JobType, j.subjects(), j)
+}
+
+// Verify is the only way to get a trusted Job: signed by the buyer it names, complete and within bounds.
+func Verify(signed []byte) (*envelope.Verified[Job], error) {
+	p, err := envelope.Peek[Job](signed, envelope.JobType)
+	if err != nil {
+		return nil, err
+	}
+	v, err := envelope.Verify[Job](signed, envelope.Expect{
+		Role: envelope.RoleBuyer, Key: p.Predicate.Buyer,
+		PayloadType: envelope.PayloadType, PredicateType: envelope.JobType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Predicate.Validate(); err != nil {
+		return nil, err
+	}
+	if !slices.Equal(v.Subject, v.Predicate.subjects()) {
+		return nil, fmt.Errorf("%w: subjects are not the job's code and datasets", ErrInvalid)
+	}
+	return v, nil
+}
+
+func (j *Job) subjects() []envelope.Subject {
+	out := []envelope.Subject{envelope.NewSubject("code", j.Code)}
+	for _, d := range j.Datasets {
+		out = append(out, envelope.NewSubject("dataset", d))
+	}
+	return out
+}
+
+// Manifests lists the code's manifest and every dataset's, in this order: the packages whose owners must all release.
+func (j *Job) Manifests() []envelope.Digest { return append([]envelope.Digest{j.Code}, j.Datasets...) }
+
+// Validate checks every field. The zero Job is invalid.
+func (j *Job) Validate() error {
+	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(f, a...)) }
+	switch {
+	case j.ID.IsZero():
+		return bad("no id")
+	case j.Buyer.IsZero():
+		return bad("no buyer")
+	case j.Code.IsZero():
+		return bad("no code")
+	case len(j.Datasets) == 0 || len(j.Datasets) > MaxDatasets:
+		return bad("%d datasets, want 1 to %d", len(j.Datasets), MaxDatasets)
+	case len(j.Transforms) != 0:
+		return bad("buyer transforms are not supported in this release")
+	case !term.MatchString(j.Purpose):
+		return bad("purpose %q", j.Purpose)
+	case !term.MatchString(j.Mode):
+		return bad("mode %q", j.Mode)
+	case j.Runtime != RuntimeWASM:
+		return fmt.Errorf("%w: %q, this release has %q", ErrRuntime, j.Runtime, RuntimeWASM)
+	case j.Epochs < 1 || j.Epochs > MaxEpochs:
+		return bad("epochs %d, want 1 to %d", j.Epochs, MaxEpochs)
+	case j.Seed.IsZero():
+		return bad("no seed")
+	case j.SpendCap < 0 || j.SpendCap > MaxAmount:
+		return bad("spend cap %d", j.SpendCap)
+	case !strings.HasPrefix(j.Recipient, "age1") || len(j.Recipient) > MaxRecipient:
+		return bad("recipient is not an age recipient")
+	case j.NotAfter <= 0 || j.NotAfter > MaxAmount:
+		return bad("no expiry")
+	}
+	seen := map[envelope.Digest]bool{j.Code: true}
+	for _, d := range j.Datasets {
+		if d.IsZero() || seen[d] {
+			return bad("dataset missing or named twice")
+		}
+		seen[d] = true
+	}
+	if err := j.Limits.validate(); err != nil {
+		return err
+	}
+	if err := j.validateOutputs(); err != nil {
+		return err
+	}
+	return j.validateParams()
+}
+
+func (l Limits) validate() error {
+	switch {
+	case l.MemoryBytes < 1<<20 || l.MemoryBytes > MaxMemory:
+		return fmt.Errorf("%w: memory limit %d bytes, want 1 MiB to %d", ErrInvalid, l.MemoryBytes, int64(MaxMemory))
+	case l.WallSeconds < 1 || l.WallSeconds > MaxWall:
+		return fmt.Errorf("%w: wall limit %d s, want 1 to %d", ErrInvalid, l.WallSeconds, MaxWall)
+	case l.OutputBytes < 1 || l.OutputBytes > MaxOutput:
+		return fmt.Errorf("%w: output limit %d bytes, want 1 to %d", ErrInvalid, l.OutputBytes, int64(MaxOutput))
+	case l.Fuel != 0:
+		return fmt.Errorf("%w: runtime class %s has no fuel", ErrInvalid, RuntimeWASM)
+	}
+	return nil
+}
+
+func (j *Job) validateOutputs() error {
+	if len(j.Outputs) == 0 || len(j.Outputs) > MaxOutputs {
+		return fmt.Errorf("%w: %d outputs, want 1 to %d", ErrInvalid, len(j.Outputs), MaxOutputs)
+	}
+	names := map[string]bool{}
+	for _, o := range j.Outputs {
+		switch {
+		case !outputName.MatchString(o.Name) || names[o.Name]:
+			return fmt.Errorf("%w: output name %q is malformed or repeated", ErrInvalid, o.Name)
+		case !slices.Contains(OutputClasses(), o.Class):
+			return fmt.Errorf("%w: output %s has unknown class %q", ErrInvalid, o.Name, o.Class)
+		case o.MaxBytes < 1 || o.MaxBytes > j.Limits.OutputBytes:
+			return fmt.Errorf("%w: output %s may be %d bytes, want 1 to the job's %d", ErrInvalid, o.Name, o.MaxBytes, j.Limits.OutputBytes)
+		}
+		names[o.Name] = true
+	}
+	return nil
+}
+
+func (j *Job) validateParams() error {
+	if len(j.Params) > MaxParams {
+		return fmt.Errorf("%w: %d params, at most %d", ErrInvalid, len(j.Params), MaxParams)
+	}
+	for k, v := range j.Params {
+		if !paramName.MatchString(k) || len(v) > MaxParam || strings.ContainsRune(v, 0) {
+			return fmt.Errorf("%w: param %q", ErrInvalid, k)
+		}
+	}
+	return nil
+}
+
+// Cancel is the predicate of a [envelope.CancelType] statement: the buyer withdraws a job.
+type Cancel struct {
+	Job    envelope.Digest `json:"job"`
+	Reason string          `json:"reason"`
+}
