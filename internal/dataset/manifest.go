@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+import (
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Kind says whether a package is data or code. They are otherwise the same: sealed, owned, and released by a broker.
+type Kind string
+
+// The kinds.
+const (
+	KindDataset Kind = "dataset"
+	KindCode    Kind = "code"
+)
+
+// Format says how a package's plaintext stream divides into records.
+type Format string
+
+// The formats. The plaintext of a package is one stream: the CSV or JSON Lines text as packed, or a tar archive of
+// whole files.
+const (
+	FormatCSV   Format = "csv"   // one record a line after the header line; quoted fields may hold newlines
+	FormatJSONL Format = "jsonl" // one record a line
+	FormatFiles Format = "files" // one record a file, presented as a tar stream
+)
+
+// Manifest is the predicate of a [envelope.ManifestType] statement. Subject: the package's name with the Merkle root.
+type Manifest struct {
+	Kind       Kind               `json:"kind"`
+	Name       string             `json:"name"`
+	Dataset    ID                 `json:"dataset"`
+	Version    int64              `json:"version"`    // from 1
+	Previous   *envelope.Digest   `json:"previous"`   // manifest of the version before; null in version 1
+	Owner      envelope.PublicKey `json:"owner"`      // signs this statement
+	Credential *envelope.Digest   `json:"credential"` // of a verifiable credential about the owner, or null
+	Broker     Broker             `json:"broker"`
+	Test       bool               `json:"test"` // may be released below assurance "tpm"
+	Format     Format             `json:"format"`
+	Records    int64              `json:"records"`
+	RawBytes   int64              `json:"rawBytes"` // length of the plaintext stream
+	Segments   []Segment          `json:"segments"`
+	Tree       Tree               `json:"tree"`
+	Terms      Terms              `json:"terms"`
+	Metadata   Metadata           `json:"metadata"` // Croissant 1.1
+}
+
+// Broker is where the package's key is asked for, and the key that signs the answers.
+type Broker struct {
+	Address string             `json:"address"` // http or https URL
+	Key     envelope.PublicKey `json:"key"`
+}
+
+// Segment is one Cobblestone-256 message: a run of whole batches of records.
+type Segment struct {
+	Version  int64           `json:"version"` // that created it; part of its encryption context
+	Index    int64           `json:"index"`   // within that version; part of its encryption context
+	Blob     envelope.Digest `json:"blob"`    // SHA-256 of the ciphertext
+	Bytes    int64           `json:"bytes"`   // of ciphertext
+	Leaves   int64           `json:"leaves"`
+	Records  int64           `json:"records"`
+	RawBytes int64           `json:"rawBytes"` // of the plaintext stream
+}
+
+// Tree is the RFC 6962 tree over all leaves of all segments, in order.
+type Tree struct {
+	Size   int64             `json:"size"` // leaves
+	Root   envelope.Digest   `json:"root"`
+	Levels []envelope.Digest `json:"levels"` // blobs of hashes: level 0 has every leaf hash, level n+1 one hash for each 256 full ones of level n
+}
+
+// Terms are what the owner allows. Everything absent is forbidden.
+type Terms struct {
+	Modes          []string `json:"modes"`    // privacy modes, sorted
+	Purposes       []string `json:"purposes"` // allowed, sorted
+	Outputs        []string `json:"outputs"`  // output classes that may leave, sorted
+	MaxOutputBytes int64    `json:"maxOutputBytes"`
+	MaxEpochs      int      `json:"maxEpochs"` // per job
+	MaxUses        int64    `json:"maxUses"`   // jobs in all
+	Logs           string   `json:"logs"`      // "off" or "sealed"
+	Allowance      int64    `json:"allowance"` // leaves per heartbeat
+	LeaseSeconds   int64    `json:"leaseSeconds"`
+	BrokerAway     string   `json:"brokerAway"` // "wait" or "fail"
+	Price          Price    `json:"price"`
+	NotAfter       int64    `json:"notAfter"` // Unix seconds
+	MinAssurance   string   `json:"minAssurance"`
+}
+
+// Price is per billable record, in millionths of a currency unit.
+type Price struct {
+	Currency  string `json:"currency"` // ISO 4217
+	PerRecord int64  `json:"perRecord"`
+	PerUse    int64  `json:"perUse"`
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package grant is the protocol between an enclave and an owner's broker: the statements a broker signs and the messages
+// that carry them through an untrusted relay.
+//
+// Trust domain: shared by broker and enclave; the package is pure. Its one job: the closed [Obligations] that Rego's
+// decision compiles into and that Go enforces. docs/spec/grant.md and docs/spec/release.md are the formats.
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// Errors of this package. All mean: do not proceed.
+var (
+	ErrInvalid = errors.New("grant: invalid")
+	ErrOther   = fmt.Errorf("%w: for another lease, job or package", ErrInvalid)
+	ErrExpired = fmt.Errorf("%w: expired", ErrInvalid)
+)
+
+// Challenge is what a broker answers to a request for a nonce. Subject: the manifest.
+type Challenge struct {
+	Nonce    envelope.Nonce     `json:"nonce"`    // single use, durable at the broker before it is sent
+	Audience envelope.PublicKey `json:"audience"` // the broker's key
+	Manifest envelope.Digest    `json:"manifest"`
+	Job      envelope.Digest    `json:"job"`
+	Issued   int64              `json:"issued"`  // broker's clock, Unix milliseconds
+	Expires  int64              `json:"expires"` // at most MaxNonceLife later
+}
+
+// Ticket is the buyer's release of one attempt: a creator's broker demands it, once. Subject: the job.
+type Ticket struct {
+	Job     envelope.Digest `json:"job"`
+	Binding envelope.Digest `json:"binding"` // d
+	Attempt int             `json:"attempt"` // from 1
+	Issued  int64           `json:"issued"`  // Unix milliseconds
+	Expires int64           `json:"expires"`
+}
+
+// Grant is one package's key released to one attested lease. Its identity is the digest of its payload, which is also
+// the aad of the sealed key. Subjects: the job, the manifest.
+type Grant struct {
+	Binding     envelope.Digest    `json:"binding"`  // d
+	Evidence    envelope.Digest    `json:"evidence"` // of the evidence envelope
+	Job         envelope.Digest    `json:"job"`
+	Manifest    envelope.Digest    `json:"manifest"`
+	Buyer       envelope.PublicKey `json:"buyer"`
+	Ticket      *envelope.Digest   `json:"ticket"` // null only in the grant of the code package, which comes with the ticket
+	Attempt     int                `json:"attempt"`
+	Assurance   string             `json:"assurance"` // derived by the broker from the verified root
+	Reference   string             `json:"reference"` // the reference value that matched
+	Policy      envelope.Digest    `json:"policy"`    // of the policy that decided
+	Sequence    int64              `json:"sequence"`  // of the release record in the broker's ledger, gapless per package
+	Previous    *envelope.Digest   `json:"previous"`  // the record before it; null in the first
+	Issued      int64              `json:"issued"`    // Unix milliseconds
+	Obligations Obligations        `json:"obligations"`
+}
+
+// Obligations is the closed list of what the enclave enforces. The zero value permits nothing.
+type Obligations struct {
+	Mode       string            `json:"mode"`
+	Transforms []envelope.Digest `json:"transforms"` // creator's steps in order; none in this release
+	Leaves     Range             `json:"leaves"`     // of the manifest's tree
+	Epochs     int               `json:"epochs"`
+	Outputs    []string          `json:"outputs"`   // classes that may leave, sorted
+	MaxOutput  int64             `json:"maxOutput"` // bytes of all outputs together
+	Logs       string            `json:"logs"`      // LogsOff or LogsSealed
+	Privacy    int64             `json:"privacy"`   // privacy spend cap in millionths of ε; 0 where the mode has no account
+	Allowance  int64             `json:"allowance"` // leaves granted by one heartbeat
+	Expires    int64             `json:"expires"`   // Unix milliseconds, broker's clock
+}
+
+// Range is a run of leaves.
+type Range struct {
+	First int64 `json:"first"`
+	Count int64 `json:"count"`
+}
+
+// Contains reports whether leaf i is in r.
+func (r Range) Contains(i int64) bool { return i >= r.First && i-r.First < r.Count }
+
+// Log policies. Sealed logs travel inside the encrypted result, never to the host.
+const (
+	LogsOff    = "off"
+	LogsSealed = "sealed"
+)
+
+// ModeRaw is the privacy mode of this release: plaintext in the enclave, declared outputs out.
+const ModeRaw = "raw-in-tee"
+
+// Validate refuses an incomplete or unbounded grant.
+func (g *Grant) Validate() error {
+	switch {
+	case g.Binding.IsZero() || g.Evidence.IsZero() || g.Job.IsZero() || g.Manifest.IsZero() || g.Policy.IsZero() || g.Buyer.IsZero():
+		return fmt.Errorf("%w: digest or key missing", ErrInvalid)
+	case g.Ticket != nil && g.Ticket.IsZero(), g.Previous != nil && g.Previous.IsZero():
+		return fmt.Errorf("%w: zero ticket or previous record", ErrInvalid)
+	case g.Attempt < 1 || g.Sequence < 1 || (g.Sequence > 1) != (g.Previous != nil):
+		return fmt.Errorf("%w: attempt, sequence or previous record", ErrInvalid)
+	case g.Assurance == "" || g.Reference == "" || g.Issued <= 0:
+		return fmt.Errorf("%w: assurance, reference or time missing", ErrInvalid)
+	case g.Obligations.Expires <= g.Issued || g.Obligations.Expires-g.Issued > MaxLease.Milliseconds():
+		return fmt.Errorf("%w: expiry", ErrInvalid)
+	}
+	return g.Obligations.Validate()
+}
+
+// Validate refuses obligations the enclave would not know how to enforce.
+func (o *Obligations) Validate() error {
+	switch {
+	case o.Mode != ModeRaw:
+		return fmt.Errorf("%w: mode %q is not enforced by this release", ErrInvalid, o.Mode)
+	case len(o.Transforms) != 0 || o.Privacy != 0:
+		return fmt.Errorf("%w: transforms and privacy spend are not enforced by this release", ErrInvalid)
+	case o.Leaves.First < 0 || o.Leaves.Count < 1 || o.Leaves.First > job.MaxAmount-o.Leaves.Count:
+		return fmt.Errorf("%w: leaf range", ErrInvalid)
+	case o.Epochs < 1 || o.Epochs > job.MaxEpochs:
+		return fmt.Errorf("%w: epochs %d", ErrInvalid, o.Epochs)
+	case !slices.IsSorted(o.Outputs) || len(slices.Compact(slices.Clone(o.Outputs))) != len(o.Outputs):
+		return fmt.Errorf("%w: output classes must be sorted and distinct", ErrInvalid)
+	case o.MaxOutput < 0 || o.MaxOutput > job.MaxOutput:
+		return fmt.Errorf("%w: output bytes", ErrInvalid)
+	case o.Logs != LogsOff && o.Logs != LogsSealed:
+		return fmt.Errorf("%w: log policy %q", ErrInvalid, o.Logs)
+	case o.Allowance < 1 || o.Allowance > job.MaxAmount:
+		return fmt.Errorf("%w: allowance", ErrInvalid)
+	case o.Expires <= 0:
+		return fmt.Errorf("%w: no expiry", ErrInvalid)
+	}
+	for _, c := range o.Outputs {
+		if !slices.Contains(job.OutputClasses(), c) {
+			return fmt.Errorf("%w: unknown output class %q", ErrInvalid, c)
+		}
+	}
+	return nil
+}
+
+// Heartbeat is the enclave's report of progress, signed with the lease's key. Subject: the grant.
+type Heartbeat struct {
+	Binding   envelope.Digest `json:"binding"`
+	Grant     envelope.Digest `json:"grant"`
+	Sequence  int64           `json:"sequence"`  // from 1, no gaps
+	Delivered int64           `json:"delivered"` // leaves delivered so far, over all epochs
+	Steps     int64           `json:"steps"`     // 0 where the enclave performs none
+}
+
+// Allowance is the broker's answer: leased progress. Subject: the grant.
+type Allowance struct {
+	Binding  envelope.Digest `json:"binding"`
+	Grant    envelope.Digest `json:"grant"`
+	Sequence int64           `json:"sequence"` // of the heartbeat it answers
+	Leaves   int64           `json:"leaves"`   // leaves that may be delivered in all, over all epochs
+	Steps    int64           `json:"steps"`
+	Stop     string          `json:"stop"` // "" to go on, else why the job must stop: "revoked", "cancelled", "expired"
+	Time     int64           `json:"time"` // Unix milliseconds
+}
+
+// Commit is the broker's acceptance of a usage attestation. Subject: the usage statement.
+type Commit struct {
+	Binding  envelope.Digest  `json:"binding"`
+	Grant    envelope.Digest  `json:"grant"`
+	Job      envelope.Digest  `json:"job"`
+	Manifest envelope.Digest  `json:"manifest"`
+	Usage    envelope.Digest  `json:"usage"`
+	Outcome  string           `json:"outcome"`
+	Records  int64            `json:"records"` // billed
+	Amount   int64            `json:"amount"`  // millionths of Currency
+	Currency string           `json:"currency"`
+	Sequence int64            `json:"sequence"`
+	Previous *envelope.Digest `json:"previous"`
+	Time     int64            `json:"time"` // Unix milliseconds
+}
+
+// LeaseLost is signed by the broker when a lease went silent: it stands in place of a usage attestation. Subject: the
+// grant. Money is returned, privacy stays spent.
+type LeaseLost struct {
+	Binding       envelope.Digest  `json:"binding"`
+	Grant         envelope.Digest  `json:"grant"`
+	Job           envelope.Digest  `json:"job"`
+	Manifest      envelope.Digest  `json:"manifest"`
+	Attempt       int              `json:"attempt"`
+	LastHeartbeat int64            `json:"lastHeartbeat"` // sequence; 0 if none came
+	Reason        string           `json:"reason"`        // "silent", "expired", "revoked", "cancelled"
+	Sequence      int64            `json:"sequence"`
+	Previous      *envelope.Digest `json:"previous"`
+	Time          int64            `json:"time"`
+}
+
+// Denial is a signed refusal: all reasons, with what would satisfy each. Subject: the manifest.
+type Denial struct {
+	Job      envelope.Digest  `json:"job"`
+	Manifest envelope.Digest  `json:"manifest"`
+	Reasons  []Reason         `json:"reasons"`
+	Sequence int64            `json:"sequence"`
+	Previous *envelope.Digest `json:"previous"`
+	Time     int64            `json:"time"`
+}
+
+// Reason is one failed condition.
+type Reason struct {
+	Rule    string `json:"rule"`    // stable, for machines
+	Message string `json:"message"` // cites the terms and the caller's own request only
+	Satisfy string `json:"satisfy"` // what would make it pass
+}
+
+// AKEndorsement is a broker's word that an attestation key lives in the TPM whose endorsement key certificate it checked
+// (credential activation, TPM 2.0 part 1, 24). Subject: the AK's Name.
+type AKEndorsement struct {
+	AKName    string          `json:"akName"`    // hex of the TPM Name
+	AKPublic  []byte          `json:"akPublic"`  // TPMT_PUBLIC
+	EKCert    envelope.Digest `json:"ekCert"`    // DER certificate
+	Assurance string          `json:"assurance"` // of the root that issued the EK certificate
+	Root      envelope.Digest `json:"root"`      // that root's DER certificate
+	Issued    int64           `json:"issued"`    // Unix milliseconds
+	Expires   int64           `json:"expires"`
+}

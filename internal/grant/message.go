@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package grant
+
+import (
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Message is one request from an enclave to a broker, carried opaquely by the host. Exactly one member is set.
+type Message struct {
+	Challenge *ChallengeRequest `json:"challenge,omitempty"`
+	Enroll    *EnrollRequest    `json:"enroll,omitempty"`
+	Activate  *ActivateRequest  `json:"activate,omitempty"`
+	Release   *ReleaseRequest   `json:"release,omitempty"`
+	Heartbeat []byte            `json:"heartbeat,omitempty"` // signed [Heartbeat]
+	Commit    []byte            `json:"commit,omitempty"`    // signed usage statement
+}
+
+// ChallengeRequest asks for a nonce.
+type ChallengeRequest struct {
+	Manifest envelope.Digest `json:"manifest"`
+	Job      envelope.Digest `json:"job"`
+}
+
+// EnrollRequest asks the broker to vouch for an attestation key.
+type EnrollRequest struct {
+	EKCert   []byte `json:"ekCert"`   // DER
+	EKPublic []byte `json:"ekPublic"` // TPMT_PUBLIC
+	AKPublic []byte `json:"akPublic"` // TPMT_PUBLIC
+}
+
+// ActivateRequest proves that the AK and the EK live in one TPM.
+type ActivateRequest struct {
+	Token  envelope.Nonce `json:"token"`
+	Secret []byte         `json:"secret"`
+}
+
+// ReleaseRequest asks for a package's key.
+type ReleaseRequest struct {
+	Evidence []byte `json:"evidence"` // canonical evidence envelope
+	Job      []byte `json:"job"`      // signed
+	Code     []byte `json:"code"`     // the code package's signed manifest
+	Manifest []byte `json:"manifest"` // signed manifest of the package asked for; equal to Code for the code itself
+	Ticket   []byte `json:"ticket"`   // signed; empty when the code itself is asked for
+}
+
+// Reply answers a [Message]. Exactly one member is set. Signed members are verified by the enclave with the key that the
+// manifest pins; Error is a hint from whoever answered, possibly the host, and decides nothing.
+type Reply struct {
+	Challenge []byte        `json:"challenge,omitempty"` // signed [Challenge]
+	Enroll    *EnrollReply  `json:"enroll,omitempty"`
+	Activate  []byte        `json:"activate,omitempty"` // signed [AKEndorsement]
+	Release   *ReleaseReply `json:"release,omitempty"`
+	Allowance []byte        `json:"allowance,omitempty"` // signed [Allowance]
+	Commit    []byte        `json:"commit,omitempty"`    // signed [Commit]
+	Error     *Error        `json:"error,omitempty"`
+}
+
+// EnrollReply is the credential to activate (TPM2_MakeCredential).
+type EnrollReply struct {
+	Token      envelope.Nonce `json:"token"`
+	Credential []byte         `json:"credential"`
+	Secret     []byte         `json:"secret"`
+}
+
+// ReleaseReply is a grant and the key it covers. The same d and ticket always get the same bytes.
+type ReleaseReply struct {
+	Grant  []byte `json:"grant"`  // signed [Grant]
+	Ticket []byte `json:"ticket"` // signed [Ticket], for the code package; empty otherwise
+	Sealed []byte `json:"sealed"` // HPKE enc ‖ ciphertext of the 32-byte data key; info = d, aad = grant digest
+}
+
+// Error codes of a [Reply].
+const (
+	CodeInvalid  = "invalid"   // the request makes no sense
+	CodeDenied   = "denied"    // policy says no; Denial explains
+	CodeEvidence = "evidence"  // authenticate, bind or appraise failed
+	CodeTryAgain = "try-again" // something is away or busy
+)
+
+// Error is a refusal in words.
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+	Denial  []byte `json:"denial"` // signed [Denial] or empty
+}
+
+func (e *Error) Error() string { return "broker: " + e.Message }
+
+// ParseMessage reads a request strictly and refuses one with no member or with several.
+func ParseMessage(b []byte) (*Message, error) {
+	var m Message
+	if err := envelope.Decode(b, MaxMessage, &m); err != nil {
+		return nil, err
+	}
+	if count(m.Challenge != nil, m.Enroll != nil, m.Activate != nil, m.Release != nil, len(m.Heartbeat) > 0, len(m.Commit) > 0) != 1 {
+		return nil, fmt.Errorf("%w: want exactly one request", ErrInvalid)
+	}
+	return &m, nil
+}
+
+// ParseReply reads a reply strictly and refuses one with no member or with several.
+func ParseReply(b []byte) (*Reply, error) {
+	var r Reply
+	if err := envelope.Decode(b, MaxMessage, &r); err != nil {
+		return nil, err
+	}
+	if count(len(r.Challenge) > 0, r.Enroll != nil, len(r.Activate) > 0, r.Release != nil, len(r.Allowance) > 0, len(r.Commit) > 0, r.Error != nil) != 1 {
+		return nil, fmt.Errorf("%w: want exactly one answer", ErrInvalid)
+	}
+	return &r, nil
+}
+
+func count(set ...bool) (n int) {
+	for _, s := range set {
+		if s {
+			n++
+		}
+	}
+	return n
+}
