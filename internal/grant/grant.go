@@ -219,3 +219,13 @@ type AKEndorsement struct {
 	Issued    int64           `json:"issued"`    // Unix milliseconds
 	Expires   int64           `json:"expires"`
 }
+
+// Revocation is the owner's statement that nothing more may be released, and that running leases stop. Subject: what is
+// revoked. Exactly one of Manifest, Job and Buyer is set.
+type Revocation struct {
+	Manifest *envelope.Digest    `json:"manifest"`
+	Job      *envelope.Digest    `json:"job"`
+	Buyer    *envelope.PublicKey `json:"buyer"`
+	Reason   string              `json:"reason"`
+	Time     int64               `json:"time"` // Unix milliseconds, the owner's clock
+}

@@ -16,6 +16,13 @@ type Message struct {
 	Release   *ReleaseRequest   `json:"release,omitempty"`
 	Heartbeat []byte            `json:"heartbeat,omitempty"` // signed [Heartbeat]
 	Commit    []byte            `json:"commit,omitempty"`    // signed usage statement
+	Plan      *PlanRequest      `json:"plan,omitempty"`      // from a buyer, not an enclave
+}
+
+// PlanRequest asks what a job would be allowed and cost. Nothing is reserved, released or recorded.
+type PlanRequest struct {
+	Job      []byte `json:"job"`      // signed
+	Manifest []byte `json:"manifest"` // signed, of a dataset the job names
 }
 
 // ChallengeRequest asks for a nonce.
@@ -55,7 +62,18 @@ type Reply struct {
 	Release   *ReleaseReply `json:"release,omitempty"`
 	Allowance []byte        `json:"allowance,omitempty"` // signed [Allowance]
 	Commit    []byte        `json:"commit,omitempty"`    // signed [Commit]
+	Plan      *PlanReply    `json:"plan,omitempty"`
 	Error     *Error        `json:"error,omitempty"`
+}
+
+// PlanReply is a forecast, not a promise: revocations and other jobs' spend may change it.
+type PlanReply struct {
+	Allowed   bool     `json:"allowed"`
+	Reasons   []Reason `json:"reasons"`   // every failed condition; empty when allowed
+	MaxAmount int64    `json:"maxAmount"` // the most this package may cost, millionths of Currency
+	Currency  string   `json:"currency"`
+	UsesLeft  int64    `json:"usesLeft"`  // of this package, for anybody
+	Assurance string   `json:"assurance"` // the least that the terms accept
 }
 
 // EnrollReply is the credential to activate (TPM2_MakeCredential).
@@ -96,7 +114,7 @@ func ParseMessage(b []byte) (*Message, error) {
 	if err := envelope.Decode(b, MaxMessage, &m); err != nil {
 		return nil, err
 	}
-	if count(m.Challenge != nil, m.Enroll != nil, m.Activate != nil, m.Release != nil, len(m.Heartbeat) > 0, len(m.Commit) > 0) != 1 {
+	if count(m.Challenge != nil, m.Enroll != nil, m.Activate != nil, m.Release != nil, len(m.Heartbeat) > 0, len(m.Commit) > 0, m.Plan != nil) != 1 {
 		return nil, fmt.Errorf("%w: want exactly one request", ErrInvalid)
 	}
 	return &m, nil
@@ -108,7 +126,7 @@ func ParseReply(b []byte) (*Reply, error) {
 	if err := envelope.Decode(b, MaxMessage, &r); err != nil {
 		return nil, err
 	}
-	if count(len(r.Challenge) > 0, r.Enroll != nil, len(r.Activate) > 0, r.Release != nil, len(r.Allowance) > 0, len(r.Commit) > 0, r.Error != nil) != 1 {
+	if count(len(r.Challenge) > 0, r.Enroll != nil, len(r.Activate) > 0, r.Release != nil, len(r.Allowance) > 0, len(r.Commit) > 0, r.Plan != nil, r.Error != nil) != 1 {
 		return nil, fmt.Errorf("%w: want exactly one answer", ErrInvalid)
 	}
 	return &r, nil
