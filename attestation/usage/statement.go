@@ -51,7 +51,7 @@ type Statement struct {
 	Runtime    string           `json:"runtime"`
 	Isolation  string           `json:"isolation"` // what confined the worker, e.g. "user,pid,net,mnt,ipc,uts;cgroup-v1"
 	Attempt    int              `json:"attempt"`
-	Packages   []Package        `json:"packages"` // the code first, then datasets in the job's order
+	Packages   []Package        `json:"packages"` // the code first, then datasets in the job's order; a run that failed while releasing has only those released
 	Outcome    string           `json:"outcome"`
 	Reason     string           `json:"reason"`
 	Outputs    []Output         `json:"outputs"`    // what is in the result, in the job's order
@@ -118,8 +118,8 @@ func (s *Statement) Validate() error {
 		return bad("job, binding or evidence missing")
 	case s.Assurance == "" || s.Runtime == "" || s.Isolation == "" || s.Attempt < 1:
 		return bad("assurance, runtime, isolation or attempt missing")
-	case len(s.Packages) < 2:
-		return bad("%d packages, want the code and at least one dataset", len(s.Packages))
+	case len(s.Packages) < 1 || (s.Outcome == OutcomeCompleted && len(s.Packages) < 2):
+		return bad("%d packages, want every one released: the code, and in a completed run each dataset", len(s.Packages))
 	case s.Outcome != OutcomeCompleted && s.Outcome != OutcomeFailed:
 		return bad("outcome %q", s.Outcome)
 	case (s.Outcome == OutcomeCompleted) != (s.Commitment != nil):
@@ -239,11 +239,24 @@ func Verify(signed []byte, lease envelope.PublicKey) (v *envelope.Verified[State
 	return v, result, nil
 }
 
-// CommitmentLabel starts the hash of [Commitment].
+// commitmentLabel starts the hash of [Commitment].
 const commitmentLabel = "glovebox.dev/output-commitment/v1"
 
-// Commitment is the salted commitment to the plaintext result: SHA-256 over label, salt and the digest of the tar
-// archive that is the age plaintext without its salt entry.
-func Commitment(salt envelope.Nonce, archive envelope.Digest) envelope.Digest {
-	return envelope.Hash(commitmentLabel, salt[:], archive[:])
+// SaltName is the entry of the result archive that holds the salt of its commitment, as 64 hexadecimal digits.
+const SaltName = "glovebox-salt"
+
+// File is one entry of the result archive.
+type File struct {
+	Name   string
+	Digest envelope.Digest // of its content
+}
+
+// Commitment is the salted commitment to a result: SHA-256 over label, salt, and the name and content digest of every
+// entry of the archive but the salt, in archive order.
+func Commitment(salt envelope.Nonce, files []File) envelope.Digest {
+	fields := [][]byte{salt[:]}
+	for _, f := range files {
+		fields = append(fields, []byte(f.Name), f.Digest[:])
+	}
+	return envelope.Hash(commitmentLabel, fields...)
 }
