@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo    the main job, end to end, on this machine
+# make build   the four binaries into bin/
+# make test    everything, end-to-end tests included; installs what they need when run as root
+# make check   formatting, vet, staticcheck, import rules, short tests with the race detector
+# make repro   builds the enclave in two folders and compares the bytes
+# make fuzz    every fuzz target for FUZZTIME
+# make bench   every benchmark
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean
+
+GO       ?= go
+BIN      ?= bin
+FUZZTIME ?= 10s
+ARGS     ?=
+
+GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BUILD       := -trimpath -buildvcs=false -ldflags='-buildid= -s -w'
+BINARIES    := glovebox glovebox-broker glovebox-enclave glovebox-host
+
+# Version control stamping needs git to trust the checkout, which it does not when another user owns it.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+demo:
+	@$(GO) run ./cmd/glovebox demo $(ARGS)
+
+build:
+	@mkdir -p $(BIN)
+	@for b in $(BINARIES); do echo "build $(BIN)/$$b"; CGO_ENABLED=0 $(GO) build $(BUILD) -o $(BIN)/$$b ./cmd/$$b; done
+
+test: deps
+	@. .ci/deps env; .ci/gotest -timeout 40m ./...
+
+check: deps fmt-check vet staticcheck archtest race
+
+fmt-check:
+	@echo "gofumpt"; out=$$($(GO) run $(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "not formatted (gofumpt -w .):"; echo "$$out"; exit 1; fi
+
+vet:
+	@echo "go vet"; $(GO) vet ./...
+	@$(GO) vet -tags simulated ./...
+
+staticcheck:
+	@echo "staticcheck"; $(GO) run $(STATICCHECK) ./...
+	@$(GO) run $(STATICCHECK) -tags simulated ./...
+
+# go test's cache does not see what the child process `go list` reads.
+archtest:
+	@$(GO) test -count=1 ./internal/archtest
+
+race:
+	@. .ci/deps env; if [ -n "$$GLOVEBOX_NO_CC" ]; then echo "no C compiler: short tests run without the race detector (apt-get install gcc libc6-dev)"; .ci/gotest -short ./...; \
+	else CGO_ENABLED=1 .ci/gotest -race -short -timeout 40m ./...; fi
+
+repro:
+	@.ci/repro
+
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+	  done; \
+	done
+
+bench:
+	@$(GO) test -run '^$$' -bench . -benchmem ./...
+
+deps:
+	@.ci/deps install
+
+clean:
+	@rm -rf $(BIN)

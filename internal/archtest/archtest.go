@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package archtest holds the rules about who may import whom, and nothing else: its tests read the import graph of the
+// module and of each binary, and fail on a forbidden path.
+//
+// Trust domain: none, it is never linked. Its one job: keep the trusted computing base as small as docs/tcb.md says.
+package archtest
+
+// Module is the path of this module.
+const Module = "github.com/glovebox-dev/glovebox"
+
+// MaxEnclavePackages bounds the third-party packages that the measured binary may reach.
+const MaxEnclavePackages = 80
+
+// A Rule says that nothing under From may reach any package under Never, directly or not.
+type Rule struct {
+	From  string
+	Never []string
+	Why   string
+}
+
+// Paths under the module begin with "./"; every path covers the packages below it.
+var (
+	policy  = []string{"github.com/open-policy-agent", "github.com/hashicorp/vault"}
+	state   = []string{"modernc.org/sqlite", "database/sql"}
+	network = []string{"net/http", "connectrpc.com", "crypto/tls"}
+)
+
+// Rules are the forbidden paths of the module's packages, tests left out.
+func Rules() []Rule {
+	return []Rule{
+		{"./enclave", join(network, policy, state, []string{"./host", "./broker", "./policies", "./attestation/tpm/verify", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
+			"the enclave is measured: no network stack, no policy engine, no database, no verifiers, and nothing of host or broker"},
+		{"./cmd/glovebox-enclave", join(network, policy, state, []string{"./host", "./broker", "./policies", "./attestation/tpm/verify", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
+			"the measured binary"},
+		{"./host", join(policy, []string{"./enclave", "./broker", "./policies"}),
+			"the host is trusted with nothing: it shares formats with the others, never code that decides"},
+		{"./cmd/glovebox-host", join(policy, []string{"./enclave", "./broker", "./policies"}), "as host"},
+		{"./broker", []string{"./enclave", "./host"}, "the owner's side links neither of the machines it judges"},
+		{"./cmd/glovebox-broker", []string{"./enclave", "./host"}, "as broker"},
+		{"./policies", []string{"./enclave", "./host", "./broker"}, "policies are asked, they do not call"},
+		{"./attestation", join(policy, state, []string{"./enclave", "./host", "./broker", "./policies"}), "evidence is judged by whoever holds it"},
+		{"./internal/envelope", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net"}, "the root of all formats is pure"},
+		{"./internal/job", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net"}, "formats are pure"},
+		{"./internal/grant", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net"}, "formats are pure"},
+		{"./internal/dataset", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
+		{"./internal/tlog", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
+		{"./cmd/glovebox", join(policy, state, []string{"./enclave", "github.com/tetratelabs/wazero", "github.com/transparency-dev/tessera"}),
+			"people's binary starts the daemons, it does not contain them"},
+	}
+}
+
+// SideEffects are the packages that may be imported for their side effects.
+func SideEffects() map[string]string {
+	return map[string]string{
+		"embed":              "the go:embed directive needs it",
+		"modernc.org/sqlite": "a database/sql driver registers itself",
+	}
+}
+
+func join(lists ...[]string) []string {
+	var out []string
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
+}
