@@ -10,4 +10,6 @@ const (
 	MaxLease     = 7 * 24 * time.Hour
 	MaxMessage   = 40 << 20 // a release request carries evidence, job and two manifests
 	MaxReasons   = 64
+	// MaxReasonText bounds the words of a revocation or a cancellation, in bytes.
+	MaxReasonText = 1 << 10
 )

@@ -17,6 +17,9 @@ type Message struct {
 	Heartbeat []byte            `json:"heartbeat,omitempty"` // signed [Heartbeat]
 	Commit    []byte            `json:"commit,omitempty"`    // signed usage statement
 	Plan      *PlanRequest      `json:"plan,omitempty"`      // from a buyer, not an enclave
+	// Package goes with Commit: the manifest whose commit is asked for. It may be left out when the broker serves one
+	// package of the job only.
+	Package *envelope.Digest `json:"package,omitempty"`
 }
 
 // PlanRequest asks what a job would be allowed and cost. Nothing is reserved, released or recorded.
@@ -116,6 +119,9 @@ func ParseMessage(b []byte) (*Message, error) {
 	}
 	if count(m.Challenge != nil, m.Enroll != nil, m.Activate != nil, m.Release != nil, len(m.Heartbeat) > 0, len(m.Commit) > 0, m.Plan != nil) != 1 {
 		return nil, fmt.Errorf("%w: want exactly one request", ErrInvalid)
+	}
+	if m.Package != nil && len(m.Commit) == 0 {
+		return nil, fmt.Errorf("%w: package goes with a commit only", ErrInvalid)
 	}
 	return &m, nil
 }

@@ -212,3 +212,40 @@ type Cancel struct {
 	Job    envelope.Digest `json:"job"`
 	Reason string          `json:"reason"`
 }
+
+// SignCancel validates and signs a cancellation with the buyer's key.
+func SignCancel(c *Cancel, s *envelope.Signer) (signed []byte, id envelope.Digest, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, id, err
+	}
+	return envelope.Sign(s, envelope.CancelType, c.subjects(), c)
+}
+
+// VerifyCancel reads a cancellation signed by the given buyer.
+func VerifyCancel(signed []byte, buyer envelope.PublicKey) (*envelope.Verified[Cancel], error) {
+	v, err := envelope.Verify[Cancel](signed, envelope.Expect{
+		Role: envelope.RoleBuyer, Key: buyer, PayloadType: envelope.PayloadType, PredicateType: envelope.CancelType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Predicate.Validate(); err != nil {
+		return nil, err
+	}
+	if !slices.Equal(v.Subject, v.Predicate.subjects()) {
+		return nil, fmt.Errorf("%w: subject is not the job", ErrInvalid)
+	}
+	return v, nil
+}
+
+func (c *Cancel) subjects() []envelope.Subject {
+	return []envelope.Subject{envelope.NewSubject("job", c.Job)}
+}
+
+// Validate refuses a cancellation that names no job or no reason.
+func (c *Cancel) Validate() error {
+	if c.Job.IsZero() || c.Reason == "" || len(c.Reason) > MaxParam {
+		return fmt.Errorf("%w: cancellation without job or reason", ErrInvalid)
+	}
+	return nil
+}
