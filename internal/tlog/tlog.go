@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tlog is what a transparency log says and how one checks it: the entry for a signed statement, the signed
+// checkpoint of the tree, and the proof that the entry is in it.
+//
+// Trust domain: written by the untrusted host, checked by everybody else; the package is pure and never appends. Its one
+// job: an entry counts as logged only under a checkpoint that the pinned log key signed. The entry is Rekor v2's
+// hashedrekord 0.0.2 and the checkpoint is C2SP tlog-checkpoint, so stock sigstore tools check both.
+// docs/spec/bundle.md is the format.
+package tlog
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Errors. [ErrLog] is the root of all: the log does not prove what is claimed.
+var (
+	ErrLog        = errors.New("tlog: not proven")
+	ErrKey        = fmt.Errorf("%w: bad log key", ErrLog)
+	ErrCheckpoint = fmt.Errorf("%w: bad checkpoint", ErrLog)
+	ErrInclusion  = fmt.Errorf("%w: not in the tree", ErrLog)
+	ErrBody       = fmt.Errorf("%w: not the entry of this statement", ErrLog)
+)
+
+// Proof places one entry in the tree of one signed checkpoint.
+type Proof struct {
+	Index      int64             `json:"index"`      // of the entry, from 0
+	Size       int64             `json:"size"`       // of the tree
+	Hashes     []envelope.Digest `json:"hashes"`     // RFC 6962 audit path, leaf to root
+	Checkpoint string            `json:"checkpoint"` // signed note
+}
+
+// Checkpoint is a tree head that the log's key signed. Only [Log.ParseCheckpoint] makes a trusted one.
+type Checkpoint struct {
+	Origin string
+	Size   int64
+	Root   envelope.Digest
+}
+
+// Log is one log's identity: origin and Ed25519 note key. The zero value verifies nothing.
+type Log struct {
+	verifier note.Verifier
+	key      ed25519.PublicKey
+}
+
+// NewLog reads a note verifier key, "<origin>+<key hash>+<base64>", of an Ed25519 key. The origin must be a host name
+// with an optional path, because foreign tools derive it from a URL.
+func NewLog(vkey string) (*Log, error) {
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	b, err := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey, '+')+1:])
+	if err != nil || len(b) != 1+ed25519.PublicKeySize || !validOrigin(v.Name()) {
+		return nil, fmt.Errorf("%w: want an Ed25519 key and an origin such as log.example.org/name", ErrKey)
+	}
+	return &Log{v, ed25519.PublicKey(b[1:])}, nil
+}
+
+// NewLogFromKey pairs an origin with an Ed25519 key.
+func NewLogFromKey(origin string, key ed25519.PublicKey) (*Log, error) {
+	if len(key) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("%w: not Ed25519", ErrKey)
+	}
+	vkey, err := note.NewEd25519VerifierKey(origin, key)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return NewLog(vkey)
+}
+
+// validOrigin admits lower-case host names, optionally followed by path elements.
+func validOrigin(s string) bool {
+	if len(s) > maxOrigin {
+		return false
+	}
+	host, path, hasPath := strings.Cut(s, "/")
+	if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+		return false
+	}
+	if !hasPath {
+		return true
+	}
+	for e := range strings.SplitSeq(path, "/") {
+		if e == "" || e == "." || e == ".." || strings.Trim(e, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// Origin is the log's name, the first line of its checkpoints.
+func (l *Log) Origin() string { return l.verifier.Name() }
+
+// Key is the log's public key.
+func (l *Log) Key() ed25519.PublicKey { return l.key }
+
+// ID names the log in bundles, as C2SP signed-note and Rekor v2 do: SHA-256(origin ‖ "\n" ‖ algorithm ‖ key). Its first
+// four bytes are the note's key hash.
+func (l *Log) ID() envelope.Digest {
+	const ed25519Algorithm = 1
+	b := append([]byte(l.Origin()), '\n', ed25519Algorithm)
+	return envelope.Sum(append(b, l.key...))
+}
+
+// ParseCheckpoint verifies and reads a checkpoint. It wants exactly the log's own signature: in this release nobody
+// vouches for witnesses, and an unchecked line would be room for unsigned text.
+func (l *Log) ParseCheckpoint(text string) (Checkpoint, error) {
+	bad := func(why string) (Checkpoint, error) { return Checkpoint{}, fmt.Errorf("%w: %s", ErrCheckpoint, why) }
+	if l == nil || l.verifier == nil {
+		return Checkpoint{}, fmt.Errorf("%w: no log key", ErrKey)
+	}
+	if len(text) > MaxCheckpoint {
+		return bad("too large")
+	}
+	n, err := note.Open([]byte(text), note.VerifierList(l.verifier))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
+		return bad("want one signature, the log's")
+	}
+	sig, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64)
+	if err != nil || text != n.Text+"\n— "+l.Origin()+" "+base64.StdEncoding.EncodeToString(sig)+"\n" {
+		return bad("not in canonical form")
+	}
+	return l.parseBody(n.Text)
+}
+
+// parseBody reads "origin\nsize\nroot\n", without extension lines.
+func (l *Log) parseBody(text string) (Checkpoint, error) {
+	bad := func(why string) (Checkpoint, error) { return Checkpoint{}, fmt.Errorf("%w: %s", ErrCheckpoint, why) }
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 || lines[3] != "" {
+		return bad("want origin, size and root")
+	}
+	if lines[0] != l.Origin() {
+		return bad("origin is not the log's")
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil || size < 1 || size > maxSize || strconv.FormatInt(size, 10) != lines[1] {
+		return bad("tree size")
+	}
+	root, err := base64.StdEncoding.Strict().DecodeString(lines[2])
+	if err != nil || len(root) != sha256.Size {
+		return bad("root hash")
+	}
+	return Checkpoint{l.Origin(), size, envelope.Digest(root)}, nil
+}
+
+// VerifyInclusion proves that body is entry p.Index of the tree in p's signed checkpoint.
+func (l *Log) VerifyInclusion(body []byte, p Proof) (Checkpoint, error) {
+	cp, err := l.ParseCheckpoint(p.Checkpoint)
+	if err != nil {
+		return cp, err
+	}
+	if p.Size != cp.Size {
+		return Checkpoint{}, fmt.Errorf("%w: proof for size %d under a checkpoint of size %d", ErrInclusion, p.Size, cp.Size)
+	}
+	if len(body) == 0 || len(body) > MaxBody || p.Index < 0 || p.Index >= cp.Size || len(p.Hashes) > maxHashes {
+		return Checkpoint{}, fmt.Errorf("%w: entry, index or proof out of bounds", ErrInclusion)
+	}
+	var path [][]byte
+	for _, h := range p.Hashes {
+		path = append(path, h[:])
+	}
+	leaf := LeafHash(body)
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(p.Index), uint64(cp.Size), leaf[:], path, cp.Root[:]); err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: the path does not lead to the signed root", ErrInclusion)
+	}
+	return cp, nil
+}
+
+// LeafHash is the RFC 6962 leaf hash of an entry.
+func LeafHash(body []byte) envelope.Digest {
+	return envelope.Digest(rfc6962.DefaultHasher.HashLeaf(body))
+}
