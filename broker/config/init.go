@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Role says whose directory it is.
+type Role string
+
+// The roles of an owner.
+const (
+	Creator Role = "creator"
+	Buyer   Role = "buyer"
+)
+
+// Options are what [Init] cannot make up.
+type Options struct {
+	Role             Role
+	Listen           string
+	Address          string
+	EKRoots          []EKRoot
+	SimulatedRoot    *envelope.PublicKey
+	LogURL           string
+	HeartbeatTimeout int64 // milliseconds; 0 means [DefaultHeartbeatTimeout]
+}
+
+// Init makes an owner's directory: fresh keys, a keyholder, and broker.json. dir must not exist or be empty
+// ([ErrExists]); on any error nothing of it is left.
+func Init(dir string, o Options) (*Config, error) {
+	if o.Role != Creator && o.Role != Buyer {
+		return nil, fmt.Errorf("%w: role %q", ErrConfig, o.Role)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := vacant(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return nil, err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".glovebox-init-*") // mode 0700
+	if err != nil {
+		return nil, err
+	}
+	if err := populate(Layout{tmp}, o); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(tmp))
+	}
+	if err := os.Rename(tmp, dir); err != nil { // replaces an empty directory only
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrExists, dir, err), os.RemoveAll(tmp))
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil {
+		return nil, err
+	}
+	return Load(Layout{dir}.Config())
+}
+
+// vacant refuses a path where something is already.
+func vacant(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if _, err := d.Readdirnames(1); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %s is not an empty directory", ErrExists, dir)
+	}
+	return nil
+}
+
+func populate(l Layout, o Options) error {
+	for _, d := range []string{l.Packages(), l.Revocations(), l.Cancellations(), l.Blobs()} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+	}
+	owner, err := envelope.CreateKeyFile(l.OwnerKey(), envelope.RoleOwner)
+	if err != nil {
+		return err
+	}
+	if _, err := envelope.CreateKeyFile(l.BrokerKey(), envelope.RoleBroker); err != nil {
+		return err
+	}
+	reference, err := envelope.CreateKeyFile(l.ReferenceKey(), envelope.RoleReference)
+	if err != nil {
+		return err
+	}
+	if _, err := keyholder.Create(l.Keyholder(), l.KeyholderIdentity()); err != nil {
+		return err
+	}
+	c := &Config{
+		Listen: o.Listen, Address: o.Address, Owner: owner.Public(), Reference: referenceFile, ReferenceKey: reference.Public(),
+		EKRoots: o.EKRoots, SimulatedRoot: o.SimulatedRoot, LogURL: o.LogURL, HeartbeatTimeoutMillis: o.HeartbeatTimeout,
+	}
+	if c.EKRoots == nil {
+		c.EKRoots = []EKRoot{}
+	}
+	if c.HeartbeatTimeoutMillis == 0 {
+		c.HeartbeatTimeoutMillis = DefaultHeartbeatTimeout.Milliseconds()
+	}
+	if o.Role == Buyer {
+		if c.Buyer, err = populateBuyer(l); err != nil {
+			return err
+		}
+	}
+	return Write(l.Dir, c)
+}
+
+func populateBuyer(l Layout) (*envelope.PublicKey, error) {
+	buyer, err := envelope.CreateKeyFile(l.BuyerKey(), envelope.RoleBuyer)
+	if err != nil {
+		return nil, err
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("# Glovebox result identity: opens the results of this buyer's jobs. Keep it secret.\n# public key: %s\n%s\n", id.Recipient(), id)
+	if err := WriteFile(l.ResultIdentity(), []byte(text)); err != nil {
+		return nil, err
+	}
+	k := buyer.Public()
+	return &k, nil
+}
