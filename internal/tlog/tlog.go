@@ -55,8 +55,8 @@ type Log struct {
 	key      ed25519.PublicKey
 }
 
-// NewLog reads a note verifier key, "<origin>+<key hash>+<base64>", of an Ed25519 key. The origin must be a host name
-// with an optional path, because foreign tools derive it from a URL.
+// NewLog reads a note verifier key, "<origin>+<key hash>+<base64>", of an Ed25519 key. The origin must be a bare
+// host name.
 func NewLog(vkey string) (*Log, error) {
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
@@ -64,7 +64,7 @@ func NewLog(vkey string) (*Log, error) {
 	}
 	b, err := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey, '+')+1:])
 	if err != nil || len(b) != 1+ed25519.PublicKeySize || !validOrigin(v.Name()) {
-		return nil, fmt.Errorf("%w: want an Ed25519 key and an origin such as log.example.org/name", ErrKey)
+		return nil, fmt.Errorf("%w: want an Ed25519 key and a host name as origin", ErrKey)
 	}
 	return &Log{v, ed25519.PublicKey(b[1:])}, nil
 }
@@ -81,24 +81,10 @@ func NewLogFromKey(origin string, key ed25519.PublicKey) (*Log, error) {
 	return NewLog(vkey)
 }
 
-// validOrigin admits lower-case host names, optionally followed by path elements.
+// validOrigin admits lower-case host names: sigstore derives the origin from a URL's host name, so nothing else would
+// verify there.
 func validOrigin(s string) bool {
-	if len(s) > maxOrigin {
-		return false
-	}
-	host, path, hasPath := strings.Cut(s, "/")
-	if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
-		return false
-	}
-	if !hasPath {
-		return true
-	}
-	for e := range strings.SplitSeq(path, "/") {
-		if e == "" || e == "." || e == ".." || strings.Trim(e, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= maxOrigin && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
 // Origin is the log's name, the first line of its checkpoints.
