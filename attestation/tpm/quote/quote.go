@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package quote is the format of TPM 2.0 evidence: which PCRs are quoted, by what kind of key, and how both are encoded.
+//
+// Trust domain: shared by the collector (enclave) and the verifier (brokers, auditors); pure, standard library only. Its
+// one job: read TPM structures from a stranger by hand, because every structure accepted here has one fixed shape and a
+// reflecting decoder would allocate what a length field asks for.
+// Structures and constants are those of the TPM 2.0 Library Specification, part 2. docs/spec/evidence.md is the format.
+package quote
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Errors. [ErrQuote] is the root.
+var (
+	ErrQuote     = errors.New("tpm: quote refused")
+	ErrMalformed = fmt.Errorf("%w: malformed", ErrQuote)
+	ErrKey       = fmt.Errorf("%w: attestation key", ErrQuote)
+	ErrSignature = fmt.Errorf("%w: bad signature", ErrQuote)
+	ErrPCRs      = fmt.Errorf("%w: PCR values", ErrQuote)
+)
+
+// EventLogType names the TCG crypto-agile format among an evidence envelope's event logs.
+const EventLogType = "tcg2"
+
+// SoftwareCA is the common name of every test CA that package swtpm makes. A root of that name never earns more than
+// software-tpm.
+const SoftwareCA = "Glovebox software TPM test CA"
+
+// EnclavePCR is where the launcher measures the enclave binary. PCRs 16 and 23 are resettable from locality 0 and would
+// prove nothing.
+const EnclavePCR = 14
+
+// PCRs are the quoted registers of the SHA-256 bank: firmware to Secure Boot policy, then the enclave.
+func PCRs() []int { return []int{0, 1, 2, 3, 4, 5, 6, 7, EnclavePCR} }
+
+// Name is how measurements call a PCR.
+func Name(pcr int) string { return "pcr" + strconv.Itoa(pcr) }
+
+// Evidence is the platform's part of an [attestation.Evidence], as canonical JSON. It proves nothing before
+// [Evidence.Verify].
+type Evidence struct {
+	AKPublic  []byte            `json:"akPublic"`  // TPMT_PUBLIC
+	PCRs      map[string]string `json:"pcrs"`      // exactly the names of PCRs(), lower-case hex
+	Quote     []byte            `json:"quote"`     // TPMS_ATTEST
+	Signature []byte            `json:"signature"` // TPMT_SIGNATURE
+}
+
+// Parse reads evidence strictly and bounded.
+func Parse(b []byte) (*Evidence, error) {
+	var e Evidence
+	if err := envelope.Decode(b, MaxEvidence, &e); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if _, err := e.values(); err != nil {
+		return nil, err
+	}
+	return &e, nil
+}
+
+// Encode is the canonical encoding.
+func (e *Evidence) Encode() ([]byte, error) { return envelope.Canonical(e) }
+
+// values returns the PCR values in the order of PCRs, refusing any set of names but exactly those.
+func (e *Evidence) values() ([][]byte, error) {
+	if len(e.PCRs) != len(PCRs()) {
+		return nil, fmt.Errorf("%w: %d registers, want %d", ErrPCRs, len(e.PCRs), len(PCRs()))
+	}
+	var out [][]byte
+	for _, i := range PCRs() {
+		s := e.PCRs[Name(i)]
+		v, err := hex.DecodeString(s)
+		if err != nil || len(v) != sha256.Size || hex.EncodeToString(v) != s {
+			return nil, fmt.Errorf("%w: %s is missing or not 64 lower-case hex digits", ErrPCRs, Name(i))
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Value is a PCR of e, once verified; nil for a register that is not quoted.
+func (e *Evidence) Value(pcr int) []byte {
+	v, err := e.values()
+	i := slices.Index(PCRs(), pcr)
+	if err != nil || i < 0 {
+		return nil
+	}
+	return v[i]
+}
+
+// Verify checks that AKPublic is a key of [CheckAK]'s kind in the endorsement hierarchy, that it signed the quote, and
+// that the quote is over exactly the PCR values given. It returns the qualifying data. Who vouches for the key is the
+// caller's question.
+func (e *Evidence) Verify() (qualifying []byte, err error) {
+	ak, err := CheckAK(e.AKPublic)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSignature(ak.Public, e.Quote, e.Signature); err != nil {
+		return nil, err
+	}
+	a, err := parseAttest(e.Quote)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(a.signer, ak.qualifiedName()) {
+		return nil, fmt.Errorf("%w: quote is not by a primary key of the endorsement hierarchy", ErrKey)
+	}
+	values, err := e.values()
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.Sum256(slices.Concat(values...))
+	if !bytes.Equal(a.pcrDigest, h[:]) {
+		return nil, fmt.Errorf("%w: do not hash to the quoted digest", ErrPCRs)
+	}
+	return a.extraData, nil
+}
+
+func checkSignature(key envelope.PublicKey, msg, sig []byte) error {
+	r := reader{sig}
+	alg, hash := r.uint16(), r.uint16()
+	rr, ss := r.sized(coordinate), r.sized(coordinate)
+	if alg != algECDSA || hash != algSHA256 || !r.done() || len(sig) > maxStructure {
+		return fmt.Errorf("%w: not an ECDSA SHA-256 TPMT_SIGNATURE", ErrMalformed)
+	}
+	h := sha256.Sum256(msg)
+	if !ecdsa.Verify(key.ECDSA(), h[:], new(big.Int).SetBytes(rr), new(big.Int).SetBytes(ss)) {
+		return fmt.Errorf("%w: quote was not signed by this attestation key", ErrSignature)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package verify authenticates TPM 2.0 evidence and enrols attestation keys at brokers.
+//
+// Trust domain: brokers, buyers and auditors; never the enclave. Its one job: say which PCR values a TPM vouches for,
+// and whose word it is that the TPM is one. A TPM's attestation key has no certificate, so an owner's broker endorses it
+// after credential activation against the endorsement key's certificate ([Enroller]); the endorsement travels with the
+// evidence, and its assurance is the most that the evidence can earn. Offline.
+// docs/spec/evidence.md and docs/spec/ak-endorsement.md are the formats.
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
+	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Errors.
+var (
+	ErrConfig     = errors.New("tpm: bad verifier configuration")
+	ErrEndorsed   = errors.New("tpm: attestation key is not endorsed by an accepted broker")
+	ErrExpired    = fmt.Errorf("%w: endorsement is not valid at this time", ErrEndorsed)
+	ErrOtherKey   = fmt.Errorf("%w: endorsement is of another key", ErrEndorsed)
+	ErrUnmeasured = errors.New("tpm: hardware reports PCRs that firmware never extended")
+	ErrLog        = errors.New("tpm: bad event log")
+)
+
+// Config says whose endorsements count.
+type Config struct {
+	Brokers         []envelope.PublicKey // the relying party's own broker, or those of a bundle's owners; not empty
+	RequireEventLog bool                 // refuse evidence without a log
+}
+
+// Format implements [attestation.Format] for TPM 2.0. Immutable.
+type Format struct{ cfg Config }
+
+var _ attestation.Format = (*Format)(nil)
+
+// NewFormat refuses an empty list of brokers: nobody's word is not anybody's.
+func NewFormat(cfg Config) (*Format, error) {
+	if len(cfg.Brokers) == 0 || len(cfg.Brokers) > maxBrokers {
+		return nil, fmt.Errorf("%w: %d broker keys", ErrConfig, len(cfg.Brokers))
+	}
+	for _, b := range cfg.Brokers {
+		if b.IsZero() {
+			return nil, fmt.Errorf("%w: empty broker key", ErrConfig)
+		}
+	}
+	cfg.Brokers = slices.Clone(cfg.Brokers)
+	return &Format{cfg}, nil
+}
+
+// Platform implements [attestation.Format].
+func (f *Format) Platform() attestation.Platform { return attestation.PlatformTPM }
+
+// Authenticate implements [attestation.Format]: the quote is by a key that an accepted broker endorses, over the PCR
+// values given, and the event log, where there is one, leads to them.
+func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
+	q, err := quote.Parse(e.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	bound, err := q.Verify()
+	if err != nil {
+		return nil, err
+	}
+	end, err := f.endorsement(e.Endorsements, q.AKPublic, now)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMeasured(end.assurance, q); err != nil {
+		return nil, err
+	}
+	measured, err := f.measurements(q, e.EventLogs)
+	if err != nil {
+		return nil, err
+	}
+	return &attestation.Report{
+		Platform: attestation.PlatformTPM, Assurance: end.assurance, Bound: bound, Measurements: measured, Root: end.root,
+	}, nil
+}
+
+// CheckBound implements [attestation.Format]: d is the whole qualifying data.
+func (f *Format) CheckBound(r *attestation.Report, d envelope.Digest) error {
+	if r == nil || d.IsZero() || !bytes.Equal(r.Bound, d[:]) {
+		return fmt.Errorf("%w: qualifying data of the quote is not this binding's digest", attestation.ErrBind)
+	}
+	return nil
+}
+
+// checkMeasured refuses hardware whose firmware measured nothing: PC client firmware extends a separator into each of
+// PCRs 0 to 7, so a register at its reset value was never under its control. A software TPM has no firmware.
+func checkMeasured(a attestation.Assurance, q *quote.Evidence) error {
+	if a != attestation.AssuranceTPM {
+		return nil
+	}
+	for _, i := range quote.PCRs() {
+		if bytes.Equal(q.Value(i), make([]byte, len(q.Value(i)))) {
+			return fmt.Errorf("%w: %s", ErrUnmeasured, quote.Name(i))
+		}
+	}
+	return nil
+}
+
+// measurements are the PCRs, and "enclave" where the log has exactly one event for the enclave binary. That name rests
+// on PCR 14's value, which every reference value pins.
+func (f *Format) measurements(q *quote.Evidence, logs []attestation.EventLog) (map[string]string, error) {
+	out, want := map[string]string{}, map[int][]byte{}
+	for _, i := range quote.PCRs() {
+		out[quote.Name(i)], want[i] = q.PCRs[quote.Name(i)], q.Value(i)
+	}
+	if len(logs) == 0 && !f.cfg.RequireEventLog {
+		return out, nil
+	}
+	if len(logs) != 1 || logs[0].Type != quote.EventLogType {
+		return nil, fmt.Errorf("%w: want one of type %q, got %d", ErrLog, quote.EventLogType, len(logs))
+	}
+	l, err := eventlog.Parse(logs[0].Body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	if err := l.Replay(want); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLog, err)
+	}
+	if d := l.Find(quote.EnclavePCR, eventlog.IPL, eventlog.EnclaveEvent); len(d) == 1 {
+		out["enclave"] = hex.EncodeToString(d[0][:])
+	}
+	return out, nil
+}
