@@ -59,7 +59,8 @@ type Segment struct {
 	Blob     envelope.Digest `json:"blob"`    // SHA-256 of the ciphertext
 	Bytes    int64           `json:"bytes"`   // of ciphertext
 	Leaves   int64           `json:"leaves"`
-	Records  int64           `json:"records"`
+	Batches  int64           `json:"batches"`
+	Records  int64           `json:"records"`  // that begin in it
 	RawBytes int64           `json:"rawBytes"` // of the plaintext stream
 }
 

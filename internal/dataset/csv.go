@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// csvState says where in a field the scanner stands (RFC 4180).
+type csvState int
+
+const (
+	csvFieldStart csvState = iota
+	csvPlain
+	csvQuoted
+	csvQuoteInQuoted // a quote inside a quoted field: its end, or the first of two
+	csvReturn        // a carriage return after a quoted field: a line end must follow
+)
+
+// csvScanner splits CSV into records without holding one: it counts fields as bytes pass. Errors name a line and counts,
+// never contents.
+type csvScanner struct {
+	out     emit
+	state   csvState
+	line    int64 // of the byte at hand, from 1
+	opened  int64 // line where the record began
+	fields  int   // complete fields of the record at hand
+	width   int   // fields of the header
+	size    int64 // bytes of the record at hand
+	header  []byte
+	keep    bool // keep the header line
+	records int64
+}
+
+// scanCSV emits the header line, which starts no record, and then each record. Every record must have as many fields as
+// the header. It returns the header when keepHeader is set.
+func scanCSV(r io.Reader, keepHeader bool, out emit) ([]byte, error) {
+	s := &csvScanner{out: out, line: 1, opened: 1, keep: keepHeader}
+	in := bufio.NewReaderSize(r, readBuffer)
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(part) > 0 {
+			if err := s.take(part); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return s.header, s.finish()
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		}
+	}
+}
+
+// take scans a line or, where the line is longer than the buffer, a part of one.
+func (s *csvScanner) take(part []byte) error {
+	starts := s.size == 0
+	s.size += int64(len(part))
+	switch {
+	case bytes.IndexByte(part, 0) >= 0:
+		return fmt.Errorf("%w: line %d has a zero byte", ErrNotText, s.line)
+	case s.size > MaxRecordBytes:
+		return fmt.Errorf("%w: the record at line %d has no end within %d bytes", ErrRecordSize, s.opened, MaxRecordBytes)
+	case starts && (string(part) == "\n" || string(part) == "\r\n"):
+		return fmt.Errorf("%w: line %d is blank", ErrRagged, s.line)
+	}
+	if s.width == 0 && s.keep {
+		s.header = append(s.header, part...)
+	}
+	if err := s.out(part, starts && s.width > 0); err != nil {
+		return err
+	}
+	ended, err := s.scan(part)
+	if err != nil {
+		return err
+	}
+	if part[len(part)-1] == '\n' {
+		s.line++
+	}
+	if ended {
+		return s.endRecord()
+	}
+	return nil
+}
+
+// scan advances the state over part and reports whether the record ends with it.
+func (s *csvScanner) scan(part []byte) (bool, error) {
+	if s.state <= csvPlain && bytes.IndexByte(part, '"') < 0 { // by far the most
+		s.fields += bytes.Count(part, []byte{','})
+		s.state = csvPlain
+		if last := part[len(part)-1]; last == ',' {
+			s.state = csvFieldStart
+		} else if last == '\n' {
+			return true, nil
+		}
+		return false, nil
+	}
+	for _, c := range part {
+		if !s.step(c) {
+			return false, fmt.Errorf("%w: line %d: a quote inside a field must be doubled, and the field quoted", ErrCSV, s.line)
+		}
+	}
+	return part[len(part)-1] == '\n' && s.state != csvQuoted, nil
+}
+
+// step takes one byte; false means that no CSV has it there.
+func (s *csvScanner) step(c byte) bool {
+	switch s.state {
+	case csvQuoted:
+		if c == '"' {
+			s.state = csvQuoteInQuoted
+		}
+		return true
+	case csvReturn:
+		s.state = csvPlain
+		return c == '\n'
+	case csvQuoteInQuoted:
+		switch c {
+		case '"':
+			s.state = csvQuoted
+			return true
+		case '\r':
+			s.state = csvReturn
+			return true
+		case ',', '\n':
+		default:
+			return false
+		}
+	}
+	switch c {
+	case ',':
+		s.fields++
+		s.state = csvFieldStart
+	case '"':
+		if s.state != csvFieldStart {
+			return false
+		}
+		s.state = csvQuoted
+	default:
+		s.state = csvPlain
+	}
+	return true
+}
+
+func (s *csvScanner) endRecord() error {
+	n := s.fields + 1
+	if s.width == 0 {
+		s.width = n
+	} else {
+		if n != s.width {
+			return fmt.Errorf("%w: the record at line %d has %d fields, the header has %d", ErrRagged, s.opened, n, s.width)
+		}
+		s.records++
+	}
+	s.fields, s.size, s.state, s.opened = 0, 0, csvFieldStart, s.line
+	return nil
+}
+
+// finish closes a last record without a line end.
+func (s *csvScanner) finish() error {
+	if s.state == csvQuoted {
+		return fmt.Errorf("%w: the record at line %d has a quoted field that never ends", ErrCSV, s.opened)
+	}
+	if s.size > 0 {
+		if err := s.endRecord(); err != nil {
+			return err
+		}
+	}
+	if s.records == 0 {
+		return fmt.Errorf("%w: only a header line, or nothing", ErrEmpty)
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+// Bounds of a package. All are checked when it is packed and again, before any allocation, when it is read.
+const (
+	MaxSegments     = 32_768    // keeps a manifest below envelope.MaxEnvelope
+	MaxSegmentBytes = 1 << 30   // of plaintext stream in one segment
+	MaxBatchBytes   = 1 << 20   // of plaintext stream in one batch
+	MaxRecordBytes  = 16 << 20  // of one CSV or JSON Lines record; whole files have no limit
+	MaxAmount       = 1<<53 - 1 // the integers that canonical JSON keeps exact
+	MaxLeaseSeconds = 7 * 24 * 3600
+	MaxEpochs       = 10_000
+	MaxOutputBytes  = 4 << 30
+	MaxText         = 16 << 10 // one free-text field of the metadata
+	MaxList         = 1024     // entries of one list in terms or metadata
+	MaxColumns      = 4096     // published column names
+	MaxAddress      = 2048
+	maxPath         = 4096
+)
+
+// Defaults of [PackConfig].
+const (
+	DefaultSegmentBytes = 16 << 20
+	DefaultBatchBytes   = 256 << 10
+)

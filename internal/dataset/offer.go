@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dataset
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Offer is the licence as a W3C ODRL 2.2 offer. It is derived from [Terms], never written by hand: the terms are what is
+// enforced, the offer is how other tools read them.
+type Offer struct {
+	Context     string       `json:"@context"`
+	Type        string       `json:"@type"`
+	UID         string       `json:"uid"`
+	Assigner    string       `json:"assigner"`
+	Permission  []Permission `json:"permission"`
+	Prohibition []Rule       `json:"prohibition"`
+}
+
+// Permission is what a buyer may do.
+type Permission struct {
+	Target     string       `json:"target"`
+	Action     string       `json:"action"`
+	Constraint []Constraint `json:"constraint"`
+	Duty       []Duty       `json:"duty"`
+}
+
+// Duty is what the permission costs.
+type Duty struct {
+	Action     string       `json:"action"`
+	Constraint []Constraint `json:"constraint"`
+}
+
+// Rule is an action on a target.
+type Rule struct {
+	Target string `json:"target"`
+	Action string `json:"action"`
+}
+
+// Constraint compares two operands.
+type Constraint struct {
+	LeftOperand  string   `json:"leftOperand"`
+	Operator     string   `json:"operator"`
+	RightOperand []string `json:"rightOperand"`
+	Unit         string   `json:"unit,omitempty"`
+}
+
+// offer says in ODRL what the terms say.
+func (m *Manifest) offer() Offer {
+	t, target := &m.Terms, "glovebox:dataset:"+m.Dataset.String()
+	n := func(v int64) []string { return []string{strconv.FormatInt(v, 10)} }
+	limit := func(what string, v int64) Constraint { return Constraint{what, "lteq", n(v), ""} }
+	return Offer{
+		Context: "http://www.w3.org/ns/odrl.jsonld", Type: "Offer", UID: m.offerUID(), Assigner: m.Owner.String(),
+		Permission: []Permission{{
+			Target: target, Action: "gb:train",
+			Constraint: []Constraint{
+				{"purpose", "isAnyOf", t.Purposes, ""}, {"gb:mode", "isAnyOf", t.Modes, ""}, {"gb:output", "isAllOf", t.Outputs, ""},
+				limit("gb:outputBytes", t.MaxOutputBytes), limit("gb:epochs", int64(t.MaxEpochs)), limit("count", t.MaxUses),
+				limit("gb:notAfter", t.NotAfter), {"gb:assurance", "gteq", []string{t.MinAssurance}, ""},
+			},
+			Duty: []Duty{{"compensate", []Constraint{
+				{"gb:perRecordMicros", "eq", n(t.Price.PerRecord), t.Price.Currency},
+				{"gb:perUseMicros", "eq", n(t.Price.PerUse), t.Price.Currency},
+			}}},
+		}},
+		Prohibition: []Rule{{target, "distribute"}, {target, "reproduce"}},
+	}
+}
+
+// Context is Croissant's JSON-LD context with Glovebox's prefix. There is one value, so it carries nothing.
+type Context struct{}
+
+func (Context) object() map[string]any {
+	typed := func(id, typ string) any { return map[string]any{"@id": id, "@type": typ} }
+	c := map[string]any{
+		"@language": "en", "@vocab": "https://schema.org/",
+		"cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/", "gb": "https://glovebox.dev/ns#",
+		"dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/", "conformsTo": "dct:conformsTo",
+		"data": typed("cr:data", "@json"), "dataType": typed("cr:dataType", "@vocab"), "examples": typed("cr:examples", "@json"),
+	}
+	for _, t := range []string{
+		"citeAs", "column", "extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes", "isLiveDataset",
+		"jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated", "replace", "separator",
+		"source", "subField", "transform",
+	} {
+		c[t] = "cr:" + t
+	}
+	return c
+}
+
+// MarshalJSON implements json.Marshaler.
+func (c Context) MarshalJSON() ([]byte, error) { return json.Marshal(c.object()) }
+
+// UnmarshalJSON implements json.Unmarshaler. It refuses every other context.
+func (c *Context) UnmarshalJSON(b []byte) error {
+	var got map[string]any
+	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, c.object()) {
+		return fmt.Errorf("%w: JSON-LD context is not Croissant 1.1's", envelope.ErrMalformed)
+	}
+	return nil
+}
