@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// cgroup is the worker's control group: version 2, version 1 (also on hybrid machines), or none where this user may not
+// make one. Without one, resource limits of the processes stand alone, and the stamp says so.
+type cgroup struct {
+	version int      // 0: none
+	dirs    []string // v2: one; v1: memory, pids
+}
+
+// stamp is the group's part of the isolation string.
+func (g *cgroup) stamp() string {
+	if g.version == 0 {
+		return "rlimit"
+	}
+	return "cgroup-v" + strconv.Itoa(g.version)
+}
+
+// newCgroup makes a group with memory and process limits, or an empty one where that is not possible.
+func newCgroup(q startRequest) *cgroup {
+	name := fmt.Sprintf("glovebox-%d-%d", os.Getpid(), q.ID)
+	memory := strconv.FormatInt(q.MemoryBytes+q.OutputBytes+workerOverhead, 10)
+	own := ownCgroups()
+	for _, g := range []*cgroup{cgroupV2(own, name, memory), cgroupV1(own, name, memory)} {
+		if g != nil {
+			return g
+		}
+	}
+	return &cgroup{}
+}
+
+// ownCgroups maps each version 1 controller, and "" for version 2, to this process's path in that hierarchy.
+func ownCgroups() map[string]string {
+	own := map[string]string{}
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return own
+	}
+	for line := range strings.Lines(string(b)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		for c := range strings.SplitSeq(f[1], ",") {
+			own[c] = f[2]
+		}
+	}
+	return own
+}
+
+func cgroupV2(own map[string]string, name, memory string) *cgroup {
+	path, ok := own[""]
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); !ok || err != nil {
+		return nil
+	}
+	parent := filepath.Join(cgroupRoot, path)
+	_ = setting(parent, "cgroup.subtree_control", "+memory +pids") // refused where already set or not ours
+	g := &cgroup{version: 2, dirs: []string{filepath.Join(parent, name)}}
+	if err := g.make(map[string]string{"memory.max": memory}, map[string]string{"pids.max": strconv.Itoa(maxTasks)}); err != nil {
+		return nil
+	}
+	_ = setting(g.dirs[0], "memory.swap.max", "0") // absent on a machine without swap accounting
+	return g
+}
+
+func cgroupV1(own map[string]string, name, memory string) *cgroup {
+	g := &cgroup{version: 1}
+	for _, c := range []string{"memory", "pids"} {
+		path, ok := own[c]
+		if !ok {
+			return nil
+		}
+		g.dirs = append(g.dirs, filepath.Join(cgroupRoot, c, path, name))
+	}
+	if err := g.make(map[string]string{"memory.limit_in_bytes": memory}, map[string]string{"pids.max": strconv.Itoa(maxTasks)}); err != nil {
+		return nil
+	}
+	_ = setting(g.dirs[0], "memory.memsw.limit_in_bytes", memory) // absent without swap accounting
+	return g
+}
+
+// make creates the directories and writes the limits; on any failure nothing stays behind.
+func (g *cgroup) make(memory, pids map[string]string) error {
+	err := func() error {
+		for _, d := range g.dirs {
+			if err := os.Mkdir(d, 0o755); err != nil {
+				return err
+			}
+		}
+		for i, m := range []map[string]string{memory, pids} {
+			for k, v := range m {
+				if err := setting(g.dirs[i%len(g.dirs)], k, v); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}()
+	if err != nil {
+		g.remove()
+	}
+	return err
+}
+
+// setting writes one existing control file.
+func setting(dir, name, value string) error {
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// add moves a process into the group. A group that was made but cannot be entered is an error, not a downgrade.
+func (g *cgroup) add(pid int) error {
+	for _, d := range g.dirs {
+		if err := setting(d, "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("enter control group: %w", err)
+		}
+	}
+	return nil
+}
+
+// killed reports whether the memory limit of the group killed a process of it.
+func (g *cgroup) killed() bool {
+	if g.version == 0 {
+		return false
+	}
+	file := map[int]string{1: "memory.oom_control", 2: "memory.events"}[g.version]
+	b, err := os.ReadFile(filepath.Join(g.dirs[0], file))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "oom_kill" && f[1] != "0" {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes the group. Its processes are dead, but the kernel may take a moment to see it.
+func (g *cgroup) remove() {
+	for _, d := range g.dirs {
+		for range 50 {
+			if err := os.Remove(d); err == nil || errors.Is(err, os.ErrNotExist) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import "time"
+
+const (
+	// MaxModule bounds a module in bytes; a larger one is refused with reason "module".
+	MaxModule = 64 << 20
+	// MaxRead bounds one range request of a worker.
+	MaxRead = 1 << 20
+	// MaxLogs bounds the logs of a run; the first bytes are kept.
+	MaxLogs = 64 << 10
+
+	pageBytes  = 64 << 10 // of WebAssembly
+	maxMemory  = 4 << 30  // what 32-bit WebAssembly can address
+	maxOutput  = 1 << 30
+	maxWall    = 30 * 24 * time.Hour
+	maxFiles   = 4096
+	maxOutputs = 256
+	maxParams  = 256
+	maxParam   = 32 << 10 // name and value
+	maxName    = 255      // one path element
+	maxPath    = 1024
+
+	maxDetail     = 4 << 10
+	maxHeader     = 4 << 20 // the description of a run that a worker receives
+	maxResult     = 32 << 10
+	maxOutFiles   = 1024 // in /out, undeclared ones included
+	maxOpenFiles  = 64   // descriptors of a worker process
+	maxTasks      = 128  // threads of a worker's processes
+	maxControl    = 16 << 10
+	maxTestReport = 64 << 10
+
+	// workerOverhead is what a worker may use beside the module's memory and its outputs: the Go runtime, the module and
+	// its native code, which takes most while it is compiled.
+	workerOverhead = 1 << 30
+	// reservedAddresses is address space that the Go runtime and the engine reserve and never touch.
+	reservedAddresses = 4 << 30
+
+	startTimeout = 20 * time.Second // a worker that is not confined by then never will be
+	exitTimeout  = 10 * time.Second // a killed worker that is not reaped by then makes the spawner suspect
+	testTimeout  = 30 * time.Second
+)
+
+// The module's clock: a fixed start, and a step for each reading, so that time carries nothing from outside.
+const (
+	clockEpoch = 946684800 // 2000-01-01T00:00:00Z, Unix seconds
+	clockStep  = 1000      // nanoseconds
+)

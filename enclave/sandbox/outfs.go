@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero/experimental/sys"
+	wsys "github.com/tetratelabs/wazero/sys"
+)
+
+// outFS is /out: one flat directory in memory. Limits hold at every write: a declared file's own, and one for all files
+// together. WASI's "no space" has no name in the engine's error type, so the module sees EIO; exceeded says why.
+type outFS struct {
+	sys.UnimplementedFS
+	declared []Output
+	limit    int64 // of all files together
+	used     int64
+	files    map[string]*outNode
+	inodes   uint64
+	exceeded bool
+}
+
+// outNode is one file. It outlives its name while it is open, and counts until then.
+type outNode struct {
+	ino   uint64
+	data  []byte
+	max   int64
+	links int
+	open  int
+}
+
+func newOutFS(declared []Output, limit int64) *outFS {
+	return &outFS{declared: declared, limit: limit, files: map[string]*outNode{}, inodes: 1}
+}
+
+// cap is what a file of this name may hold.
+func (o *outFS) cap(name string) int64 {
+	for _, d := range o.declared {
+		if d.Name == name {
+			return min(d.MaxBytes, o.limit)
+		}
+	}
+	return o.limit
+}
+
+// collect returns the declared files in declared order and counts the others.
+func (o *outFS) collect() (out []Artefact, undeclared int) {
+	for _, d := range o.declared {
+		if n, ok := o.files[d.Name]; ok {
+			out = append(out, Artefact{Name: d.Name, Data: n.data})
+		}
+	}
+	return out, len(o.files) - len(out)
+}
+
+// lookup resolves a path to a name in the directory; "" is the directory itself.
+func (o *outFS) lookup(p string) (string, sys.Errno) {
+	name := strings.TrimPrefix(path.Clean("/"+p), "/")
+	switch {
+	case name == "" && !strings.Contains(p, ".."):
+		return "", 0
+	case !fs.ValidPath(strings.TrimSuffix(p, "/")) || strings.Contains(name, "/"):
+		return "", sys.ENOENT
+	case !validOutName(name):
+		return "", sys.EINVAL
+	case strings.HasSuffix(p, "/"):
+		return "", sys.ENOTDIR
+	}
+	return name, 0
+}
+
+// OpenFile implements sys.FS.
+func (o *outFS) OpenFile(p string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys.Errno) {
+	name, errno := o.lookup(p)
+	if errno != 0 {
+		return nil, errno
+	}
+	writes := flag&(sys.O_WRONLY|sys.O_RDWR) != 0
+	if name == "" {
+		if writes || flag&sys.O_CREAT != 0 {
+			return nil, sys.EISDIR
+		}
+		return &outDir{fs: o}, 0
+	}
+	n, ok := o.files[name]
+	switch {
+	case flag&sys.O_DIRECTORY != 0 && ok:
+		return nil, sys.ENOTDIR
+	case flag&sys.O_DIRECTORY != 0:
+		return nil, sys.ENOENT
+	case ok && flag&(sys.O_CREAT|sys.O_EXCL) == sys.O_CREAT|sys.O_EXCL:
+		return nil, sys.EEXIST
+	case !ok && flag&sys.O_CREAT == 0:
+		return nil, sys.ENOENT
+	case !ok:
+		if n, errno = o.create(name); errno != 0 {
+			return nil, errno
+		}
+	}
+	if flag&sys.O_TRUNC != 0 && writes {
+		o.resize(n, 0)
+	}
+	n.open++
+	return &outFile{
+		fs: o, node: n, append: flag&sys.O_APPEND != 0,
+		reads: flag&sys.O_WRONLY == 0, writes: writes,
+	}, 0
+}
+
+func (o *outFS) create(name string) (*outNode, sys.Errno) {
+	if len(o.files) >= maxOutFiles {
+		o.exceeded = true
+		return nil, sys.EIO
+	}
+	o.inodes++
+	n := &outNode{ino: o.inodes, max: o.cap(name), links: 1}
+	o.files[name] = n
+	return n, 0
+}
+
+// resize makes n exactly size bytes, if the limits allow it, and reports whether they did.
+func (o *outFS) resize(n *outNode, size int64) bool {
+	old := int64(len(n.data))
+	if size > n.max || size-old > o.limit-o.used {
+		o.exceeded = true
+		return false
+	}
+	if size <= old {
+		clear(n.data[size:])
+		n.data = n.data[:size]
+	} else {
+		n.data = append(n.data, make([]byte, size-old)...)
+	}
+	o.used += size - old
+	return true
+}
+
+// drop forgets a file once neither a name nor a descriptor leads to it.
+func (o *outFS) drop(n *outNode) {
+	if n.links == 0 && n.open == 0 {
+		o.used -= int64(len(n.data))
+		clear(n.data)
+		n.data = nil
+	}
+}
+
+// Stat implements sys.FS.
+func (o *outFS) Stat(p string) (wsys.Stat_t, sys.Errno) {
+	name, errno := o.lookup(p)
+	if errno != 0 {
+		return wsys.Stat_t{}, errno
+	}
+	if name == "" {
+		return dirStat(), 0
+	}
+	n, ok := o.files[name]
+	if !ok {
+		return wsys.Stat_t{}, sys.ENOENT
+	}
+	return n.stat(), 0
+}
+
+// Lstat implements sys.FS; there are no links.
+func (o *outFS) Lstat(p string) (wsys.Stat_t, sys.Errno) { return o.Stat(p) }
+
+// Unlink implements sys.FS.
+func (o *outFS) Unlink(p string) sys.Errno {
+	name, errno := o.lookup(p)
+	if errno != 0 {
+		return errno
+	}
+	n, ok := o.files[name]
+	switch {
+	case name == "":
+		return sys.EISDIR
+	case !ok:
+		return sys.ENOENT
+	}
+	delete(o.files, name)
+	n.links--
+	o.drop(n)
+	return 0
+}
+
+// Rename implements sys.FS. The file takes the limit of its new name.
+func (o *outFS) Rename(from, to string) sys.Errno {
+	a, errno := o.lookup(from)
+	if errno != 0 {
+		return errno
+	}
+	b, errno := o.lookup(to)
+	if errno != 0 {
+		return errno
+	}
+	n, ok := o.files[a]
+	switch {
+	case a == "" || b == "":
+		return sys.EPERM
+	case !ok:
+		return sys.ENOENT
+	case a == b:
+		return 0
+	case int64(len(n.data)) > o.cap(b):
+		o.exceeded = true
+		return sys.EIO
+	}
+	if over, ok := o.files[b]; ok {
+		over.links--
+		o.drop(over)
+	}
+	delete(o.files, a)
+	o.files[b], n.max = n, o.cap(b)
+	return 0
+}
+
+// Mkdir implements sys.FS: /out is flat, as the names of outputs are.
+func (o *outFS) Mkdir(p string, _ fs.FileMode) sys.Errno {
+	name, errno := o.lookup(p)
+	if errno != 0 {
+		return errno
+	}
+	if _, ok := o.files[name]; ok || name == "" {
+		return sys.EEXIST
+	}
+	return sys.EPERM
+}
+
+// Rmdir implements sys.FS.
+func (o *outFS) Rmdir(p string) sys.Errno {
+	name, errno := o.lookup(p)
+	if errno != 0 {
+		return errno
+	}
+	if _, ok := o.files[name]; ok {
+		return sys.ENOTDIR
+	}
+	if name == "" {
+		return sys.EPERM
+	}
+	return sys.ENOENT
+}
+
+// Utimens implements sys.FS; every time is the fixed epoch, so there is nothing to set.
+func (o *outFS) Utimens(p string, _, _ int64) sys.Errno {
+	_, errno := o.Stat(p)
+	return errno
+}
+
+const outNanos = int64(clockEpoch) * 1e9
+
+func dirStat() wsys.Stat_t {
+	return wsys.Stat_t{Dev: 2, Ino: 1, Mode: fs.ModeDir | 0o755, Nlink: 1, Atim: outNanos, Mtim: outNanos, Ctim: outNanos}
+}
+
+func (n *outNode) stat() wsys.Stat_t {
+	return wsys.Stat_t{
+		Dev: 2, Ino: n.ino, Mode: 0o644, Nlink: uint64(n.links), Size: int64(len(n.data)),
+		Atim: outNanos, Mtim: outNanos, Ctim: outNanos,
+	}
+}
+
+// outDir is the open directory.
+type outDir struct {
+	sys.DirFile
+	fs    *outFS
+	names []string // set by the first Readdir
+	at    int
+}
+
+func (d *outDir) Dev() (uint64, sys.Errno)       { return 2, 0 }
+func (d *outDir) Ino() (wsys.Inode, sys.Errno)   { return 1, 0 }
+func (d *outDir) Stat() (wsys.Stat_t, sys.Errno) { return dirStat(), 0 }
+func (d *outDir) Sync() sys.Errno                { return 0 }
+func (d *outDir) Datasync() sys.Errno            { return 0 }
+func (d *outDir) Utimens(int64, int64) sys.Errno { return 0 }
+func (d *outDir) Close() sys.Errno               { return 0 }
+func (d *outDir) Seek(off int64, whence int) (int64, sys.Errno) {
+	if off != 0 || whence != io.SeekStart {
+		return 0, sys.EINVAL
+	}
+	d.names, d.at = nil, 0
+	return 0, 0
+}
+
+// Readdir implements sys.File, in the order of names.
+func (d *outDir) Readdir(n int) ([]sys.Dirent, sys.Errno) {
+	if d.names == nil {
+		d.names = []string{}
+		for name := range d.fs.files {
+			d.names = append(d.names, name)
+		}
+		slices.Sort(d.names)
+	}
+	left := d.names[d.at:]
+	if n > 0 {
+		left = left[:min(n, len(left))]
+	}
+	d.at += len(left)
+	var out []sys.Dirent
+	for _, name := range left {
+		if f, ok := d.fs.files[name]; ok {
+			out = append(out, sys.Dirent{Ino: f.ino, Name: name})
+		}
+	}
+	return out, 0
+}
+
+// outFile is an open file.
+type outFile struct {
+	sys.UnimplementedFile
+	fs            *outFS
+	node          *outNode
+	at            int64
+	append        bool
+	reads, writes bool
+	closed        bool
+}
+
+func (f *outFile) Dev() (uint64, sys.Errno)       { return 2, 0 }
+func (f *outFile) Ino() (wsys.Inode, sys.Errno)   { return f.node.ino, 0 }
+func (f *outFile) IsDir() (bool, sys.Errno)       { return false, 0 }
+func (f *outFile) IsAppend() bool                 { return f.append }
+func (f *outFile) Stat() (wsys.Stat_t, sys.Errno) { return f.node.stat(), f.check(true) }
+func (f *outFile) Sync() sys.Errno                { return f.check(true) }
+func (f *outFile) Datasync() sys.Errno            { return f.check(true) }
+func (f *outFile) Utimens(int64, int64) sys.Errno { return f.check(true) }
+
+func (f *outFile) SetAppend(on bool) sys.Errno {
+	f.append = on
+	return f.check(true)
+}
+
+// check is EBADF for a closed file or one not opened for what is asked.
+func (f *outFile) check(allowed bool) sys.Errno {
+	if f.closed || !allowed {
+		return sys.EBADF
+	}
+	return 0
+}
+
+func (f *outFile) Read(p []byte) (int, sys.Errno) {
+	n, errno := f.Pread(p, f.at)
+	f.at += int64(n)
+	return n, errno
+}
+
+func (f *outFile) Pread(p []byte, off int64) (int, sys.Errno) {
+	if errno := f.check(f.reads); errno != 0 {
+		return 0, errno
+	}
+	if off < 0 {
+		return 0, sys.EINVAL
+	}
+	if off >= int64(len(f.node.data)) {
+		return 0, 0
+	}
+	return copy(p, f.node.data[off:]), 0
+}
+
+func (f *outFile) Seek(off int64, whence int) (int64, sys.Errno) {
+	if errno := f.check(true); errno != 0 {
+		return 0, errno
+	}
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		off += f.at
+	case io.SeekEnd:
+		off += int64(len(f.node.data))
+	default:
+		return 0, sys.EINVAL
+	}
+	if off < 0 {
+		return 0, sys.EINVAL
+	}
+	f.at = off
+	return off, 0
+}
+
+func (f *outFile) Write(p []byte) (int, sys.Errno) {
+	if f.append {
+		f.at = int64(len(f.node.data))
+	}
+	n, errno := f.Pwrite(p, f.at)
+	f.at += int64(n)
+	return n, errno
+}
+
+// Pwrite writes all of p or nothing.
+func (f *outFile) Pwrite(p []byte, off int64) (int, sys.Errno) {
+	if errno := f.check(f.writes); errno != 0 {
+		return 0, errno
+	}
+	end := off + int64(len(p))
+	if off < 0 || end < off {
+		return 0, sys.EINVAL
+	}
+	if len(p) > 0 && end > int64(len(f.node.data)) && !f.fs.resize(f.node, end) {
+		return 0, sys.EIO
+	}
+	return copy(f.node.data[min(off, int64(len(f.node.data))):], p), 0
+}
+
+func (f *outFile) Truncate(size int64) sys.Errno {
+	if errno := f.check(f.writes); errno != 0 {
+		return errno
+	}
+	if size < 0 {
+		return sys.EINVAL
+	}
+	if !f.fs.resize(f.node, size) {
+		return sys.EIO
+	}
+	return 0
+}
+
+func (f *outFile) Close() sys.Errno {
+	if !f.closed {
+		f.closed = true
+		f.node.open--
+		f.fs.drop(f.node)
+	}
+	return 0
+}

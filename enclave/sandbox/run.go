@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// workerCores is how many cores' worth of CPU time a worker may use for each second of wall time: one for the module
+// and one for the engine's compiler and garbage collector.
+const workerCores = 2
+
+// Run starts a worker, runs one module in it and returns what came of it; the worker is dead by then. A run that ends
+// badly for a reason of its own has an Outcome with that reason and no error. An error means that the run could not be
+// had or was broken off: [ErrSpec], [ErrIsolation], [ErrSpawner], an [ErrData] that wraps the provider's own, or the
+// context's. The Outcome is nil only if no worker was started; beside an error it carries figures and no outputs.
+func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, error) {
+	if err := spec.validate(); err != nil {
+		return nil, err
+	}
+	if len(spec.Module) == 0 || len(spec.Module) > MaxModule {
+		return &Outcome{Reason: ReasonModule, Detail: fmt.Sprintf("module of %d bytes", len(spec.Module))}, nil
+	}
+	began := time.Now()
+	p, err := s.start(ctx, startRequest{
+		MemoryBytes: spec.MemoryBytes, OutputBytes: spec.OutputBytes,
+		CPUSeconds: workerCores*int64(math.Ceil(spec.Wall.Seconds())) + 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	r := &run{process: p, spec: &spec, data: data}
+	a, err := r.do(ctx, began.Add(spec.Wall))
+	o := &Outcome{Isolation: p.isolation}
+	exit, waitErr := p.wait(0)
+	o.CPU, o.Peak = time.Duration(exit.CPUNanos), exit.PeakKiB<<10
+	o.Wall = time.Since(began)
+	switch {
+	case err != nil:
+		return o, err
+	case waitErr != nil:
+		return o, waitErr
+	case a == nil:
+		o.Reason, o.Detail = r.reason(exit)
+	default:
+		o.Reason, o.Detail, o.Undeclared, o.Logs, o.Outputs = a.Reason, a.Detail, a.Undeclared, a.logs, a.outputs
+	}
+	return o, nil
+}
+
+// run is one job's dealings with its worker, from the enclave's side.
+type run struct {
+	*process
+	spec *Spec
+	data Data
+
+	walled  atomic.Bool // the watchdog killed the worker
+	hostile error       // what the worker sent was out of bounds
+}
+
+// do serves the worker until its artefact is complete or something kills it. A nil artefact without an error means that
+// the worker is to blame; reason finds out for what.
+func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	watchdog := time.AfterFunc(time.Until(deadline), func() {
+		r.walled.Store(true)
+		stop()
+	})
+	defer watchdog.Stop()
+	defer context.AfterFunc(serving, r.kill)()
+
+	served := make(chan error, 1)
+	go func() {
+		err := r.serve(serving)
+		if err != nil {
+			stop() // and so kill the worker, which ends the read below
+		}
+		served <- err
+	}()
+	a, err := readArtefact(bufio.NewReaderSize(r.out, 1<<16), r.spec)
+	if errors.Is(err, ErrProtocol) {
+		r.hostile = err
+	}
+	stop()
+	r.kill()
+	r.closePipes()
+	serveErr := <-served
+	switch {
+	case errors.Is(serveErr, ErrData) && !r.walled.Load() && ctx.Err() == nil:
+		return nil, serveErr
+	case err == nil:
+		return a, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(serveErr, ErrProtocol):
+		r.hostile = serveErr
+	}
+	return nil, nil
+}
+
+// reason is why a worker left no artefact.
+func (r *run) reason(exit exitReport) (reason, detail string) {
+	limit := workerCores * r.spec.Wall
+	switch {
+	case r.walled.Load():
+		return ReasonWall, "wall limit"
+	case r.hostile != nil:
+		return ReasonWorker, r.hostile.Error()
+	case exit.OOM:
+		return ReasonMemory, "the worker's control group ran out of memory"
+	case time.Duration(exit.CPUNanos) >= limit:
+		return ReasonWall, "CPU limit"
+	}
+	return ReasonWorker, "worker ended: " + exit.Status
+}
+
+// serve sends the header and the module, then answers range requests until the worker closes its end.
+func (r *run) serve(ctx context.Context) error {
+	if err := r.sendHeader(modeRun); err != nil {
+		return nil // the worker is dead; what became of it is not serve's to say
+	}
+	if err := writeFrame(r.down, r.spec.Module); err != nil {
+		return nil
+	}
+	return r.answer(ctx)
+}
+
+func (r *run) sendHeader(mode string) error {
+	s := r.spec
+	b, err := json.Marshal(header{
+		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
+		Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
+	})
+	if err != nil {
+		return err
+	}
+	return writeFrame(r.down, b)
+}
+
+// answer serves one range request after the other. The buffer held plaintext and is cleared at the end.
+func (r *run) answer(ctx context.Context) error {
+	buf := make([]byte, 4+MaxRead)
+	defer clear(buf)
+	var b [requestBytes]byte
+	for {
+		if _, err := io.ReadFull(r.up, b[:]); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return fmt.Errorf("%w: half a request", ErrProtocol)
+			}
+			return nil
+		}
+		q, err := parseRequest(b, r.spec.Files)
+		if err != nil {
+			return err
+		}
+		binary.BigEndian.PutUint32(buf, q.length)
+		if err := r.fetch(ctx, q, buf[4:4+q.length]); err != nil {
+			return err
+		}
+		if _, err := r.down.Write(buf[:4+q.length]); err != nil {
+			return nil
+		}
+	}
+}
+
+// fetch fills p from the provider, which may return less than asked at a time.
+func (r *run) fetch(ctx context.Context, q request, p []byte) error {
+	for done := 0; done < len(p); {
+		n, err := r.data.ReadAt(ctx, int(q.file), p[done:], int64(q.offset)+int64(done))
+		done += n
+		if done < len(p) && err == nil && n == 0 {
+			err = io.ErrNoProgress
+		}
+		if err != nil && done < len(p) {
+			return fmt.Errorf("%w: %w", ErrData, err)
+		}
+	}
+	return nil
+}

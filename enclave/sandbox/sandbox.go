@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sandbox runs a buyer's code on plaintext it must not carry away: one job, one worker process that holds no key.
+//
+// Trust domain: enclave, in three processes of the same measured binary. The enclave process holds keys and never runs
+// foreign code. The spawner, started before there is any key, starts workers. A worker serves one job inside its own
+// namespaces and dies. Everything a worker sends is hostile and bounded before it is read; a worker that misbehaves is
+// killed, never argued with. The package's one job: [Spawner.Run] returns declared, bounded outputs or a reason.
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Errors of this package.
+var (
+	// ErrSpec is a job this sandbox cannot be asked to run: a limit missing or beyond what it supports.
+	ErrSpec = errors.New("sandbox: invalid specification")
+	// ErrIsolation means that the kernel refused a part of the jail. The sandbox never runs with less.
+	ErrIsolation = errors.New("sandbox: isolation refused by the kernel")
+	// ErrSpawner means that the spawner process is gone; the enclave must stop serving.
+	ErrSpawner = errors.New("sandbox: spawner gone")
+	// ErrSelfTest means that a worker could do something it must not be able to do.
+	ErrSelfTest = errors.New("sandbox: self-test failed")
+	// ErrProtocol means that a worker sent what no honest worker sends.
+	ErrProtocol = errors.New("sandbox: worker broke the protocol")
+	// ErrData marks a failure of [Data]; the provider's own error is wrapped beside it.
+	ErrData = errors.New("sandbox: data provider failed")
+)
+
+// Config of the spawner. The zero value is complete and is the strictest.
+type Config struct{}
+
+// Spec is one run. Every limit is required.
+type Spec struct {
+	Module      []byte            // WebAssembly with WASI preview 1, a command that exports _start
+	Files       []File            // read-only below /data
+	Outputs     []Output          // the only files of /out that leave
+	MemoryBytes int64             // linear memory of the module, rounded down to whole pages of 64 KiB
+	OutputBytes int64             // everything in /out together, undeclared files included
+	Wall        time.Duration     // from the start of the worker to its last byte
+	Params      map[string]string // the module's environment; it has no other
+	Seed        [32]byte          // of the module's random source
+	Logs        bool              // keep the first MaxLogs bytes of stdout and stderr
+}
+
+// File is one input. Its bytes come from [Data] by range, when the module reads them.
+type File struct {
+	Name string // slash-separated path below /data
+	Size int64
+}
+
+// Output declares one file of /out.
+type Output struct {
+	Name     string // one path element
+	MaxBytes int64
+}
+
+// Data provides the bytes of [Spec].Files. Calls come one at a time, in the order the worker asks, within the file and
+// at most [MaxRead] bytes long. An error ends the run: the worker is killed and Run returns the error.
+type Data interface {
+	ReadAt(ctx context.Context, file int, p []byte, off int64) (int, error)
+}
+
+// Outcome is what became of a run. Detail and Logs may hold plaintext and never reach the host unsealed.
+type Outcome struct {
+	Reason     string // one of the Reason constants; empty means completed
+	Detail     string
+	Outputs    []Artefact // in the order of Spec.Outputs; a declared file that was not written is absent
+	Undeclared int        // files in /out that were not declared, dropped
+	Logs       []byte
+	Peak       int64 // bytes, resident, the worker's largest process
+	CPU        time.Duration
+	Wall       time.Duration
+	Isolation  string // what confined the worker
+}
+
+// Artefact is one output file.
+type Artefact struct {
+	Name string
+	Data []byte
+}
+
+// wazeroVersion is the release of the engine in go.mod; a test holds the two together.
+const wazeroVersion = "v1.12.0"
+
+// EngineDigest identifies what executes modules: the engine, its version and every setting that changes a result. It is
+// part of the binding a broker appraises.
+func EngineDigest() envelope.Digest {
+	return envelope.Hash("glovebox.dev/wasm-engine/v1",
+		[]byte("wazero "+wazeroVersion), []byte("compiler"), []byte("core-features-v2"), []byte("wasi_snapshot_preview1"),
+		fmt.Appendf(nil, "clock epoch %d step %d", clockEpoch, clockStep), []byte("random chacha8"))
+}
+
+// validate refuses what no worker should be started for.
+func (s *Spec) validate() error {
+	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrSpec, fmt.Sprintf(f, a...)) }
+	switch {
+	case s.MemoryBytes < pageBytes || s.MemoryBytes > maxMemory:
+		return bad("memory limit %d, want %d to %d", s.MemoryBytes, pageBytes, int64(maxMemory))
+	case s.OutputBytes < 1 || s.OutputBytes > maxOutput:
+		return bad("output limit %d, want 1 to %d", s.OutputBytes, int64(maxOutput))
+	case s.Wall <= 0 || s.Wall > maxWall:
+		return bad("wall limit %s, want more than nothing and at most %s", s.Wall, maxWall)
+	case len(s.Files) > maxFiles || len(s.Outputs) == 0 || len(s.Outputs) > maxOutputs:
+		return bad("%d files and %d outputs", len(s.Files), len(s.Outputs))
+	case len(s.Params) > maxParams:
+		return bad("%d parameters, at most %d", len(s.Params), maxParams)
+	}
+	if err := s.validateNames(); err != nil {
+		return bad("%v", err)
+	}
+	return nil
+}

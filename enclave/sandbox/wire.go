@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// The pipes of a worker, by descriptor. down carries the header, the module and answers to requests; up carries
+// requests; out carries the artefact and nothing else.
+const (
+	fdDown = 3
+	fdUp   = 4
+	fdOut  = 5
+)
+
+// header is the first frame on down.
+type header struct {
+	Mode        string            `json:"mode"`
+	Files       []File            `json:"files"`
+	Outputs     []Output          `json:"outputs"`
+	MemoryBytes int64             `json:"memoryBytes"`
+	OutputBytes int64             `json:"outputBytes"`
+	Params      map[string]string `json:"params"`
+	Seed        []byte            `json:"seed"`
+	Logs        bool              `json:"logs"`
+}
+
+const (
+	modeRun  = "run"
+	modeTest = "self-test"
+)
+
+// writeFrame writes a length and the bytes.
+func writeFrame(w io.Writer, b []byte) error {
+	if err := binary.Write(w, binary.BigEndian, uint32(len(b))); err != nil {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// readFrame reads what writeFrame wrote, refusing more than limit before it allocates.
+func readFrame(r io.Reader, limit int) ([]byte, error) {
+	var n [4]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		return nil, err
+	}
+	size := binary.BigEndian.Uint32(n[:])
+	if int64(size) > int64(limit) {
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d", ErrProtocol, size, limit)
+	}
+	b := make([]byte, size)
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+// request asks for a range of one file: file, offset and length, 16 bytes on the wire.
+type request struct {
+	file   uint32
+	length uint32
+	offset uint64
+}
+
+const requestBytes = 16
+
+func (q request) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, q.file)
+	b = binary.BigEndian.AppendUint32(b, q.length)
+	return binary.BigEndian.AppendUint64(b, q.offset)
+}
+
+// parseRequest reads a request and refuses any that is not wholly within a file.
+func parseRequest(b [requestBytes]byte, files []File) (request, error) {
+	q := request{
+		file:   binary.BigEndian.Uint32(b[0:]),
+		length: binary.BigEndian.Uint32(b[4:]),
+		offset: binary.BigEndian.Uint64(b[8:]),
+	}
+	if uint64(q.file) >= uint64(len(files)) || q.length == 0 || q.length > MaxRead {
+		return q, fmt.Errorf("%w: request for %d bytes of file %d", ErrProtocol, q.length, q.file)
+	}
+	if size := uint64(files[q.file].Size); q.offset > size || uint64(q.length) > size-q.offset {
+		return q, fmt.Errorf("%w: request beyond the end of file %d", ErrProtocol, q.file)
+	}
+	return q, nil
+}
+
+// Kinds of frames of an artefact, in the order they come.
+const (
+	kindResult = 'R'
+	kindLogs   = 'L'
+	kindOutput = 'O'
+	kindEnd    = 'E'
+)
+
+// result is the first frame of an artefact, canonical JSON.
+type result struct {
+	Reason     string `json:"reason"`
+	Detail     string `json:"detail"`
+	Undeclared int    `json:"undeclared"`
+}
+
+// artefact is everything a worker hands back.
+type artefact struct {
+	result
+	logs    []byte
+	outputs []Artefact
+}
+
+// write sends the artefact: result, logs, outputs in declared order, end.
+func (a *artefact) write(w io.Writer) error {
+	b, err := envelope.Canonical(a.result)
+	if err != nil {
+		return err
+	}
+	if err := writeKind(w, kindResult, b); err != nil {
+		return err
+	}
+	if err := writeKind(w, kindLogs, a.logs); err != nil {
+		return err
+	}
+	for _, o := range a.outputs {
+		head := append([]byte{byte(len(o.Name))}, o.Name...)
+		if err := writeKind(w, kindOutput, head, o.Data); err != nil {
+			return err
+		}
+	}
+	return writeKind(w, kindEnd)
+}
+
+func writeKind(w io.Writer, kind byte, parts ...[]byte) error {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(n))
+	for _, p := range append([][]byte{head}, parts...) {
+		if _, err := w.Write(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readKind(r io.Reader) (kind byte, size int64, err error) {
+	var h [5]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, 0, err
+	}
+	return h[0], int64(binary.BigEndian.Uint32(h[1:])), nil
+}
+
+// readBytes reads size bytes, refusing more than limit before it allocates.
+func readBytes(r io.Reader, size, limit int64) ([]byte, error) {
+	if size > limit {
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d", ErrProtocol, size, limit)
+	}
+	b := make([]byte, size)
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+// workerReason lists the reasons a worker may give. The others are the enclave's to find.
+func workerReason(r string) bool {
+	switch r {
+	case ReasonNone, ReasonTrap, ReasonMemory, ReasonOutput, ReasonModule:
+		return true
+	}
+	return false
+}
+
+// readArtefact reads what a hostile worker sends for s. An artefact it returns holds declared outputs only, each once, in
+// declared order, within its own and the common limit, and none at all for a run that failed.
+func readArtefact(r io.Reader, s *Spec) (*artefact, error) {
+	a := &artefact{}
+	if err := a.readResult(r, s); err != nil {
+		return nil, err
+	}
+	left, next := s.OutputBytes, 0
+	for {
+		kind, size, err := readKind(r)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case kind == kindEnd && size == 0:
+			if n, err := io.ReadFull(r, make([]byte, 1)); n != 0 || err != io.EOF {
+				return nil, fmt.Errorf("%w: data after the end", ErrProtocol)
+			}
+			return a, nil
+		case kind != kindOutput || a.Reason != ReasonNone || size < 1:
+			return nil, fmt.Errorf("%w: frame of kind %d", ErrProtocol, kind)
+		}
+		o, at, err := readOutput(r, size, left, s.Outputs[next:])
+		if err != nil {
+			return nil, err
+		}
+		a.outputs, left, next = append(a.outputs, o), left-int64(len(o.Data)), next+at+1
+	}
+}
+
+// readResult reads the two frames every artefact starts with.
+func (a *artefact) readResult(r io.Reader, s *Spec) error {
+	kind, size, err := readKind(r)
+	if err != nil {
+		return err
+	}
+	if kind != kindResult {
+		return fmt.Errorf("%w: artefact starts with kind %d", ErrProtocol, kind)
+	}
+	b, err := readBytes(r, size, maxResult)
+	if err != nil {
+		return err
+	}
+	if err := envelope.Decode(b, maxResult, &a.result); err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if !workerReason(a.Reason) || len(a.Detail) > maxDetail || a.Undeclared < 0 || a.Undeclared > maxOutFiles {
+		return fmt.Errorf("%w: result out of bounds", ErrProtocol)
+	}
+	kind, size, err = readKind(r)
+	if err != nil {
+		return err
+	}
+	limit := int64(0)
+	if s.Logs {
+		limit = MaxLogs
+	}
+	if kind != kindLogs {
+		return fmt.Errorf("%w: no logs frame", ErrProtocol)
+	}
+	a.logs, err = readBytes(r, size, limit)
+	return err
+}
+
+// readOutput reads one output, which must be one of those still to come. at is its place among them.
+func readOutput(r io.Reader, size, left int64, declared []Output) (o Artefact, at int, err error) {
+	n, err := readBytes(r, 1, 1)
+	if err != nil {
+		return o, 0, err
+	}
+	if int64(n[0]) > size-1 {
+		return o, 0, fmt.Errorf("%w: output name longer than its frame", ErrProtocol)
+	}
+	name, err := readBytes(r, int64(n[0]), maxName)
+	if err != nil {
+		return o, 0, err
+	}
+	for at = range declared {
+		if declared[at].Name == string(name) {
+			o.Name = declared[at].Name
+			o.Data, err = readBytes(r, size-1-int64(n[0]), min(left, declared[at].MaxBytes))
+			return o, at, err
+		}
+	}
+	return o, 0, fmt.Errorf("%w: output not declared, repeated or out of order", ErrProtocol)
+}
