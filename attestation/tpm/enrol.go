@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
 
@@ -24,12 +25,12 @@ func (c *Collector) EnrollRequest() grant.EnrollRequest {
 }
 
 // Activate proves to the broker that both keys live in this TPM.
-func (c *Collector) Activate(ctx context.Context, r grant.EnrollReply) (grant.ActivateRequest, error) {
+func (c *Collector) Activate(r grant.EnrollReply) (grant.ActivateRequest, error) {
 	if r.Token.IsZero() || len(r.Credential) == 0 || len(r.Secret) == 0 || len(r.Credential)+len(r.Secret) > maxResponse/2 {
 		return grant.ActivateRequest{}, fmt.Errorf("%w: incomplete or oversized credential", ErrEnrolment)
 	}
 	var secret []byte
-	err := withDevice(ctx, c.cfg.Device, func(t transport.TPM) (err error) {
+	err := withDevice(context.Background(), c.cfg.Device, func(t transport.TPM) (err error) {
 		secret, err = activate(t, r.Credential, r.Secret)
 		return err
 	})
@@ -48,6 +49,9 @@ func (c *Collector) AddEndorsement(broker envelope.PublicKey, signed []byte) err
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrEnrolment, err)
 	}
+	if v.Predicate.Expires <= v.Predicate.Issued || v.Predicate.Expires-v.Predicate.Issued > maxLife.Milliseconds() {
+		return fmt.Errorf("%w: endorsement with impossible times", ErrEnrolment)
+	}
 	if v.Predicate.AKName != c.akName || !bytes.Equal(v.Predicate.AKPublic, c.akPub) {
 		return fmt.Errorf("%w: endorsement is of another key", ErrEnrolment)
 	}
@@ -57,20 +61,23 @@ func (c *Collector) AddEndorsement(broker envelope.PublicKey, signed []byte) err
 	if len(c.endorsements) == maxEndorsements { // the oldest makes room; its broker will be asked again
 		c.endorsements = slices.Delete(c.endorsements, 0, 1)
 	}
-	c.endorsements = append(c.endorsements, endorsement{broker, bytes.Clone(signed), v.Predicate})
+	life := time.Duration(v.Predicate.Expires-v.Predicate.Issued) * time.Millisecond
+	c.endorsements = append(c.endorsements, endorsement{broker, bytes.Clone(signed), c.testOnlyNow(), life})
 	return nil
 }
 
-// Endorsed returns what broker endorsed and until when, so that the enclave can enrol again in time.
-func (c *Collector) Endorsed(broker envelope.PublicKey) (grant.AKEndorsement, bool) {
+// Endorsed reports whether broker's endorsement is in the first half of its life, by this process's monotonic clock.
+// Afterwards the enclave enrols again, well before the broker would refuse. A host that stops the clock only earns that
+// refusal.
+func (c *Collector) Endorsed(broker envelope.PublicKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.endorsements {
 		if e.broker.Equal(broker) {
-			return e.predicate, true
+			return c.testOnlyNow().Sub(e.added) < e.life/2
 		}
 	}
-	return grant.AKEndorsement{}, false
+	return false
 }
 
 // signedEndorsements are all endorsements, in the order of the brokers' keys.

@@ -9,6 +9,7 @@ const (
 	maxCertificate  = 8 << 10 // an EK certificate
 	maxResponse     = 4096    // TPM_PT_MAX_RESPONSE_SIZE of every TPM in use
 	maxEndorsements = 32      // brokers one attestation key may be endorsed by at a time
+	maxLife         = 7 * 24 * time.Hour
 	operationTime   = 20 * time.Second
 	pcrAttempts     = 3 // reads of the PCRs that may race with an extend
 )

@@ -8,15 +8,16 @@
 package tpm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
 
@@ -24,7 +25,6 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
-	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 // Errors of the collector.
@@ -56,30 +56,34 @@ type Collector struct {
 	akPub  []byte // TPMT_PUBLIC
 	akName string
 
+	testOnlyNow func() time.Time
+
 	mu           sync.Mutex
 	endorsements []endorsement
 }
 
 type endorsement struct {
-	broker    envelope.PublicKey
-	signed    []byte
-	predicate grant.AKEndorsement
+	broker envelope.PublicKey
+	signed []byte
+	added  time.Time     // monotonic
+	life   time.Duration // as the broker set it
 }
 
 var _ attestation.Collector = (*Collector)(nil)
 
 // Open reads the configuration's files and asks the TPM for its endorsement and attestation keys. Both are primary keys
-// of the endorsement hierarchy: the same at every start, never stored.
-func Open(ctx context.Context, cfg Config) (*Collector, error) {
+// of the endorsement hierarchy: the same at every start, never stored. Like [Collector.Activate] it takes no context: the
+// TPM answers within the device's own time limit or fails.
+func Open(cfg Config) (*Collector, error) {
 	cert, err := readFile(cfg.EKCertFile, maxCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("%w: EK certificate: %w", ErrConfig, err)
 	}
-	c := &Collector{cfg: cfg, ekCert: cert}
+	c := &Collector{cfg: cfg, ekCert: cert, testOnlyNow: time.Now}
 	if _, err := c.readLog(); err != nil {
 		return nil, err
 	}
-	err = withDevice(ctx, cfg.Device, func(t transport.TPM) error {
+	err = withDevice(context.Background(), cfg.Device, func(t transport.TPM) error {
 		if c.ekPub, err = publicOf(t, ekTemplate()); err != nil {
 			return err
 		}
@@ -125,8 +129,10 @@ func (c *Collector) Collect(ctx context.Context, d envelope.Digest) (attestation
 	if err != nil {
 		return attestation.Evidence{}, err
 	}
-	if bound, err := q.Verify(); err != nil || !slices.Equal(bound, d[:]) || !slices.Equal(q.AKPublic, c.akPub) {
-		return attestation.Evidence{}, fmt.Errorf("%w: its quote does not verify: %w", ErrDevice, err)
+	if bound, err := q.Verify(); err != nil {
+		return attestation.Evidence{}, fmt.Errorf("%w: %w", ErrDevice, err)
+	} else if !bytes.Equal(bound, d[:]) || !bytes.Equal(q.AKPublic, c.akPub) {
+		return attestation.Evidence{}, fmt.Errorf("%w: quote is by another key or over other data", ErrDevice)
 	}
 	raw, err := q.Encode()
 	if err != nil {

@@ -52,7 +52,7 @@ func newBench(t *testing.T) *bench {
 
 func openCollector(t *testing.T, i *swtpm.Instance) *tpm.Collector {
 	t.Helper()
-	c, err := tpm.Open(t.Context(), tpm.Config{Device: i.Device(), EKCertFile: i.EKCertFile, EventLogFile: i.EventLogFile})
+	c, err := tpm.Open(tpm.Config{Device: i.Device(), EKCertFile: i.EKCertFile, EventLogFile: i.EventLogFile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (b *bench) enrol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	activate, err := b.collector.Activate(t.Context(), reply)
+	activate, err := b.collector.Activate(reply)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestEKOfAnotherTPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]*tpm.Collector{"TPM of the EK": a.collector, "TPM of the AK": b.collector} {
-		if _, err := c.Activate(t.Context(), reply); !errors.Is(err, tpm.ErrEnrolment) {
+		if _, err := c.Activate(reply); !errors.Is(err, tpm.ErrEnrolment) {
 			t.Errorf("%s opened a credential for two TPMs: %v", name, err)
 		}
 	}
@@ -310,7 +310,7 @@ func TestActivateRefusesRubbish(t *testing.T) {
 		"oversized": {Token: envelope.NewNonce(), Credential: make([]byte, 4096), Secret: []byte{1}},
 		"rubbish":   {Token: envelope.NewNonce(), Credential: make([]byte, 64), Secret: make([]byte, 64)},
 	} {
-		if _, err := b.collector.Activate(t.Context(), r); !errors.Is(err, tpm.ErrEnrolment) {
+		if _, err := b.collector.Activate(r); !errors.Is(err, tpm.ErrEnrolment) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -351,7 +351,7 @@ func TestBadDevice(t *testing.T) {
 			t.Errorf("%q: %v", d, err)
 		}
 	}
-	if _, err := tpm.Open(t.Context(), tpm.Config{Device: "unix:/nowhere", EKCertFile: "/nowhere"}); !errors.Is(err, tpm.ErrConfig) {
+	if _, err := tpm.Open(tpm.Config{Device: "unix:/nowhere", EKCertFile: "/nowhere"}); !errors.Is(err, tpm.ErrConfig) {
 		t.Errorf("no certificate: %v", err)
 	}
 }
