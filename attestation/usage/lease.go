@@ -29,7 +29,10 @@ func (a *audit) checkGrant(i int) {
 	if a.job != nil {
 		a.checkGrantJob(g, p)
 	}
-	a.checkGrantTerms(g, l.manifest.Predicate.Terms, l.manifest.Predicate.Tree.Size, p)
+	a.checkGrantTerms(g, &l.manifest.Predicate, p)
+	if l.manifest.Predicate.Kind == dataset.KindDataset {
+		a.checkGrantLicence(g, &l.manifest.Predicate.Terms, p)
+	}
 }
 
 // checkGrantTicket: the code comes with the ticket, everything else needs it, in time.
@@ -57,21 +60,27 @@ func (a *audit) checkGrantJob(g *grant.Grant, p string) {
 }
 
 // checkGrantTerms: a broker may narrow the terms its owner signed, never widen them.
-func (a *audit) checkGrantTerms(g *grant.Grant, t dataset.Terms, leaves int64, p string) {
-	o := &g.Obligations
+func (a *audit) checkGrantTerms(g *grant.Grant, m *dataset.Manifest, p string) {
+	o, t := &g.Obligations, &m.Terms
 	a.must(slices.Contains(t.Modes, o.Mode), "terms.mode", p, "mode %q is not in the terms", o.Mode)
-	a.must(a.job == nil || slices.Contains(t.Purposes, a.job.Predicate.Purpose), "terms.purpose", p, "the job's purpose is not in the terms")
-	a.must(o.Leaves.Count <= leaves && o.Leaves.First <= leaves-o.Leaves.Count, "terms.leaves", p,
-		"grants leaves %d to %d of %d", o.Leaves.First, o.Leaves.First+o.Leaves.Count-1, leaves)
+	a.must(o.Leaves.Count <= m.Tree.Size && o.Leaves.First <= m.Tree.Size-o.Leaves.Count, "terms.leaves", p,
+		"grants leaves %d to %d of %d", o.Leaves.First, o.Leaves.First+o.Leaves.Count-1, m.Tree.Size)
 	a.must(o.Epochs <= t.MaxEpochs, "terms.epochs", p, "allows %d epochs, the terms %d", o.Epochs, t.MaxEpochs)
-	for _, c := range o.Outputs {
-		a.must(slices.Contains(t.Outputs, c), "terms.outputs", p, "output class %q is not in the terms", c)
-	}
-	a.must(o.MaxOutput <= t.MaxOutputBytes, "terms.outputs", p, "allows %d bytes of output, the terms %d", o.MaxOutput, t.MaxOutputBytes)
 	a.must(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed, "terms.logs", p, "allows logs %q, the terms %q", o.Logs, t.Logs)
 	a.must(o.Allowance <= t.Allowance, "terms.allowance", p, "allows %d leaves per heartbeat, the terms %d", o.Allowance, t.Allowance)
 	a.must(o.Expires-g.Issued <= t.LeaseSeconds*1000, "terms.lease", p, "lasts %d ms, the terms allow %d s", o.Expires-g.Issued, t.LeaseSeconds)
 	a.must(g.Issued/1000 <= t.NotAfter, "terms.expiry", p, "was issued after the terms expired")
+}
+
+// checkGrantLicence: what a creator lets out of her data and for what. The job is the word of the code's own owner, who
+// needs no second permission from herself.
+func (a *audit) checkGrantLicence(g *grant.Grant, t *dataset.Terms, p string) {
+	o := &g.Obligations
+	a.must(a.job == nil || slices.Contains(t.Purposes, a.job.Predicate.Purpose), "terms.purpose", p, "the job's purpose is not in the terms")
+	for _, c := range o.Outputs {
+		a.must(slices.Contains(t.Outputs, c), "terms.outputs", p, "output class %q is not in the terms", c)
+	}
+	a.must(o.MaxOutput <= t.MaxOutputBytes, "terms.outputs", p, "allows %d bytes of output, the terms %d", o.MaxOutput, t.MaxOutputBytes)
 }
 
 // checkUse: what was used of package i is within its obligations and its manifest.
@@ -90,7 +99,7 @@ func (a *audit) checkUse(i int) {
 			"leaves %d to %d were delivered, %d to %d granted", r.First, r.First+r.Count-1, o.Leaves.First, o.Leaves.First+o.Leaves.Count-1)
 	}
 	bad(u.Epochs <= int64(o.Epochs), "use.epochs", "%d epochs, %d granted", u.Epochs, o.Epochs)
-	bad(u.Reads <= product(o.Allowance, addCapped(u.Heartbeat, 1)), "use.allowance",
+	bad(u.Reads <= product(o.Allowance, u.Heartbeat), "use.allowance",
 		"%d leaves with %d heartbeats of %d", u.Reads, u.Heartbeat, o.Allowance)
 	touched := touchedRecords(m, u.Leaves)
 	bad(u.Records <= product(touched, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, touched, u.Epochs)
