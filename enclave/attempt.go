@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// attempt is one try at one job. Its fields fill from top to bottom; no step reads what a later one sets.
+type attempt struct {
+	e     *Enclave
+	token string
+
+	signedJob []byte
+	job       *envelope.Verified[job.Job]
+	packages  []*pack // the code first, then the datasets in the job's order
+	lease     *lease
+
+	evidence []byte
+	ticket   []byte
+	attempt  int // from the grants
+}
+
+// accept verifies what the host handed over: a job signed by its buyer and the manifests that it pins.
+func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, error) {
+	v, err := job.Verify(a.Job)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrJob, err)
+	}
+	if _, err := parseRecipient(v.Predicate.Recipient); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(v.Predicate.Outputs, reservedOutput) {
+		return nil, fmt.Errorf("%w: an output is named %s or %s", ErrJob, logName, usage.SaltName)
+	}
+	r := &attempt{e: e, token: a.Token, signedJob: a.Job, job: v}
+	for i, d := range v.Predicate.Manifests() {
+		p, err := e.fetchManifest(ctx, d, i == 0)
+		if err != nil {
+			return nil, err
+		}
+		r.packages = append(r.packages, p)
+	}
+	if r.lease, err = newLease(); err != nil {
+		return nil, err
+	}
+	return r, r.distinctKeys()
+}
+
+func (e *Enclave) fetchManifest(ctx context.Context, d envelope.Digest, code bool) (*pack, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.t.answer)
+	defer cancel()
+	signed, err := e.c.Host.Manifest(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("%w: manifest %s: %w", ErrJob, d, err)
+	}
+	m, err := dataset.Verify(signed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: manifest %s: %w", ErrJob, d, err)
+	}
+	if m.ID != d {
+		return nil, fmt.Errorf("%w: the host gave manifest %s for %s", ErrJob, m.ID, d)
+	}
+	want := dataset.KindDataset
+	if code {
+		want = dataset.KindCode
+	}
+	if m.Predicate.Kind != want {
+		return nil, fmt.Errorf("%w: manifest %s is a %s, want a %s", ErrJob, d, m.Predicate.Kind, want)
+	}
+	return &pack{id: d, signed: signed, m: &m.Predicate}, nil
+}
+
+// distinctKeys holds each party to one key, one role. Owners and brokers may serve several packages of a job.
+func (r *attempt) distinctKeys() error {
+	roles := map[string]envelope.Role{}
+	claim := func(k envelope.PublicKey, role envelope.Role) error {
+		if have, ok := roles[k.String()]; ok && have != role {
+			return fmt.Errorf("%w: %w: %s as %s and %s", ErrJob, envelope.ErrKeyReuse, k, have, role)
+		}
+		roles[k.String()] = role
+		return nil
+	}
+	err := errors.Join(claim(r.job.Predicate.Buyer, envelope.RoleBuyer), claim(r.lease.signer.Public(), envelope.RoleEnclave))
+	for _, p := range r.packages {
+		err = errors.Join(err, claim(p.m.Owner, envelope.RoleOwner), claim(p.m.Broker.Key, envelope.RoleBroker))
+	}
+	return err
+}
+
+// attest asks every owner for a nonce, has the attestation key vouched for where the platform needs it, and collects one
+// evidence that answers them all.
+func (r *attempt) attest(ctx context.Context) error {
+	for _, p := range r.packages {
+		if err := r.enroll(ctx, p); err != nil {
+			return err
+		}
+	}
+	b := attestation.Binding{
+		HPKEKey: r.lease.hpke.PublicKey().Bytes(), SigningKey: r.lease.signer.Public(), LeaseID: r.lease.id, Job: r.job.ID,
+		Runtime: r.job.Predicate.Runtime, Configuration: r.e.c.Configuration, SelfTest: r.e.c.SelfTest, Engine: r.e.c.Engine,
+	}
+	for _, p := range r.packages {
+		nonce, err := r.challenge(ctx, p)
+		if err != nil {
+			return err
+		}
+		b.Owners = append(b.Owners, attestation.Owner{Audience: p.m.Broker.Key, Nonce: nonce, Manifest: p.id})
+	}
+	d, err := b.Digest()
+	if err != nil {
+		return err
+	}
+	ev, err := r.e.c.Collector.Collect(ctx, d)
+	if err != nil {
+		return fmt.Errorf("collect evidence: %w", err)
+	}
+	ev.Claims, r.lease.d = b, d
+	r.evidence, err = ev.Encode()
+	return err
+}
+
+// granted are the packages whose keys were released; a prefix, since releases go in order and stop at the first refusal.
+func (r *attempt) granted() []*pack {
+	n := 0
+	for n < len(r.packages) && r.packages[n].grant != nil {
+		n++
+	}
+	return r.packages[:n]
+}
+
+// untilExpiry ends ctx when the first of the grants expires, by the enclave's monotonic clock.
+func (r *attempt) untilExpiry(ctx context.Context) (context.Context, context.CancelFunc) {
+	var earliest time.Duration
+	for i, p := range r.granted() {
+		left := time.Duration(p.grant.Predicate.Obligations.Expires-p.clock.now()) * time.Millisecond
+		if i == 0 || left < earliest {
+			earliest = left
+		}
+	}
+	return context.WithTimeoutCause(ctx, max(earliest, 0), errStopped)
+}
+
+// progress is best effort: the host may not care, and what it answers decides nothing but an early end.
+func (r *attempt) progress(ctx context.Context, state string) {
+	p := door.Progress{State: state}
+	for _, k := range r.packages[1:] {
+		p.Leaves += k.meter.delivered()
+		p.Total += k.m.Tree.Size
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.e.t.answer)
+	defer cancel()
+	if _, err := r.e.c.Host.Progress(ctx, r.token, p); err != nil {
+		return // a refusal has no consequence; a broken door shows at the next question that matters
+	}
+}
+
+func (r *attempt) wipe() {
+	r.lease.wipe()
+	for _, p := range r.packages {
+		p.key.Wipe()
+	}
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+)
+
+// errNotPermitted means the code asked for more than grants or job allow.
+var errNotPermitted = errors.New("enclave: not permitted")
+
+// view is a job's datasets as the code sees them: one read-only file each, fetched, proven, decrypted and metered as it
+// is read, with one batch of each in memory. It implements sandbox.Data.
+type view struct {
+	r     *attempt
+	files []*file
+	fault error // the first; it decides the run's outcome even if the code goes on
+}
+
+type file struct {
+	p      *pack
+	stream *dataset.Stream
+	batch  dataset.Batch // the one last delivered
+}
+
+// openView opens a stream for every dataset. Two datasets of one name get distinct folders.
+func (r *attempt) openView(ctx context.Context) (*view, []sandbox.File, error) {
+	v := &view{r: r}
+	var list []sandbox.File
+	taken := map[string]bool{}
+	for i, p := range r.packages[1:] {
+		s, err := r.openStream(ctx, p)
+		if err != nil {
+			return nil, nil, err
+		}
+		folder := p.m.Name
+		if taken[folder] {
+			folder = fmt.Sprintf("%s-%d", folder, i)
+		}
+		taken[folder] = true
+		v.files = append(v.files, &file{p: p, stream: s})
+		list = append(list, sandbox.File{Name: folder + "/" + fileName(p.m.Format), Size: s.Size()})
+	}
+	return v, list, nil
+}
+
+func fileName(f dataset.Format) string {
+	if f == dataset.FormatFiles {
+		return "records.tar"
+	}
+	return "records." + string(f)
+}
+
+// openStream reads p leaf by leaf: the allowance is checked before each is fetched, the meter counts each once proven.
+func (r *attempt) openStream(ctx context.Context, p *pack) (*dataset.Stream, error) {
+	o := p.grant.Predicate.Obligations
+	return dataset.OpenStream(ctx, p.m, r.e.c.Host, p.key, dataset.StreamOptions{
+		BeforeLeaf: func(i int64) error {
+			if !o.Leaves.Contains(i) {
+				return fmt.Errorf("%w: leaf %d is outside the grant", errNotPermitted, i)
+			}
+			return r.gate(ctx, p)
+		},
+		AfterLeaf: p.meter.leaf,
+	})
+}
+
+// ReadAt fills b from file at off, over as many batches as it takes. io.EOF ends the file as usual.
+func (v *view) ReadAt(ctx context.Context, index int, b []byte, off int64) (int, error) {
+	if index < 0 || index >= len(v.files) || off < 0 {
+		return 0, fmt.Errorf("%w: no such file", errNotPermitted)
+	}
+	if v.fault != nil {
+		return 0, v.fault
+	}
+	f, n := v.files[index], 0
+	for n < len(b) {
+		at := off + int64(n)
+		if at >= f.stream.Size() {
+			return n, io.EOF
+		}
+		if err := v.seek(ctx, f, at); err != nil {
+			v.fault = err
+			return n, err
+		}
+		n += copy(b[n:], f.batch.Raw[at-f.batch.Offset:])
+	}
+	return n, nil
+}
+
+// seek makes f.batch the one that holds raw offset at, and counts the delivery.
+func (v *view) seek(ctx context.Context, f *file, at int64) error {
+	if at >= f.batch.Offset && at-f.batch.Offset < int64(len(f.batch.Raw)) {
+		return nil
+	}
+	b, err := f.stream.Batch(ctx, at)
+	if err != nil {
+		return err
+	}
+	if at < b.Offset || at-b.Offset >= int64(len(b.Raw)) {
+		return fmt.Errorf("%w: batch does not hold offset %d", dataset.ErrIntegrity, at)
+	}
+	most := min(v.r.job.Predicate.Epochs, f.p.grant.Predicate.Obligations.Epochs)
+	if err := f.p.meter.batch(b.Index, b.Records, most); err != nil {
+		return err
+	}
+	f.batch = b
+	return nil
+}

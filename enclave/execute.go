@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+const (
+	// mainModule is the file of a code package that is run.
+	mainModule = "main.wasm"
+	// notStarted is the isolation of a run whose worker never started.
+	notStarted = "not-started"
+)
+
+// outcome is how a run ended, before anything is signed. artefacts hold plaintext.
+type outcome struct {
+	reason            string // a usage.Reason; "" if completed
+	worker            sandbox.Outcome
+	released          int64 // milliseconds since the code's challenge was asked for
+	started, finished int64
+}
+
+func (o *outcome) wipe() {
+	for _, a := range o.worker.Outputs {
+		clear(a.Data)
+	}
+	clear(o.worker.Logs)
+}
+
+// execute runs the code, unless a release or the grants say it must not run, and always returns an outcome to attest.
+func (r *attempt) execute(ctx context.Context, releaseErr error) *outcome {
+	out := &outcome{released: r.sinceChallenge()}
+	out.worker.Isolation = notStarted
+	out.started = out.released
+	err := releaseErr
+	if err == nil {
+		err = r.permitted()
+	}
+	if err == nil {
+		r.progress(ctx, door.StateRunning)
+		err = r.runCode(ctx, out)
+	}
+	out.reason = reasonOf(err, out.worker.Reason)
+	out.finished = r.sinceChallenge()
+	return out
+}
+
+func (r *attempt) sinceChallenge() int64 { return time.Since(r.packages[0].clock.asked).Milliseconds() }
+
+// runCode returns the enclave's own reasons to end a run; the worker's are in out.worker.
+func (r *attempt) runCode(ctx context.Context, out *outcome) error {
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer r.keepAlive(run, door.StateRunning, stop)()
+	module, err := r.loadCode(run)
+	if err != nil {
+		return err
+	}
+	v, files, err := r.openView(run)
+	if err != nil {
+		return err
+	}
+	out.started = r.sinceChallenge()
+	w, err := r.e.c.Runner.Run(run, r.spec(module, files), v)
+	if w != nil {
+		out.worker = *w
+	}
+	switch {
+	case v.fault != nil:
+		return v.fault
+	case context.Cause(run) != nil:
+		return context.Cause(run)
+	case err != nil:
+		return fmt.Errorf("%w: %w", errWorker, err)
+	}
+	return nil
+}
+
+// errWorker means the worker process could not be run.
+var errWorker = errors.New("enclave: worker")
+
+func (r *attempt) spec(module []byte, files []sandbox.File) sandbox.Spec {
+	j := &r.job.Predicate
+	s := sandbox.Spec{
+		Module: module, Files: files, MemoryBytes: j.Limits.MemoryBytes, OutputBytes: r.outputCap(),
+		Wall: time.Duration(j.Limits.WallSeconds) * time.Second, Params: j.Params, Seed: j.Seed, Logs: r.logs(),
+	}
+	for _, o := range j.Outputs {
+		s.Outputs = append(s.Outputs, sandbox.Output{Name: o.Name, MaxBytes: o.MaxBytes})
+	}
+	return s
+}
+
+// loadCode reads the code package whole and takes its main module.
+func (r *attempt) loadCode(ctx context.Context) ([]byte, error) {
+	p := r.packages[0]
+	if p.m.RawBytes > maxCode {
+		return nil, fmt.Errorf("%w: code of %d bytes, at most %d", errModule, p.m.RawBytes, maxCode)
+	}
+	s, err := r.openStream(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	var raw bytes.Buffer
+	for int64(raw.Len()) < s.Size() {
+		b, err := s.Batch(ctx, int64(raw.Len()))
+		if err != nil {
+			return nil, err
+		}
+		if err := p.meter.batch(b.Index, b.Records, 1); err != nil {
+			return nil, err
+		}
+		raw.Write(b.Raw)
+	}
+	t := tar.NewReader(&raw)
+	for {
+		h, err := t.Next()
+		if err != nil {
+			return nil, fmt.Errorf("%w: the code package has no %s", errModule, mainModule)
+		}
+		if strings.TrimPrefix(h.Name, "./") == mainModule {
+			return io.ReadAll(t)
+		}
+	}
+}
+
+// errModule means the code package holds nothing to run.
+var errModule = errors.New("enclave: module")
+
+// reasonOf maps an error of the enclave, or else the worker's reason, to the closed list that may be told.
+func reasonOf(err error, worker string) string {
+	var no *refusal
+	refused := errors.As(err, &no)
+	switch {
+	case err == nil:
+		return worker
+	case errors.Is(err, errStopped):
+		return usage.ReasonStopped
+	case errors.Is(err, ErrLeased), errors.Is(err, ErrBroker), errors.Is(err, door.ErrBroken), errors.Is(err, door.ErrRefused), errors.Is(err, context.Canceled),
+		refused && no.said.Code == grant.CodeTryAgain:
+		return usage.ReasonUnavailable
+	case refused, errors.Is(err, ErrGrant), errors.Is(err, errNotPermitted):
+		return usage.ReasonNotPermitted
+	case errors.Is(err, errModule):
+		return usage.ReasonModule
+	case errors.Is(err, errWorker):
+		return usage.ReasonWorker
+	}
+	return usage.ReasonDataset
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// release asks the code's broker first, whose answer carries the run ticket, then each dataset's with that ticket.
+func (r *attempt) release(ctx context.Context) error {
+	for i, p := range r.packages {
+		req := &grant.ReleaseRequest{Evidence: r.evidence, Job: r.signedJob, Code: r.packages[0].signed, Manifest: p.signed, Ticket: r.ticket}
+		err := r.ask(ctx, p, r.patience(p), &grant.Message{Release: req}, func(reply *grant.Reply) error {
+			if reply.Release == nil {
+				return fmt.Errorf("%w: no grant", ErrBroker)
+			}
+			return r.acceptRelease(p, i == 0, reply.Release)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// acceptRelease checks one reply whole before anything of it is kept.
+func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) error {
+	g, err := grant.VerifyGrant(reply.Grant, p.m.Broker.Key)
+	if err != nil {
+		return err
+	}
+	ticket := r.ticket
+	if code {
+		if ticket = reply.Ticket; len(ticket) == 0 {
+			return fmt.Errorf("%w: the code's broker gave no run ticket", ErrGrant)
+		}
+		if err := r.checkTicket(p, ticket, g.Predicate.Attempt); err != nil {
+			return err
+		}
+	}
+	if err := r.checkGrant(p, code, g); err != nil {
+		return err
+	}
+	key, err := r.lease.openKey(reply.Sealed, g.ID)
+	if err != nil {
+		return err
+	}
+	if code {
+		r.ticket, r.attempt = ticket, g.Predicate.Attempt
+	}
+	p.grant, p.raw, p.key = g, reply.Grant, key
+	return nil
+}
+
+func (r *attempt) checkTicket(p *pack, signed []byte, attempt int) error {
+	v, err := grant.VerifyTicket(signed, p.m.Broker.Key)
+	if err != nil {
+		return err
+	}
+	t := v.Predicate
+	if t.Job != r.job.ID || t.Binding != r.lease.d || t.Attempt != attempt || t.Expires <= p.clock.now() {
+		return fmt.Errorf("%w: %w: run ticket", ErrGrant, grant.ErrOther)
+	}
+	return nil
+}
+
+// checkGrant refuses a grant for any other binding, evidence, job, package, buyer, ticket or time.
+func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Grant]) error {
+	g := &v.Predicate
+	other := g.Binding != r.lease.d || g.Evidence != envelope.Sum(r.evidence) || g.Job != r.job.ID || g.Manifest != p.id ||
+		!g.Buyer.Equal(r.job.Predicate.Buyer)
+	switch {
+	case other:
+		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrOther)
+	case g.Obligations.Expires <= p.clock.now():
+		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrExpired)
+	case g.Obligations.Leaves.First+g.Obligations.Leaves.Count > p.m.Tree.Size:
+		return fmt.Errorf("%w: leaf range beyond the package", ErrGrant)
+	case code && g.Ticket != nil:
+		return fmt.Errorf("%w: the code's grant names a ticket", ErrGrant)
+	case code:
+		return nil
+	}
+	id, err := envelope.ID(r.ticket)
+	if err != nil || g.Ticket == nil || *g.Ticket != id || g.Attempt != r.attempt {
+		return fmt.Errorf("%w: %w: ticket or attempt", ErrGrant, grant.ErrOther)
+	}
+	return nil
+}
+
+// permitted checks the job against what every grant obliges to, before the code starts.
+func (r *attempt) permitted() error {
+	j := &r.job.Predicate
+	for _, p := range r.packages[1:] {
+		o := &p.grant.Predicate.Obligations
+		if o.Mode != j.Mode {
+			return fmt.Errorf("%w: mode", ErrGrant)
+		}
+		if j.Epochs > o.Epochs {
+			return fmt.Errorf("%w: the job wants %d epochs, the grant allows %d", ErrGrant, j.Epochs, o.Epochs)
+		}
+		for _, out := range j.Outputs {
+			if !slices.Contains(o.Outputs, out.Class) {
+				return fmt.Errorf("%w: outputs of class %s may not leave", ErrGrant, out.Class)
+			}
+		}
+	}
+	return nil
+}
+
+// outputCap is the most that may leave: the job's limit and every dataset's.
+func (r *attempt) outputCap() int64 {
+	most := r.job.Predicate.Limits.OutputBytes
+	for _, p := range r.packages[1:] {
+		most = min(most, p.grant.Predicate.Obligations.MaxOutput)
+	}
+	return most
+}
+
+// logs reports whether every dataset's owner lets the code's own words travel inside the sealed result.
+func (r *attempt) logs() bool {
+	for _, p := range r.packages[1:] {
+		if p.grant.Predicate.Obligations.Logs != grant.LogsSealed {
+			return false
+		}
+	}
+	return true
+}
+
+// outputsOf lists the job's outputs by name.
+func outputsOf(j *job.Job) map[string]job.Output {
+	out := map[string]job.Output{}
+	for _, o := range j.Outputs {
+		out[o.Name] = o
+	}
+	return out
+}

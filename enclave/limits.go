@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import "time"
+
+// Every bound of the enclave that the job or the grant does not set.
+const (
+	// maxCode bounds a code package's plaintext in bytes.
+	maxCode = 128 << 20
+	// encapsulatedSize is HPKE's encapsulated key: an ML-KEM-768 ciphertext (1088) and an X25519 key (32).
+	encapsulatedSize = 1120
+	dataKeySize      = 32
+	sealedKeySize    = encapsulatedSize + dataKeySize + 16
+)
+
+// timing is how long the enclave waits for what, by its monotonic clock.
+type timing struct {
+	ask          time.Duration // a question to a broker is repeated, where terms say "wait"
+	commit       time.Duration // a commit is asked for, whatever the terms: the run is over and only its result at stake
+	answer       time.Duration // the host may take to answer one question, its own wait for a broker included
+	heartbeat    time.Duration // between heartbeats while nothing is read
+	backoffFirst time.Duration // between repeated questions, doubling
+	backoffMost  time.Duration
+}
+
+var defaultTiming = timing{
+	ask: 90 * time.Second, commit: 90 * time.Second, answer: 75 * time.Second, heartbeat: 2 * time.Second,
+	backoffFirst: 100 * time.Millisecond, backoffMost: 2 * time.Second,
+}

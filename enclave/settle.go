@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+// settle seals the result, attests the usage, lets the payload go, collects every broker's commit, and only then hands
+// out the header. Without all commits the plaintext and the header die here.
+func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error) {
+	var s *sealed
+	if out.reason == usage.ReasonNone {
+		var err error
+		if s, err = r.seal(out); err != nil {
+			out.reason = usage.ReasonOutput
+		}
+	}
+	st, err := r.statement(out, s)
+	if err != nil {
+		return nil, err
+	}
+	res := &door.Result{Outcome: st.Outcome, Reason: st.Reason, Evidence: r.evidence, Ticket: r.ticket}
+	var digest *envelope.Digest
+	if s != nil {
+		digest = &s.digest
+	}
+	var id envelope.Digest
+	if res.Usage, id, err = usage.Sign(st, digest, r.lease.signer); err != nil {
+		return nil, err
+	}
+	// Settling must survive the end of the run's own time: a failed run is attested and committed too.
+	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer r.keepAlive(ctx, door.StateCommitting, func(error) {})() // what a broker thinks now it says in its commit
+	if s != nil {
+		if err := r.e.c.Host.Output(ctx, r.token, s.payload); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range r.granted() {
+		c, err := r.commit(ctx, p, res.Usage, id, st)
+		if err != nil {
+			return nil, fmt.Errorf("commit: %w", err)
+		}
+		res.Grants, res.Commits = append(res.Grants, p.raw), append(res.Commits, c)
+	}
+	if s != nil {
+		res.Header = s.header
+	}
+	return res, nil
+}
+
+// statement says how the run ended and what it used.
+func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
+	st := &usage.Statement{
+		Job: r.job.ID, Binding: r.lease.d, Evidence: envelope.Sum(r.evidence), Runtime: r.job.Predicate.Runtime,
+		Isolation: out.worker.Isolation, Attempt: r.attempt, Outcome: usage.OutcomeFailed, Reason: out.reason,
+		Outputs: []usage.Output{}, Undeclared: int64(out.worker.Undeclared), Transforms: []usage.Transform{},
+		Receipts: []string{}, Payments: []string{},
+		Measured: usage.Measured{
+			CPUMillis: out.worker.CPU.Milliseconds(), PeakMemory: out.worker.Peak, WallMillis: out.worker.Wall.Milliseconds(),
+		},
+		Time: usage.Time{Broker: r.packages[0].clock.issued, Released: out.released, Started: out.started, Finished: out.finished},
+	}
+	if s != nil {
+		st.Outcome, st.Commitment, st.Outputs = usage.OutcomeCompleted, &s.commitment, s.outputs
+	}
+	for _, p := range r.granted() {
+		g := &p.grant.Predicate
+		k := usage.Package{Manifest: p.id, Grant: p.grant.ID, Policy: g.Policy, Leaves: []grant.Range{}, Heartbeat: p.beat.last}
+		if err := p.meter.report(&k); err != nil {
+			return nil, err
+		}
+		st.Packages = append(st.Packages, k)
+		a := attestation.Assurance(g.Assurance)
+		if st.Assurance == "" || !a.AtLeast(attestation.Assurance(st.Assurance)) {
+			st.Assurance = g.Assurance
+		}
+	}
+	return st, nil
+}
+
+// commit has p's broker accept the usage attestation. The same question gets the same answer, so repeats are safe.
+func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelope.Digest, st *usage.Statement) (commit []byte, err error) {
+	err = r.ask(ctx, p, r.e.t.commit, &grant.Message{Commit: signed}, func(reply *grant.Reply) error {
+		v, err := grant.VerifyCommit(reply.Commit, p.m.Broker.Key)
+		if err != nil {
+			return err
+		}
+		c := v.Predicate
+		same := c.Binding == r.lease.d && c.Grant == p.grant.ID && c.Job == r.job.ID && c.Manifest == p.id && c.Usage == id &&
+			c.Outcome == st.Outcome
+		if !same {
+			return fmt.Errorf("%w: commit for another run", ErrBroker)
+		}
+		if c.Amount < 0 || c.Amount > r.job.Predicate.SpendCap {
+			return fmt.Errorf("%w: commit beyond the job's spend cap", ErrBroker)
+		}
+		commit = reply.Commit
+		return nil
+	})
+	return commit, err
+}
