@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -113,8 +115,18 @@ func (e *Evidence) check(depth int) error {
 		return fmt.Errorf("%w: version %d", ErrMalformed, e.Version)
 	case e.Platform == "" || len(e.Evidence) == 0:
 		return fmt.Errorf("%w: no platform or no evidence", ErrMalformed)
-	case len(e.Nested) > maxNested || depth >= maxDepth || len(e.Endorsements) > maxEndorsement:
+	case len(e.Nested) > maxNested || depth >= maxDepth || len(e.Endorsements) > maxEndorsement || len(e.EventLogs) > maxEventLogs:
 		return fmt.Errorf("%w: too many parts", ErrMalformed)
+	}
+	for _, x := range e.Endorsements {
+		if x.Type == "" || len(x.Body) == 0 {
+			return fmt.Errorf("%w: empty endorsement", ErrMalformed)
+		}
+	}
+	for _, l := range e.EventLogs {
+		if l.Type == "" || len(l.Body) == 0 {
+			return fmt.Errorf("%w: empty event log", ErrMalformed)
+		}
 	}
 	for i := range e.Nested {
 		if err := e.Nested[i].check(depth + 1); err != nil {
@@ -183,10 +195,10 @@ func (c *Claims) EvidenceDigest() envelope.Digest { return c.digest }
 func (c *Claims) Bound() envelope.Digest { return c.bound }
 
 // Binding is what the evidence vouches for.
-func (c *Claims) Binding() Binding { return c.binding }
+func (c *Claims) Binding() Binding { return c.binding.clone() }
 
 // Measurements are what was measured, by name.
-func (c *Claims) Measurements() map[string]string { return c.measured }
+func (c *Claims) Measurements() map[string]string { return maps.Clone(c.measured) }
 
 // Verifier holds the platforms and reference values one relying party accepts.
 type Verifier struct {
@@ -202,8 +214,11 @@ func NewVerifier(ref *Reference, formats ...Format) (*Verifier, error) {
 	if len(formats) == 0 {
 		return nil, fmt.Errorf("%w: no platform configured", ErrPlatform)
 	}
-	v := &Verifier{map[Platform]Format{}, ref}
+	v := &Verifier{map[Platform]Format{}, ref.clone()}
 	for _, f := range formats {
+		if f == nil || required(f.Platform()) == nil {
+			return nil, fmt.Errorf("%w: a format that is none, or of no known platform", ErrPlatform)
+		}
 		if v.formats[f.Platform()] != nil {
 			return nil, fmt.Errorf("%w: %s configured twice", ErrPlatform, f.Platform())
 		}
@@ -224,9 +239,9 @@ func (v *Verifier) Verify(ctx context.Context, raw []byte, now int64) (*Claims, 
 	}
 	f := v.formats[e.Platform]
 	if f == nil {
-		return nil, fmt.Errorf("%w: %q (this build accepts %v)", ErrPlatform, e.Platform, v.platforms())
+		return nil, fmt.Errorf("%w: %q is refused by name, accepted here: %q", ErrPlatform, e.Platform, v.platforms())
 	}
-	r, err := f.Authenticate(ctx, e, now)
+	r, err := authenticate(ctx, f, e, now)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAuthenticate, err)
 	}
@@ -238,7 +253,32 @@ func (v *Verifier) Verify(ctx context.Context, raw []byte, now int64) (*Claims, 
 	if err != nil {
 		return nil, err
 	}
-	return &Claims{r.Platform, r.Assurance, name, envelope.Sum(raw), d, e.Claims, r.Measurements}, nil
+	return &Claims{r.Platform, r.Assurance, name, envelope.Sum(raw), d, e.Claims.clone(), maps.Clone(r.Measurements)}, nil
+}
+
+// authenticate asks the format, and does not take its word for more than its platform can earn.
+func authenticate(ctx context.Context, f Format, e *Evidence, now int64) (*Report, error) {
+	r, err := f.Authenticate(ctx, e, now)
+	switch {
+	case err != nil:
+		return nil, err
+	case r == nil || r.Platform != e.Platform:
+		return nil, fmt.Errorf("%s: no report of this platform", e.Platform)
+	case !slices.Contains(earns(e.Platform), r.Assurance):
+		return nil, fmt.Errorf("%s: assurance %q is beyond this platform", e.Platform, r.Assurance)
+	}
+	return r, nil
+}
+
+// earns lists the assurances that a platform's roots may have.
+func earns(p Platform) []Assurance {
+	switch p {
+	case PlatformSimulated:
+		return []Assurance{AssuranceSimulated}
+	case PlatformTPM:
+		return []Assurance{AssuranceSoftwareTPM, AssuranceTPM}
+	}
+	return nil
 }
 
 func (e *Evidence) bind(f Format, r *Report) (envelope.Digest, error) {
@@ -255,10 +295,4 @@ func (e *Evidence) bind(f Format, r *Report) (envelope.Digest, error) {
 	return d, nil
 }
 
-func (v *Verifier) platforms() []Platform {
-	var out []Platform
-	for p := range v.formats {
-		out = append(out, p)
-	}
-	return out
-}
+func (v *Verifier) platforms() []Platform { return slices.Sorted(maps.Keys(v.formats)) }

@@ -3,8 +3,11 @@
 package attestation
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"regexp"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -13,6 +16,9 @@ const (
 	bindingLabel = "glovebox.dev/binding/v1"
 	nestedLabel  = "glovebox.dev/nested-evidence/v1"
 )
+
+// runtimeName is the shape of a runtime class, such as "wasm-wall/1".
+var runtimeName = regexp.MustCompile(`^[a-z0-9][a-z0-9./-]{0,63}$`)
 
 // Owner is one owner's part of a binding: whose question the evidence answers, and for which package.
 type Owner struct {
@@ -41,19 +47,35 @@ func (b *Binding) Validate() error {
 		return fmt.Errorf("%w: %d owners", ErrBinding, len(b.Owners))
 	case len(b.HPKEKey) != hpkeKeySize:
 		return fmt.Errorf("%w: HPKE key of %d bytes, want %d", ErrBinding, len(b.HPKEKey), hpkeKeySize)
-	case b.SigningKey.IsZero() || b.LeaseID.IsZero() || b.Job.IsZero() || b.Runtime == "" || len(b.Runtime) > maxRuntime:
+	case bytes.Equal(b.HPKEKey, make([]byte, hpkeKeySize)):
+		return fmt.Errorf("%w: HPKE key is all zero", ErrBinding)
+	case b.SigningKey.IsZero() || b.LeaseID.IsZero() || b.Job.IsZero() || !runtimeName.MatchString(b.Runtime):
 		return fmt.Errorf("%w: signing key, lease, job or runtime missing", ErrBinding)
 	case b.Configuration.IsZero() || b.SelfTest.IsZero() || b.Engine.IsZero():
 		return fmt.Errorf("%w: configuration, self-test or engine digest missing", ErrBinding)
 	}
-	seen := map[envelope.Digest]bool{}
+	return b.validateOwners()
+}
+
+// validateOwners refuses a nonce used for two packages too: each release is asked for with a nonce of its own.
+func (b *Binding) validateOwners() error {
+	manifests, nonces := map[envelope.Digest]bool{}, map[envelope.Nonce]bool{}
 	for _, o := range b.Owners {
-		if o.Audience.IsZero() || o.Nonce.IsZero() || o.Manifest.IsZero() || seen[o.Manifest] {
+		if o.Audience.IsZero() || o.Nonce.IsZero() || o.Manifest.IsZero() || manifests[o.Manifest] || nonces[o.Nonce] {
 			return fmt.Errorf("%w: owner incomplete or repeated", ErrBinding)
 		}
-		seen[o.Manifest] = true
+		if o.Audience.Equal(b.SigningKey) {
+			return fmt.Errorf("%w: %w: of a broker and of the lease", ErrBinding, envelope.ErrKeyReuse)
+		}
+		manifests[o.Manifest], nonces[o.Nonce] = true, true
 	}
 	return nil
+}
+
+func (b *Binding) clone() Binding {
+	c := *b
+	c.Owners, c.HPKEKey = slices.Clone(b.Owners), bytes.Clone(b.HPKEKey)
+	return c
 }
 
 // Digest is d = SHA-256(label ‖ fields), each length-prefixed, in the order of DESIGN §5 (docs/spec/evidence.md).

@@ -7,9 +7,11 @@ const (
 	MaxEvidence    = 4 << 20 // a whole evidence envelope, in bytes; event logs are the bulk
 	maxOwners      = 17      // the code's and at most sixteen datasets'
 	hpkeKeySize    = 1216    // ML-KEM-768 encapsulation key 1184 + X25519 32
-	maxRuntime     = 64
 	maxNested      = 4
 	maxDepth       = 2
 	maxEndorsement = 64
+	maxEventLogs   = 4
 	maxReferences  = 4096
+	maxMeasured    = 64  // measurements of one reference value
+	maxName        = 128 // of a reference value, in bytes
 )

@@ -4,8 +4,10 @@ package attestation
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -47,23 +49,51 @@ func (r *Reference) Validate() error {
 	if r.Version <= 0 || r.NotAfter <= 0 || len(r.Values) > maxReferences {
 		return fmt.Errorf("%w: version, expiry or size", ErrReference)
 	}
+	names := map[string]bool{}
 	for _, v := range r.Values {
-		need := required(v.Platform)
-		if v.Name == "" || need == nil {
-			return fmt.Errorf("%w: value without name, or unknown platform %q", ErrReference, v.Platform)
+		if err := v.validate(); err != nil {
+			return err
 		}
-		for _, m := range need {
-			if v.Measurements[m] == "" {
-				return fmt.Errorf("%w: %s does not pin %s", ErrReference, v.Name, m)
-			}
+		if names[v.Name] {
+			return fmt.Errorf("%w: two values are named %q", ErrReference, v.Name)
 		}
-		for m, h := range v.Measurements {
-			if m == "" || !hexValue.MatchString(h) {
-				return fmt.Errorf("%w: %s: measurement %q is not hex", ErrReference, v.Name, m)
-			}
+		names[v.Name] = true
+	}
+	return nil
+}
+
+func (v *ReferenceValue) validate() error {
+	need := required(v.Platform)
+	if v.Name == "" || len(v.Name) > maxName || need == nil || len(v.Measurements) > maxMeasured {
+		return fmt.Errorf("%w: value without a fit name, of unknown platform %q, or with too much", ErrReference, v.Platform)
+	}
+	for _, m := range need {
+		if v.Measurements[m] == "" {
+			return fmt.Errorf("%w: %s does not pin %s", ErrReference, v.Name, m)
+		}
+	}
+	for m, h := range v.Measurements {
+		if m == "" || len(m) > maxName || !hexValue.MatchString(h) {
+			return fmt.Errorf("%w: %s: measurement %q is not hex", ErrReference, v.Name, m)
+		}
+		if strings.Trim(h, "0") == "" && slices.Contains(ofEnclave(), m) {
+			return fmt.Errorf("%w: %s pins %s to zero, which means that no enclave was measured", ErrReference, v.Name, m)
 		}
 	}
 	return nil
+}
+
+// ofEnclave lists the measurements that say which enclave runs. At zero they say that none was measured; other PCRs of a
+// software TPM are rightly zero, since it has no firmware.
+func ofEnclave() []string { return []string{"enclave", "pcr14"} }
+
+func (r *Reference) clone() *Reference {
+	c := *r
+	c.Values = slices.Clone(r.Values)
+	for i := range c.Values {
+		c.Values[i].Measurements = maps.Clone(c.Values[i].Measurements)
+	}
+	return &c
 }
 
 // SignReference signs a validated list with a key of role reference.
@@ -103,6 +133,9 @@ func VerifyReference(signed []byte, key envelope.PublicKey) (*Reference, envelop
 
 // Fresh refuses an expired list and one older than the highest version already seen.
 func (r *Reference) Fresh(now, highest int64) error {
+	if r == nil || now <= 0 || highest < 0 {
+		return fmt.Errorf("%w: no list, or no time to check it at", ErrReference)
+	}
 	if now > r.NotAfter {
 		return fmt.Errorf("%w: expired at %d", ErrReference, r.NotAfter)
 	}

@@ -160,10 +160,7 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 }
 
 func measure(path string) (envelope.Digest, error) {
-	if path == "" {
-		path = self
-	}
-	f, err := os.Open(path)
+	f, err := openExecutable(path)
 	if err != nil {
 		return envelope.Digest{}, err
 	}
@@ -173,4 +170,20 @@ func measure(path string) (envelope.Digest, error) {
 		return envelope.Digest{}, err
 	}
 	return envelope.Digest(h.Sum(nil)), nil
+}
+
+// openExecutable prefers the kernel's handle on the running program; a process that made itself undumpable may not use
+// it and goes by its path.
+func openExecutable(path string) (*os.File, error) {
+	if path != "" {
+		return os.Open(path)
+	}
+	if f, err := os.Open(self); err == nil {
+		return f, nil
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
 }
