@@ -62,7 +62,8 @@ func NewLog(vkey string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	b, err := base64.StdEncoding.DecodeString(vkey[strings.LastIndexByte(vkey, '+')+1:])
+	fields := strings.SplitN(vkey, "+", 3) // base64 may hold a plus too
+	b, err := base64.StdEncoding.DecodeString(fields[len(fields)-1])
 	if err != nil || len(b) != 1+ed25519.PublicKeySize || !validOrigin(v.Name()) {
 		return nil, fmt.Errorf("%w: want an Ed25519 key and a host name as origin", ErrKey)
 	}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package usagetest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// measured is the state every fake platform reports and the reference values accept.
+var measured = strings.Repeat("a5", 32)
+
+// Platform is a fake root of trust: an Ed25519 key that signs whatever it is told. It exists in tests only.
+type Platform struct {
+	platform  attestation.Platform
+	assurance attestation.Assurance
+	key       ed25519.PrivateKey
+}
+
+var errFake = errors.New("usagetest: not this root's evidence")
+
+// report is what the fake root signs.
+type report struct {
+	Bound        envelope.Digest   `json:"bound"`
+	Measurements map[string]string `json:"measurements"`
+}
+
+func newPlatform(a attestation.Assurance) *Platform {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic("usagetest: " + err.Error())
+	}
+	p := attestation.PlatformTPM
+	if a == attestation.AssuranceSimulated {
+		p = attestation.PlatformSimulated
+	}
+	return &Platform{p, a, key}
+}
+
+func (p *Platform) measurements() map[string]string {
+	if p.platform == attestation.PlatformSimulated {
+		return map[string]string{"enclave": measured}
+	}
+	out := map[string]string{}
+	for _, n := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr14"} {
+		out[n] = measured
+	}
+	return out
+}
+
+func (p *Platform) collect(d envelope.Digest) attestation.Evidence {
+	body, err := envelope.Canonical(report{d, p.measurements()})
+	if err != nil {
+		panic("usagetest: " + err.Error())
+	}
+	return attestation.Evidence{
+		Version: 1, Platform: p.platform, Evidence: append(ed25519.Sign(p.key, body), body...),
+		Endorsements: []attestation.Endorsement{}, EventLogs: []attestation.EventLog{}, Nested: []attestation.Evidence{},
+	}
+}
+
+// Platform implements [attestation.Format].
+func (p *Platform) Platform() attestation.Platform { return p.platform }
+
+// Authenticate implements [attestation.Format].
+func (p *Platform) Authenticate(_ context.Context, e *attestation.Evidence, _ int64) (*attestation.Report, error) {
+	if len(e.Evidence) < ed25519.SignatureSize || len(e.Endorsements) != 0 || len(e.EventLogs) != 0 {
+		return nil, errFake
+	}
+	sig, body := e.Evidence[:ed25519.SignatureSize], e.Evidence[ed25519.SignatureSize:]
+	if !ed25519.Verify(p.key.Public().(ed25519.PublicKey), body, sig) {
+		return nil, errFake
+	}
+	var r report
+	if err := envelope.Decode(body, 1<<16, &r); err != nil {
+		return nil, err
+	}
+	return &attestation.Report{
+		Platform: p.platform, Assurance: p.assurance, Bound: r.Bound[:], Measurements: r.Measurements, Root: "usagetest",
+	}, nil
+}
+
+// CheckBound implements [attestation.Format].
+func (p *Platform) CheckBound(r *attestation.Report, d envelope.Digest) error {
+	if d.IsZero() || string(r.Bound) != string(d[:]) {
+		return errFake
+	}
+	return nil
+}
