@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command glovebox-host is the operator's daemon: queue, blobs, enclaves, relay and log. It is trusted with nothing but
+// availability.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/glovebox-dev/glovebox/host"
+	"github.com/glovebox-dev/glovebox/host/config"
+)
+
+// shutdownGrace is how long requests may take to end when the host stops.
+const shutdownGrace = 5 * time.Second
+
+func main() {
+	file := flag.String("config", "", "configuration `FILE` (host.json); its directory is the state directory")
+	flag.Parse()
+	if *file == "" || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "glovebox-host: error: want --config FILE and nothing else")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *file); err != nil {
+		fmt.Fprintln(os.Stderr, "glovebox-host: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, file string) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	klog.SetSlogLogger(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))) // Tessera's
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	binary, err := c.EnclaveBinary()
+	if err != nil {
+		return err
+	}
+	l := c.Limits
+	h, err := host.New(ctx, host.Config{
+		Dir: c.Dir(), Origin: c.Origin, Enclaves: c.Enclave.Count,
+		Launcher: &host.Local{Binary: binary, Args: []string{"--config", c.EnclaveConfig()}, LogDir: c.Dir()},
+		MaxBlob:  l.MaxBlobBytes, MaxQueued: l.MaxQueued, MaxDeaths: l.MaxDeaths, MaxWaits: l.MaxWaits,
+		RetryMin: config.Millis(l.RetryMinMillis), RetryMax: config.Millis(l.RetryMaxMillis),
+		RelayTimeout: config.Millis(l.RelayTimeoutMillis), Checkpoint: config.Millis(l.CheckpointMillis), Slog: log,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, h, c.Listen), h.Close())
+}
+
+// serve answers requests and runs the host until ctx ends or listening fails.
+func serve(ctx context.Context, h *host.Host, listen string) error {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	srv := h.Server()
+	served := make(chan error, 1)
+	go func() {
+		served <- srv.Serve(ln)
+		cancel()
+	}()
+	fmt.Fprintf(os.Stderr, "listening on http://%s\n", ln.Addr())
+	h.Run(ctx)
+	h.Drain()
+	stop, done := context.WithTimeout(context.Background(), shutdownGrace)
+	defer done()
+	if srv.Shutdown(stop) != nil {
+		srv.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

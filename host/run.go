@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package host
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
+)
+
+// run is a finished attempt, about to be recorded.
+type run struct {
+	outcome string // the job's state once its usage is in the log
+	reason  string
+	result  *envelope.Digest
+	bytes   int64
+	leaves  int64
+	usage   envelope.Digest
+	parts   []byte // [usage.Parts] but for job and manifests, canonical
+}
+
+// runParts is what the database keeps of a run until its bundle is made.
+type runParts struct {
+	Usage    []byte   `json:"usage"`
+	Evidence []byte   `json:"evidence"`
+	Ticket   []byte   `json:"ticket"`
+	Grants   [][]byte `json:"grants"`
+	Commits  [][]byte `json:"commits"`
+}
+
+// checkRun refuses a run whose parts do not fit each other, so that every recorded run can be published and every
+// published result can be opened. Whether the parts are true is not for a host to say.
+func (h *Host) checkRun(ctx context.Context, a *attempt, r *door.Result) (*run, *record, error) {
+	key, err := usage.LeaseKey(r.Evidence)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, want, err := usage.Verify(r.Usage, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v.Predicate.Job != a.job || v.Predicate.Outcome != r.Outcome || v.Predicate.Reason != r.Reason {
+		return nil, nil, fmt.Errorf("%w: the usage statement is about another run", ErrInvalid)
+	}
+	out := &run{outcome: StateFailed, reason: r.Reason, usage: v.ID, leaves: h.hub.leaves(a.job)}
+	kept := runParts{r.Usage, r.Evidence, r.Ticket, r.Grants, r.Commits}
+	if err := h.rehearse(ctx, a, &kept); err != nil {
+		return nil, nil, err
+	}
+	if out.parts, err = envelope.Canonical(kept); err != nil {
+		return nil, nil, err
+	}
+	if want != nil {
+		d, n, err := h.results.seal(&a.lease, r.Header, a.payload)
+		if err != nil {
+			return nil, nil, err
+		}
+		if d != *want {
+			return nil, nil, fmt.Errorf("%w: header and payload are not the file that the usage statement names", ErrDigest)
+		}
+		out.outcome, out.result, out.bytes = StateCompleted, &d, n
+	}
+	return out, usageRecord(v, key, r.Usage), nil
+}
+
+// store moves the job to publishing, if the attempt still holds it.
+func (r *run) store(tx *sql.Tx, a *attempt, now int64) error {
+	outcome, reason, message := r.outcome, r.reason, ""
+	if outcome == StateFailed {
+		message = "the run failed inside the enclave; its usage attestation says what was used"
+		var cancel bool
+		if err := tx.QueryRow(`SELECT cancel FROM jobs WHERE id = ?`, a.job[:]).Scan(&cancel); err != nil {
+			return err
+		}
+		if cancel && reason == usage.ReasonStopped {
+			outcome, reason, message = StateCancelled, reasonCancelled, "the buyer cancelled the job"
+		}
+	}
+	var result []byte
+	if r.result != nil {
+		result = r.result[:]
+	}
+	return fenced(tx, &a.lease, `state = ?, outcome = ?, reason = ?, message = ?, hint = '', denial = NULL, result = ?,
+		result_bytes = ?, leaves = ?, usage = ?, run = ?, updated = ?`,
+		StatePublishing, outcome, reason, message, result, r.bytes, r.leaves, r.usage[:], r.parts, now)
+}
+
+// parts adds the signed job and its manifests to what the database kept.
+func (h *Host) parts(ctx context.Context, id envelope.Digest, k *runParts) (usage.Parts, error) {
+	p := usage.Parts{Usage: k.Usage, Evidence: k.Evidence, Ticket: k.Ticket, Grants: k.Grants, Commits: k.Commits}
+	var err error
+	if p.Job, err = h.signedJob(ctx, id); err != nil {
+		return p, err
+	}
+	v, err := verifiedJob(p.Job)
+	if err != nil {
+		return p, err
+	}
+	for _, m := range v.Predicate.Manifests() {
+		b, err := h.signedManifest(ctx, m)
+		if err != nil {
+			return p, err
+		}
+		p.Manifests = append(p.Manifests, b)
+	}
+	return p, nil
+}
+
+// rehearse makes the run's bundle under a throw-away log of one entry: what can be bundled now can be bundled later.
+func (h *Host) rehearse(ctx context.Context, a *attempt, k *runParts) error {
+	p, err := h.parts(ctx, a.job, k)
+	if err != nil {
+		return err
+	}
+	body, err := usage.Body(p.Usage, p.Evidence)
+	if err != nil {
+		return err
+	}
+	const origin = "rehearsal.invalid"
+	skey, vkey, err := note.GenerateKey(nil, origin)
+	if err != nil {
+		return err
+	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		return err
+	}
+	log, err := tlog.NewLog(vkey)
+	if err != nil {
+		return err
+	}
+	leaf := tlog.LeafHash(body)
+	text := fmt.Sprintf("%s\n1\n%s\n", origin, base64.StdEncoding.EncodeToString(leaf[:]))
+	signed, err := note.Sign(&note.Note{Text: text}, signer)
+	if err != nil {
+		return err
+	}
+	_, err = usage.MakeBundle(p, log, tlog.Proof{Index: 0, Size: 1, Hashes: []envelope.Digest{}, Checkpoint: string(signed)})
+	return err
+}
+
+// complete makes the bundle of every job whose usage attestation is in the log, and ends the job.
+func (h *Host) complete(ctx context.Context) error {
+	rows, err := h.db.read.QueryContext(ctx, `SELECT j.id, j.epoch, j.outcome, r.idx FROM jobs j JOIN records r ON r.statement = j.usage
+		AND r.type = ? WHERE j.state = ? AND r.idx IS NOT NULL`, envelope.UsageType, StatePublishing)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	type item struct {
+		lease   lease
+		outcome string
+		index   int64
+	}
+	var todo []item
+	for rows.Next() {
+		var id []byte
+		var it item
+		if err := rows.Scan(&id, &it.lease.epoch, &it.outcome, &it.index); err != nil {
+			return err
+		}
+		if it.lease.job, err = toDigest(id); err != nil {
+			return err
+		}
+		todo = append(todo, it)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	var errs []error
+	for _, it := range todo {
+		if err := h.completeOne(ctx, &it.lease, it.outcome, it.index); err != nil {
+			errs = append(errs, fmt.Errorf("job %s: %w", it.lease.job, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) completeOne(ctx context.Context, l *lease, outcome string, index int64) error {
+	var b []byte
+	if err := h.db.read.QueryRowContext(ctx, `SELECT run FROM jobs WHERE id = ?`, l.job[:]).Scan(&b); err != nil {
+		return err
+	}
+	var kept runParts
+	if err := envelope.Decode(b, 2*door.MaxPayload, &kept); err != nil {
+		return err
+	}
+	p, err := h.parts(ctx, l.job, &kept)
+	if err != nil {
+		return err
+	}
+	proof, _, err := h.seq.inclusion(ctx, index)
+	if err != nil {
+		return err
+	}
+	bundle, err := usage.MakeBundle(p, h.seq.log, proof)
+	if err != nil {
+		return err
+	}
+	if outcome == StateCompleted {
+		if err := h.results.publish(l); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(h.bundlePath(l.job), bundle); err != nil {
+		return err
+	}
+	err = h.db.update(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE jobs SET state = outcome, run = NULL, updated = ? WHERE id = ? AND state = ?`,
+			h.cfg.Now().UnixMilli(), l.job[:], StatePublishing)
+		return err
+	})
+	if err == nil {
+		h.changed(l.job)
+	}
+	return err
+}
+
+// adopt gives recorded results their names after a crash, and only then sweeps what no run is recorded for.
+func (h *Host) adopt(ctx context.Context) error {
+	rows, err := h.db.read.QueryContext(ctx, `SELECT id, epoch FROM jobs WHERE state = ? AND outcome = ?`, StatePublishing, StateCompleted)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id []byte
+		var l lease
+		if err := rows.Scan(&id, &l.epoch); err != nil {
+			return err
+		}
+		if l.job, err = toDigest(id); err != nil {
+			return err
+		}
+		if err := h.results.publish(&l); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return errors.Join(sweep(h.results.dir), sweep(filepath.Join(h.cfg.Dir, bundlesDir)))
+}
+
+func (h *Host) bundlePath(id envelope.Digest) string {
+	return filepath.Join(h.cfg.Dir, bundlesDir, id.Hex()+bundleSuffix)
+}
