@@ -31,15 +31,17 @@ type csvScanner struct {
 	fields  int   // complete fields of the record at hand
 	width   int   // fields of the header
 	size    int64 // bytes of the record at hand
-	header  []byte
-	keep    bool // keep the header line
 	records int64
+	keep    bool   // keep the header
+	header  []byte // as it was read
+	prior   []byte // header of the version before: the same is expected, and not emitted again
 }
 
-// scanCSV emits the header line, which starts no record, and then each record. Every record must have as many fields as
-// the header. It returns the header when keepHeader is set.
-func scanCSV(r io.Reader, keepHeader bool, out emit) ([]byte, error) {
-	s := &csvScanner{out: out, line: 1, opened: 1, keep: keepHeader}
+// scanCSV emits the header, which starts no record, and then each record. Every record must have as many fields as the
+// header. It returns the header when keep is set. With prior set, the source adds records to a stream that has a header:
+// its own must be the same, and is not emitted.
+func scanCSV(r io.Reader, keep bool, prior []byte, out emit) ([]byte, error) {
+	s := &csvScanner{out: out, line: 1, opened: 1, keep: keep || prior != nil, prior: prior}
 	in := bufio.NewReaderSize(r, readBuffer)
 	for {
 		part, err := in.ReadSlice('\n')
@@ -72,8 +74,10 @@ func (s *csvScanner) take(part []byte) error {
 	if s.width == 0 && s.keep {
 		s.header = append(s.header, part...)
 	}
-	if err := s.out(part, starts && s.width > 0); err != nil {
-		return err
+	if s.width > 0 || s.prior == nil {
+		if err := s.out(part, starts && s.width > 0); err != nil {
+			return err
+		}
 	}
 	ended, err := s.scan(part)
 	if err != nil {
@@ -151,6 +155,9 @@ func (s *csvScanner) endRecord() error {
 	n := s.fields + 1
 	if s.width == 0 {
 		s.width = n
+		if s.prior != nil && !bytes.Equal(bytes.TrimRight(s.header, "\r\n"), bytes.TrimRight(s.prior, "\r\n")) {
+			return fmt.Errorf("%w: the header is not the one of the version before", ErrCSV)
+		}
 	} else {
 		if n != s.width {
 			return fmt.Errorf("%w: the record at line %d has %d fields, the header has %d", ErrRagged, s.opened, n, s.width)

@@ -124,10 +124,13 @@ type packer struct {
 	records int // that begin in batch
 	enc     *batchEncoder
 	seg     *segmentWriter
-	sum     hash.Hash // keyed, of the plaintext stream
+	flushed *segmentWriter // ended; the store may still be flushing it
+	sum     hash.Hash      // keyed, of the plaintext stream
 	columns []byte
 	done    []envelope.Digest // finished blobs
 	prog    Progress
+	kept    int64  // segments of earlier versions
+	prior   []byte // their CSV header
 }
 
 func newPacker(ctx context.Context, cfg *PackConfig) (*packer, error) {
@@ -169,6 +172,10 @@ func (p *packer) run() (*Packed, error) {
 	if err := p.endSegment(); err != nil {
 		return nil, err
 	}
+	if err := p.collect(p.flushed); err != nil {
+		return nil, err
+	}
+	p.flushed = nil
 	if err := p.endTree(); err != nil {
 		return nil, err
 	}
@@ -193,8 +200,10 @@ func (p *packer) begin() error {
 func (p *packer) scan() error {
 	switch p.m.Format {
 	case FormatCSV:
-		header, err := scanCSV(contextReader{p.ctx, p.cfg.Source}, p.cfg.PublishColumns, p.take)
-		p.columns = header
+		header, err := scanCSV(contextReader{p.ctx, p.cfg.Source}, p.cfg.PublishColumns, p.prior, p.take)
+		if p.cfg.PublishColumns {
+			p.columns = header
+		}
 		return err
 	case FormatJSONL:
 		return scanJSONL(contextReader{p.ctx, p.cfg.Source}, p.take)
@@ -264,7 +273,7 @@ func (p *packer) flush() error {
 }
 
 func (p *packer) startSegment() error {
-	if len(p.m.Segments) == MaxSegments {
+	if p.kept+p.prog.Segments == MaxSegments {
 		return fmt.Errorf("%w: more than %d segments of %d bytes; pack with larger segments", ErrTooLarge, MaxSegments, p.cfg.SegmentBytes)
 	}
 	salt := make([]byte, saltSize)
@@ -280,19 +289,32 @@ func (p *packer) startSegment() error {
 	return nil
 }
 
+// endSegment ends the segment at hand and collects the one before, which had all this time to reach the disk.
 func (p *packer) endSegment() error {
 	if p.seg == nil {
 		return nil
 	}
-	seg, err := p.seg.Close()
+	if err := p.seg.End(); err != nil {
+		return err
+	}
+	before := p.flushed
+	p.flushed, p.seg = p.seg, nil
+	p.prog.Segments++
+	return p.collect(before)
+}
+
+// collect waits until the segment is kept, and lists it.
+func (p *packer) collect(w *segmentWriter) error {
+	if w == nil {
+		return nil
+	}
+	seg, err := w.Wait()
 	if err != nil {
 		return err
 	}
-	p.seg = nil
 	p.done = append(p.done, seg.Blob)
 	p.m.Segments = append(p.m.Segments, seg)
 	p.m.Records, p.m.RawBytes = p.m.Records+seg.Records, p.m.RawBytes+seg.RawBytes
-	p.prog.Segments++
 	return nil
 }
 
@@ -346,6 +368,11 @@ func (p *packer) undo(cause error) {
 	if p.seg != nil {
 		p.seg.Abort(cause)
 	}
+	if p.flushed != nil {
+		if d, _, err := p.flushed.put.Wait(); err == nil {
+			p.done = append(p.done, d)
+		}
+	}
 	for _, l := range p.levels {
 		if l != nil {
 			l.put.Abort(cause)
@@ -388,50 +415,7 @@ func (l *levelWriter) close() (envelope.Digest, error) {
 			return envelope.Digest{}, err
 		}
 	}
-	d, _, err := l.put.Close()
+	l.put.End()
+	d, _, err := l.put.Wait()
 	return d, err
-}
-
-// extend takes over the segments of an earlier version, whose leaf hashes it reads back and proves.
-func (p *packer) extend(prev *envelope.Verified[Manifest]) error {
-	old := &prev.Predicate
-	if err := old.Validate(); err != nil {
-		return fmt.Errorf("previous version: %w", err)
-	}
-	switch {
-	case !old.Owner.Equal(p.m.Owner):
-		return fmt.Errorf("%w: the previous version", ErrOwner)
-	case old.Kind != p.m.Kind || old.Name != p.m.Name || old.Format != p.m.Format:
-		return fmt.Errorf("%w: a new version keeps kind, name and format", ErrConfig)
-	case prev.ID.IsZero():
-		return fmt.Errorf("%w: previous version without its digest", ErrConfig)
-	}
-	if err := opensSegment(p.ctx, old, p.cfg.Store, p.cfg.Key); err != nil {
-		return fmt.Errorf("previous version: %w", err)
-	}
-	proof := treeProver{tree: old.Tree, blobs: p.cfg.Store}
-	for i := range old.Tree.Size {
-		d, err := proof.leaf(p.ctx, i)
-		if err == nil {
-			err = p.tree.add(d)
-		}
-		if err != nil {
-			return fmt.Errorf("previous version: %w", err)
-		}
-	}
-	p.m.Dataset, p.m.Version, p.m.Previous = old.Dataset, old.Version+1, &prev.ID
-	p.m.Segments = append(p.m.Segments, old.Segments...)
-	p.m.Records, p.m.RawBytes = old.Records, old.RawBytes
-	return nil
-}
-
-// opensSegment checks the key against the first segment's commitment.
-func opensSegment(ctx context.Context, m *Manifest, r BlobReader, k Key) error {
-	s := m.Segments[0]
-	header := make([]byte, headerSize)
-	if err := readFull(ctx, r, s.Blob, header, 0); err != nil {
-		return err
-	}
-	_, err := openMessage(k, header, segmentContext(m.Dataset, s.Version, s.Index))
-	return err
 }

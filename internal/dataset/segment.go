@@ -70,19 +70,25 @@ func (w *segmentWriter) endLeaf() error {
 	return nil
 }
 
-// Close seals the last chunk, which is short and perhaps empty, and waits until the blob is kept.
-func (w *segmentWriter) Close() (Segment, error) {
+// End seals the last chunk, which is short and perhaps empty. The store may still be flushing when it returns.
+func (w *segmentWriter) End() error {
+	defer clear(w.chunk[:chunkSize])
 	if err := w.sealChunk(); err != nil {
-		return Segment{}, err
+		return err
 	}
 	if len(w.leaf) > 0 {
 		if err := w.endLeaf(); err != nil {
-			return Segment{}, err
+			return err
 		}
 	}
+	w.put.End()
+	return nil
+}
+
+// Wait returns the segment once its blob is kept.
+func (w *segmentWriter) Wait() (Segment, error) {
 	var err error
-	w.seg.Blob, w.seg.Bytes, err = w.put.Close()
-	clear(w.chunk[:chunkSize])
+	w.seg.Blob, w.seg.Bytes, err = w.put.Wait()
 	return w.seg, err
 }
 
@@ -140,9 +146,11 @@ func (p *putting) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the blob and waits for its digest.
-func (p *putting) Close() (envelope.Digest, int64, error) {
-	p.pipe.Close()
+// End ends the blob.
+func (p *putting) End() { p.pipe.Close() }
+
+// Wait waits for the ended blob's digest.
+func (p *putting) Wait() (envelope.Digest, int64, error) {
 	<-p.done
 	return p.d, p.n, p.err
 }
