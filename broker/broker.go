@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package broker decides, for one owner, who gets the keys of her packages, and keeps the books.
+//
+// Trust domain: the owner's side; creator and buyer run the same one. Its one job: a data key leaves only sealed to an
+// enclave that proved itself, under a decision that is on record before. docs/spec/release.md is the protocol.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/policies"
+)
+
+// Enroller vouches for attestation keys. The TPM verifier has one.
+type Enroller interface {
+	Begin(r grant.EnrollRequest, now time.Time) (grant.EnrollReply, error)
+	Finish(r grant.ActivateRequest, now time.Time) ([]byte, error)
+}
+
+// Config wires a broker. Settings and Formats are required.
+type Config struct {
+	Settings  *config.Config       // from [config.Load]
+	Formats   []attestation.Format // platforms whose evidence is accepted
+	Enroller  Enroller             // nil: attestation keys are not enrolled
+	Publisher Publisher            // nil: records stay in the ledger
+	Log       *slog.Logger         // nil: no log
+	Now       func() time.Time     // nil: time.Now
+}
+
+// Broker serves one owner. It is safe for concurrent use.
+type Broker struct {
+	cfg     Config
+	signer  *envelope.Signer
+	keys    keyholder.Keyholder
+	policy  *policies.Engine
+	ledger  *ledger.Ledger
+	log     *slog.Logger
+	now     func() time.Time
+	started time.Time
+	slots   chan struct{} // bounds requests being served
+
+	releasing sync.Mutex // one decision at a time, so that two jobs cannot take the last use
+
+	mu         sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
+	nonces     map[envelope.Nonce]time.Time
+	seen       map[envelope.Digest]time.Time // live leases: last sign of life
+	packages   map[envelope.Digest]*config.Package
+	withdrawn  map[envelope.Digest]bool // files already recorded
+	refFile    envelope.Digest
+	refVersion int64
+	verifier   *attestation.Verifier
+}
+
+// New opens the owner's directory: keys, policy and ledger. It refuses a ledger that another broker uses, that is behind
+// its anchor or that is not whole (see package ledger).
+func New(ctx context.Context, cfg Config) (*Broker, error) {
+	if cfg.Settings == nil || len(cfg.Formats) == 0 {
+		return nil, fmt.Errorf("%w: settings and at least one evidence format are required", config.ErrConfig)
+	}
+	if err := cfg.Settings.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		cfg: cfg, log: cfg.Log, now: cfg.Now, slots: make(chan struct{}, maxConcurrent),
+		nonces: map[envelope.Nonce]time.Time{}, seen: map[envelope.Digest]time.Time{},
+		packages: map[envelope.Digest]*config.Package{}, withdrawn: map[envelope.Digest]bool{},
+	}
+	if b.log == nil {
+		b.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if b.now == nil {
+		b.now = time.Now
+	}
+	b.started = b.now()
+	if err := b.open(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *Broker) open(ctx context.Context) (err error) {
+	l := b.cfg.Settings.Layout()
+	if b.signer, err = envelope.LoadKeyFile(l.BrokerKey(), envelope.RoleBroker); err != nil {
+		return fmt.Errorf("broker key: %w", err)
+	}
+	if err := envelope.Distinct(b.signer.Public(), b.cfg.Settings.Owner, b.cfg.Settings.ReferenceKey); err != nil {
+		return err
+	}
+	if b.keys, err = keyholder.Open(l.Keyholder(), l.KeyholderIdentity()); err != nil {
+		return fmt.Errorf("keyholder: %w", err)
+	}
+	if b.policy, err = policies.Load(ctx); err != nil {
+		return err
+	}
+	if b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock()}); err != nil {
+		return err
+	}
+	if err := b.scan(ctx); err != nil {
+		return errors.Join(err, b.ledger.Close())
+	}
+	return nil
+}
+
+// Key is the broker's public key, which manifests pin.
+func (b *Broker) Key() envelope.PublicKey { return b.signer.Public() }
+
+// Close gives the ledger up. Requests that come later fail.
+func (b *Broker) Close() error {
+	err := b.ledger.Close()
+	b.signer.Wipe()
+	return err
+}
+
+// millis is a time as statements carry it.
+func millis(t time.Time) int64 { return t.UnixMilli() }

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// Commit accepts the usage attestation of one lease, turns the reservation into a charge, and signs that. pack says
+// which package's; nil will do where only one of the job's packages is this broker's. The same statement gets the same
+// bytes again; another one for the same grant is refused.
+func (b *Broker) Commit(ctx context.Context, signed []byte, pack *envelope.Digest) ([]byte, error) {
+	if err := b.scan(ctx); err != nil {
+		b.log.Error("revocations", "error", err)
+	}
+	p, err := envelope.Peek[usage.Statement](signed, envelope.UsageType)
+	if err != nil {
+		return nil, err
+	}
+	l, err := b.leaseIn(ctx, &p.Predicate, pack)
+	if err != nil {
+		return nil, err
+	}
+	v, _, err := usage.Verify(signed, l.SigningKey)
+	if errors.Is(err, usage.ErrInvalid) {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := b.pack(l.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		l, err := t.Lease(l.Grant)
+		if err != nil {
+			return err
+		}
+		out, err = b.settle(t, l, m.Manifest, v)
+		return err
+	})
+	return out, err
+}
+
+// leaseIn finds the lease a statement is about, before anything in it is believed.
+func (b *Broker) leaseIn(ctx context.Context, s *usage.Statement, pack *envelope.Digest) (*ledger.Lease, error) {
+	if len(s.Packages) > 1+job.MaxDatasets {
+		return nil, fmt.Errorf("%w: %d packages", ErrUsage, len(s.Packages))
+	}
+	var mine []*ledger.Lease
+	err := b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		for _, p := range s.Packages {
+			l, err := t.Lease(p.Grant)
+			if errors.Is(err, ledger.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if pack == nil || l.Manifest == *pack {
+				mine = append(mine, l)
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(mine) == 0:
+		return nil, fmt.Errorf("%w: no grant in this statement is from here", ErrUnknown)
+	case len(mine) > 1:
+		return nil, fmt.Errorf("%w: this broker serves %d packages of the job; say which one to commit", ErrRequest, len(mine))
+	}
+	return mine[0], nil
+}
+
+// settle decides about one verified statement. Everything it changes is in one transaction.
+func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement]) ([]byte, error) {
+	now := millis(b.now())
+	switch {
+	case l.Usage != nil && *l.Usage == v.ID:
+		return l.Commit, nil
+	case l.Usage != nil:
+		return nil, ErrCommitted
+	case l.State != ledger.Live:
+		return nil, fmt.Errorf("%w: %s", ErrLease, l.State)
+	}
+	signedJob, err := t.Job(l.Job)
+	if err != nil {
+		return nil, err
+	}
+	j, err := job.Verify(signedJob)
+	if err != nil {
+		return nil, fmt.Errorf("%w: job: %w", ledger.ErrCorrupt, err)
+	}
+	p, err := checkUsage(&v.Predicate, l, m, &j.Predicate)
+	if err != nil {
+		return nil, err
+	}
+	if v.Predicate.Outcome == usage.OutcomeCompleted {
+		stop, err := stopReason(t, l, now)
+		if err != nil {
+			return nil, err
+		}
+		if stop != "" {
+			return nil, fmt.Errorf("%w: %s", ErrWithdrawn, stop)
+		}
+	}
+	return b.charge(t, l, m, v, p, now)
+}
+
+// checkUsage compares a statement with the grant, the job and the heartbeats.
+func checkUsage(s *usage.Statement, l *ledger.Lease, m *dataset.Manifest, j *job.Job) (*usage.Package, error) {
+	bad := func(f string, a ...any) (*usage.Package, error) {
+		return nil, fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(f, a...))
+	}
+	switch {
+	case s.Job != l.Job || s.Binding != l.Binding || s.Evidence != l.Evidence || s.Attempt != l.Attempt:
+		return bad("for another job, binding, evidence or attempt")
+	case s.Runtime != j.Runtime:
+		return bad("runtime %q", s.Runtime)
+	case !attestation.Assurance(l.Assurance).AtLeast(attestation.Assurance(s.Assurance)):
+		return bad("assurance %q, the grant states %q", s.Assurance, l.Assurance)
+	}
+	p, err := ownPackage(s, l, j)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkReads(p, l, m); err != nil {
+		return nil, err
+	}
+	if s.Outcome == usage.OutcomeCompleted {
+		return p, checkOutputs(s, &l.Obligations, j)
+	}
+	return p, nil
+}
+
+// ownPackage finds the lease's entry and checks that the others are the job's, in its order: all of them when the run
+// completed.
+func ownPackage(s *usage.Statement, l *ledger.Lease, j *job.Job) (own *usage.Package, err error) {
+	want := j.Manifests()
+	if s.Outcome == usage.OutcomeCompleted && len(s.Packages) != len(want) {
+		return nil, fmt.Errorf("%w: %d packages, the job has %d", ErrUsage, len(s.Packages), len(want))
+	}
+	next := 0
+	for i := range s.Packages {
+		p := &s.Packages[i]
+		at := slices.Index(want[next:], p.Manifest)
+		if at < 0 {
+			return nil, fmt.Errorf("%w: package %s is not the job's, or out of order", ErrUsage, p.Manifest)
+		}
+		next += at + 1
+		if p.Grant == l.Grant {
+			own = p
+		}
+	}
+	if own == nil || own.Manifest != l.Manifest || own.Policy != l.Policy {
+		return nil, fmt.Errorf("%w: another manifest or policy than the grant's", ErrUsage)
+	}
+	return own, nil
+}
+
+// checkReads holds the counters against what was granted and reported.
+func checkReads(p *usage.Package, l *ledger.Lease, m *dataset.Manifest) error {
+	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(f, a...)) }
+	o := &l.Obligations
+	for _, r := range p.Leaves {
+		if !o.Leaves.Contains(r.First) || r.Count > o.Leaves.First+o.Leaves.Count-r.First {
+			return bad("leaves %d to %d are outside the grant", r.First, r.First+r.Count-1)
+		}
+	}
+	billable, ok := times(m.Records, int64(o.Epochs))
+	switch {
+	case p.Reads > l.Allowed || p.Reads < l.Delivered:
+		return bad("%d leaves read; heartbeats reported %d, %d were allowed", p.Reads, l.Delivered, l.Allowed)
+	case p.Heartbeat > l.Sequence+1 || p.Heartbeat < 0:
+		return bad("heartbeat %d, the last here was %d", p.Heartbeat, l.Sequence)
+	case p.Epochs > int64(o.Epochs):
+		return bad("%d epochs, %d were granted", p.Epochs, o.Epochs)
+	case !ok || p.Billable > billable:
+		return bad("%d records billable, at most %d can be", p.Billable, billable)
+	case p.Reads == 0 && (p.Records != 0 || p.Bytes != 0):
+		return bad("records or bytes without a leaf")
+	}
+	return nil
+}
+
+// checkOutputs holds the result against the job's declarations and the grant's classes.
+func checkOutputs(s *usage.Statement, o *grant.Obligations, j *job.Job) error {
+	left, next := o.MaxOutput, 0
+	for _, out := range s.Outputs {
+		at := slices.IndexFunc(j.Outputs[next:], func(d job.Output) bool { return d.Name == out.Name && d.Class == out.Class })
+		if at < 0 || out.Bytes > j.Outputs[next+at].MaxBytes || !slices.Contains(o.Outputs, out.Class) {
+			return fmt.Errorf("%w: output %s was not declared, not granted or too large", ErrUsage, out.Name)
+		}
+		next += at + 1
+		if left -= out.Bytes; left < 0 {
+			return fmt.Errorf("%w: outputs exceed %d bytes", ErrUsage, o.MaxOutput)
+		}
+	}
+	return nil
+}
+
+// charge turns the reservation into what is owed and signs the commit into the chain.
+func (b *Broker) charge(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement], p *usage.Package, now int64) ([]byte, error) {
+	a, err := t.Account(l.Manifest, l.Job)
+	if err != nil {
+		return nil, err
+	}
+	c := grant.Commit{
+		Binding: l.Binding, Grant: l.Grant, Job: l.Job, Manifest: l.Manifest, Usage: v.ID, Outcome: v.Predicate.Outcome,
+		Currency: m.Terms.Price.Currency, Time: now,
+	}
+	l.State = ledger.Failed
+	if c.Outcome == usage.OutcomeCompleted {
+		l.State = ledger.Completed
+		c.Records = p.Billable
+		if c.Amount, err = price(m.Terms.Price, p.Billable); err != nil {
+			return nil, err
+		}
+		if c.Amount > a.Reserved {
+			return nil, fmt.Errorf("%w: %d owed, %d reserved", ErrUsage, c.Amount, a.Reserved)
+		}
+		a.Charged, a.Used = max(a.Charged, c.Amount), true
+	}
+	a.Reserved, a.Used = 0, a.Used || p.Reads > 0
+	if c.Sequence, c.Previous, err = t.Next(l.Manifest); err != nil {
+		return nil, err
+	}
+	if l.Commit, _, err = grant.Sign(&c, b.signer); err != nil {
+		return nil, err
+	}
+	if err := t.Append(l.Manifest, l.Commit, b.signer.Public()); err != nil {
+		return nil, err
+	}
+	if err := t.SetAccount(l.Manifest, l.Job, a); err != nil {
+		return nil, err
+	}
+	l.Usage = &v.ID
+	return l.Commit, t.SetLease(l)
+}

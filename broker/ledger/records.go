@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+const headLabel = "glovebox.dev/ledger-head/v1"
+
+// Record is one signed statement in the ledger.
+type Record struct {
+	N        int64              // place in the ledger, from 1
+	Manifest envelope.Digest    // whose chain it is in; zero for statements by others
+	Sequence int64              // place in that chain, from 1; 0 for statements by others
+	Digest   envelope.Digest    // identity of the statement
+	Key      envelope.PublicKey // who signed it
+	Signed   []byte
+}
+
+// link is what a chained statement says about its own place.
+type link struct {
+	PredicateType string `json:"predicateType"`
+	Predicate     struct {
+		Manifest *envelope.Digest `json:"manifest"`
+		Sequence int64            `json:"sequence"`
+		Previous *envelope.Digest `json:"previous"`
+	} `json:"predicate"`
+}
+
+// Next is the place of the next record in a manifest's chain, to be signed into it.
+func (t *Tx) Next(manifest envelope.Digest) (sequence int64, previous *envelope.Digest, err error) {
+	if manifest.IsZero() {
+		return 0, nil, fmt.Errorf("%w: record of no package", ErrCorrupt)
+	}
+	var last int64
+	var digest []byte
+	err = t.row(`SELECT sequence, digest FROM records WHERE manifest = ? AND sequence > 0 ORDER BY sequence DESC LIMIT 1`,
+		[]any{manifest[:]}, []any{&last, &digest})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 1, nil, nil
+	case err != nil:
+		return 0, nil, err
+	case len(digest) != len(envelope.Digest{}):
+		return 0, nil, fmt.Errorf("%w: record digest of %d bytes", ErrCorrupt, len(digest))
+	}
+	d := envelope.Digest(digest)
+	return last + 1, &d, nil
+}
+
+// Append adds a statement that the broker signed for the place [Tx.Next] gave.
+func (t *Tx) Append(manifest envelope.Digest, signed []byte, key envelope.PublicKey) error {
+	sequence, previous, err := t.Next(manifest)
+	if err != nil {
+		return err
+	}
+	r := Record{Manifest: manifest, Sequence: sequence, Key: key, Signed: signed}
+	if err := checkLink(&r, previous); err != nil {
+		return err
+	}
+	return t.insert(&r)
+}
+
+// AppendForeign adds a statement by somebody else, such as a revocation, which has no place in a package's chain. A
+// statement that is there already is left alone.
+func (t *Tx) AppendForeign(signed []byte, key envelope.PublicKey) error {
+	id, err := envelope.ID(signed)
+	if err != nil {
+		return err
+	}
+	var n int64
+	if err := t.row(`SELECT n FROM records WHERE digest = ?`, []any{id[:]}, []any{&n}); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	return t.insert(&Record{Key: key, Signed: signed})
+}
+
+func (t *Tx) insert(r *Record) (err error) {
+	if r.Digest, err = envelope.ID(r.Signed); err != nil {
+		return err
+	}
+	n, head, err := t.head()
+	if err != nil {
+		return err
+	}
+	r.N = n + 1
+	head = nextHead(head, r.Digest)
+	_, err = t.exec(`INSERT INTO records(n, manifest, sequence, digest, key, signed, head) VALUES (?,?,?,?,?,?,?)`,
+		r.N, manifestColumn(r.Manifest), r.Sequence, r.Digest[:], r.Key.String(), r.Signed, head[:])
+	return err
+}
+
+func manifestColumn(d envelope.Digest) []byte {
+	if d.IsZero() {
+		return []byte{}
+	}
+	return d[:]
+}
+
+func nextHead(head, record envelope.Digest) envelope.Digest {
+	return envelope.Hash(headLabel, head[:], record[:])
+}
+
+// head is the last record's number and the chain up to it; zero for an empty ledger.
+func (t *Tx) head() (n int64, head envelope.Digest, err error) {
+	var b []byte
+	err = t.row(`SELECT n, head FROM records ORDER BY n DESC LIMIT 1`, nil, []any{&n, &b})
+	if errors.Is(err, ErrNotFound) {
+		return 0, head, nil
+	}
+	if err != nil {
+		return 0, head, err
+	}
+	if len(b) != len(head) {
+		return 0, head, fmt.Errorf("%w: head of %d bytes", ErrCorrupt, len(b))
+	}
+	return n, envelope.Digest(b), nil
+}
+
+// Records returns at most limit records after the one numbered n.
+func (t *Tx) Records(n int64, limit int) ([]Record, error) {
+	rows, err := t.tx.Query(`SELECT n, manifest, sequence, digest, key, signed, head FROM records WHERE n > ? ORDER BY n LIMIT ?`, n, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	defer rows.Close()
+	var out []Record
+	for rows.Next() {
+		r, _, err := scanRecord(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *r)
+	}
+	return out, rows.Err()
+}
+
+func scanRecord(rows *sql.Rows) (*Record, envelope.Digest, error) {
+	var r Record
+	var manifest, digest, head []byte
+	var key string
+	if err := rows.Scan(&r.N, &manifest, &r.Sequence, &digest, &key, &r.Signed, &head); err != nil {
+		return nil, envelope.Digest{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if (len(manifest) != 0 && len(manifest) != len(r.Manifest)) || len(digest) != len(r.Digest) || len(head) != len(r.Digest) {
+		return nil, envelope.Digest{}, fmt.Errorf("%w: record %d has a digest of the wrong length", ErrCorrupt, r.N)
+	}
+	copy(r.Manifest[:], manifest)
+	r.Digest = envelope.Digest(digest)
+	k, err := envelope.ParsePublicKey(key)
+	if err != nil {
+		return nil, envelope.Digest{}, fmt.Errorf("%w: record %d: %w", ErrCorrupt, r.N, err)
+	}
+	r.Key = k
+	return &r, envelope.Digest(head), nil
+}
+
+// checkLink compares what a statement says about its place with the place it has.
+func checkLink(r *Record, previous *envelope.Digest) error {
+	_, payload, _, err := envelope.Parts(r.Signed)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	var l link
+	if err := json.Unmarshal(payload, &l); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	p := l.Predicate
+	if p.Manifest == nil || *p.Manifest != r.Manifest || p.Sequence != r.Sequence || (p.Previous == nil) != (previous == nil) ||
+		(previous != nil && *p.Previous != *previous) {
+		return fmt.Errorf("%w: a statement is out of its place in the chain of %s", ErrCorrupt, r.Manifest)
+	}
+	return nil
+}
+
+// verifyRecords walks the whole ledger: no gap in it or in any package's chain, every statement where it says it is, the
+// running head as stored. It returns the head after every number in want.
+func verifyRecords(ctx context.Context, c *sql.Conn, want int64) (n int64, head, atWant envelope.Digest, err error) {
+	rows, err := c.QueryContext(ctx, `SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`)
+	if err != nil {
+		return 0, head, atWant, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	defer rows.Close()
+	last := map[envelope.Digest]*Record{}
+	for rows.Next() {
+		r, stored, err := scanRecord(rows)
+		if err != nil {
+			return 0, head, atWant, err
+		}
+		if err := verifyRecord(r, n, last[r.Manifest]); err != nil {
+			return 0, head, atWant, err
+		}
+		n, head = r.N, nextHead(head, r.Digest)
+		if head != stored {
+			return 0, head, atWant, fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
+		}
+		if n == want {
+			atWant = head
+		}
+		if r.Sequence > 0 {
+			r.Signed = nil
+			last[r.Manifest] = r
+		}
+	}
+	return n, head, atWant, rows.Err()
+}
+
+func verifyRecord(r *Record, n int64, last *Record) error {
+	if r.N != n+1 {
+		return fmt.Errorf("%w: record %d follows %d", ErrCorrupt, r.N, n)
+	}
+	if id, err := envelope.ID(r.Signed); err != nil || id != r.Digest {
+		return fmt.Errorf("%w: record %d is not the statement it was", ErrCorrupt, r.N)
+	}
+	if r.Manifest.IsZero() != (r.Sequence == 0) {
+		return fmt.Errorf("%w: record %d has half a place", ErrCorrupt, r.N)
+	}
+	if r.Manifest.IsZero() {
+		return nil
+	}
+	sequence, previous := int64(1), (*envelope.Digest)(nil)
+	if last != nil {
+		sequence, previous = last.Sequence+1, &last.Digest
+	}
+	if r.Sequence != sequence {
+		return fmt.Errorf("%w: gap in the chain of %s: %d follows %d", ErrCorrupt, r.Manifest, r.Sequence, sequence-1)
+	}
+	return checkLink(r, previous)
+}

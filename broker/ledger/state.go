@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// MetaKey names a number the ledger keeps.
+type MetaKey string
+
+// The numbers.
+const (
+	metaRevision  MetaKey = "revision"
+	MetaReference MetaKey = "reference" // highest version of reference values seen
+	MetaPublished MetaKey = "published" // last record pushed to the host's log
+)
+
+// Meta reads a number.
+func (t *Tx) Meta(k MetaKey) (v int64, err error) {
+	return v, t.row(`SELECT v FROM meta WHERE k = ?`, []any{string(k)}, []any{&v})
+}
+
+// SetMeta raises a number; it never falls.
+func (t *Tx) SetMeta(k MetaKey, v int64) error {
+	_, err := t.exec(`UPDATE meta SET v = ? WHERE k = ? AND v < ?`, v, string(k), v)
+	return err
+}
+
+// Nonce is a challenge given out. Binding is set when evidence has used it.
+type Nonce struct {
+	Nonce    envelope.Nonce
+	Manifest envelope.Digest
+	Job      envelope.Digest
+	Issued   int64 // Unix milliseconds
+	Expires  int64
+	Binding  *envelope.Digest
+}
+
+// AddNonce stores a nonce before it is given out.
+func (t *Tx) AddNonce(n *Nonce) error {
+	_, err := t.exec(`INSERT INTO nonces(nonce, manifest, job, issued, expires) VALUES (?,?,?,?,?)`,
+		n.Nonce[:], n.Manifest[:], n.Job[:], n.Issued, n.Expires)
+	return err
+}
+
+// Nonce finds a nonce; [ErrNotFound] if it was never given out or has been pruned.
+func (t *Tx) Nonce(nonce envelope.Nonce) (*Nonce, error) {
+	n := Nonce{Nonce: nonce}
+	var manifest, jobID, binding []byte
+	err := t.row(`SELECT manifest, job, issued, expires, binding FROM nonces WHERE nonce = ?`, []any{nonce[:]},
+		[]any{&manifest, &jobID, &n.Issued, &n.Expires, &binding})
+	if err != nil {
+		return nil, err
+	}
+	copy(n.Manifest[:], manifest)
+	copy(n.Job[:], jobID)
+	if len(binding) == len(envelope.Digest{}) {
+		d := envelope.Digest(binding)
+		n.Binding = &d
+	}
+	return &n, nil
+}
+
+// UseNonce consumes a nonce for one binding. It changes nothing if the nonce was used before.
+func (t *Tx) UseNonce(nonce envelope.Nonce, binding envelope.Digest) error {
+	n, err := t.exec(`UPDATE nonces SET binding = ? WHERE nonce = ? AND binding IS NULL`, binding[:], nonce[:])
+	if err == nil && n != 1 {
+		return ErrNotFound
+	}
+	return err
+}
+
+// PruneNonces drops a manifest's nonces that expired before now, and counts those that stay.
+func (t *Tx) PruneNonces(manifest envelope.Digest, now int64) (left int64, err error) {
+	if _, err := t.exec(`DELETE FROM nonces WHERE manifest = ? AND expires < ?`, manifest[:], now); err != nil {
+		return 0, err
+	}
+	return left, t.row(`SELECT COUNT(*) FROM nonces WHERE manifest = ?`, []any{manifest[:]}, []any{&left})
+}
+
+// Account is what one job owes for one package. Money and uses count once a job, whatever the attempts.
+type Account struct {
+	Reserved int64 // held for the live lease
+	Charged  int64 // owed, the most that any commit stated
+	Used     bool  // data may have been delivered: the use is spent
+}
+
+// Account reads an account; a missing one is zero.
+func (t *Tx) Account(manifest, jobID envelope.Digest) (a Account, err error) {
+	err = t.row(`SELECT reserved, charged, used FROM accounts WHERE manifest = ? AND job = ?`,
+		[]any{manifest[:], jobID[:]}, []any{&a.Reserved, &a.Charged, &a.Used})
+	if errors.Is(err, ErrNotFound) {
+		return Account{}, nil
+	}
+	return a, err
+}
+
+// SetAccount writes an account.
+func (t *Tx) SetAccount(manifest, jobID envelope.Digest, a Account) error {
+	if a.Reserved < 0 || a.Charged < 0 || a.Reserved > job.MaxAmount || a.Charged > job.MaxAmount {
+		return fmt.Errorf("%w: %+v", ErrOverflow, a)
+	}
+	_, err := t.exec(`INSERT INTO accounts(manifest, job, reserved, charged, used) VALUES (?,?,?,?,?)
+		ON CONFLICT DO UPDATE SET reserved = excluded.reserved, charged = excluded.charged, used = excluded.used`,
+		manifest[:], jobID[:], a.Reserved, a.Charged, a.Used)
+	return err
+}
+
+// Uses counts the jobs other than one that used a package or hold a live lease on it.
+func (t *Tx) Uses(manifest, except envelope.Digest) (n int64, err error) {
+	return n, t.row(`SELECT COUNT(*) FROM accounts a WHERE manifest = ?1 AND job <> ?2 AND (used = 1 OR EXISTS
+		(SELECT 1 FROM leases l WHERE l.manifest = a.manifest AND l.job = a.job AND l.live = 1))`,
+		[]any{manifest[:], except[:]}, []any{&n})
+}
+
+// Committed sums what a job owes or holds on packages other than one. It fails closed when the sum overflows.
+func (t *Tx) Committed(jobID, except envelope.Digest) (sum int64, err error) {
+	rows, err := t.tx.Query(`SELECT MAX(reserved, charged) FROM accounts WHERE job = ? AND manifest <> ?`, jobID[:], except[:])
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var v int64
+		if err := rows.Scan(&v); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+		if v < 0 || sum > job.MaxAmount-v {
+			return 0, ErrOverflow
+		}
+		sum += v
+	}
+	return sum, rows.Err()
+}
+
+// Denial finds the signed denial that a binding already got.
+func (t *Tx) Denial(manifest, binding envelope.Digest) (signed []byte, err error) {
+	return signed, t.row(`SELECT signed FROM denials WHERE manifest = ? AND binding = ?`, []any{manifest[:], binding[:]}, []any{&signed})
+}
+
+// AddDenial keeps a denial, so that the same request gets the same bytes.
+func (t *Tx) AddDenial(manifest, binding envelope.Digest, signed []byte) error {
+	_, err := t.exec(`INSERT INTO denials VALUES (?,?,?)`, manifest[:], binding[:], signed)
+	return err
+}
+
+// Job finds the signed job of a lease.
+func (t *Tx) Job(id envelope.Digest) (signed []byte, err error) {
+	return signed, t.row(`SELECT signed FROM jobs WHERE job = ?`, []any{id[:]}, []any{&signed})
+}
+
+// AddJob keeps a signed job.
+func (t *Tx) AddJob(id envelope.Digest, signed []byte) error {
+	_, err := t.exec(`INSERT INTO jobs VALUES (?,?) ON CONFLICT DO NOTHING`, id[:], signed)
+	return err
+}
+
+// The kinds of things withdrawn.
+const (
+	WithdrawnManifest = "manifest"
+	WithdrawnJob      = "job"
+	WithdrawnBuyer    = "buyer"
+	WithdrawnByBuyer  = "cancel"
+)
+
+// Withdraw remembers a revocation or cancellation, for good: deleting its file does not undo it.
+func (t *Tx) Withdraw(kind, name string, statement envelope.Digest) error {
+	_, err := t.exec(`INSERT INTO withdrawn VALUES (?,?,?) ON CONFLICT DO NOTHING`, kind, name, statement[:])
+	return err
+}
+
+// Withdrawn reports whether something was revoked or cancelled.
+func (t *Tx) Withdrawn(kind, name string) (bool, error) {
+	var n int64
+	err := t.row(`SELECT COUNT(*) FROM withdrawn WHERE kind = ? AND name = ?`, []any{kind, name}, []any{&n})
+	return n > 0, err
+}

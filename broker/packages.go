@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+const maxReferenceFile = 8 << 20
+
+// pack finds a package in the owner's directory. Manifests never change, so each is read once.
+func (b *Broker) pack(manifest envelope.Digest) (*config.Package, error) {
+	b.mu.Lock()
+	p := b.packages[manifest]
+	b.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := b.cfg.Settings.LoadPackage(manifest)
+	if err != nil {
+		return nil, err
+	}
+	if !p.Manifest.Broker.Key.Equal(b.signer.Public()) {
+		return nil, fmt.Errorf("%w: %s names another broker's key", config.ErrPackage, manifest)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.packages[manifest] = p
+	return p, nil
+}
+
+// latest is the highest version of a dataset that this broker holds.
+func (b *Broker) latest(id dataset.ID) (version int64, err error) {
+	ids, err := b.cfg.Settings.PackageIDs()
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range ids {
+		p, err := b.pack(d)
+		if err != nil {
+			b.log.Warn("package is unusable", "manifest", d.String(), "error", err)
+			continue
+		}
+		if p.Manifest.Dataset == id {
+			version = max(version, p.Manifest.Version)
+		}
+	}
+	return version, nil
+}
+
+// appraiser is the verifier over the owner's current reference values. The file may change while the broker runs; an
+// older version than any seen is refused, also after a restart.
+func (b *Broker) appraiser(ctx context.Context, now int64) (*attestation.Verifier, error) {
+	s := b.cfg.Settings
+	st, err := os.Stat(s.Path(s.Reference))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s cannot be read", ErrReference, s.Reference)
+	}
+	if st.Size() > maxReferenceFile {
+		return nil, fmt.Errorf("%w: %s has %d bytes", ErrReference, s.Reference, st.Size())
+	}
+	signed, err := os.ReadFile(s.Path(s.Reference))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s cannot be read", ErrReference, s.Reference)
+	}
+	ref, id, err := attestation.VerifyReference(signed, s.ReferenceKey)
+	if err != nil {
+		return nil, err
+	}
+	var highest int64
+	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		if highest, err = t.Meta(ledger.MetaReference); err != nil || ref.Version <= highest {
+			return err
+		}
+		return t.SetMeta(ledger.MetaReference, ref.Version)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ref.Fresh(now, highest); err != nil {
+		return nil, err
+	}
+	b.log.Debug("reference values", "id", id.String(), "version", ref.Version)
+	return attestation.NewVerifier(ref, b.cfg.Formats...)
+}
