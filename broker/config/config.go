@@ -7,6 +7,8 @@
 package config
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -157,6 +159,22 @@ func (c *Config) HeartbeatTimeout() time.Duration {
 		return -1
 	}
 	return time.Duration(c.HeartbeatTimeoutMillis) * time.Millisecond
+}
+
+// Certificate reads one of the EKRoots.
+func (c *Config) Certificate(r EKRoot) (*x509.Certificate, error) {
+	b, err := readFile(c.Path(r.CertFile), maxConfig)
+	if err != nil {
+		return nil, err
+	}
+	if p, _ := pem.Decode(b); p != nil {
+		b = p.Bytes
+	}
+	cert, err := x509.ParseCertificate(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is not a certificate", ErrConfig, r.CertFile)
+	}
+	return cert, nil
 }
 
 // readFile reads at most limit bytes.
