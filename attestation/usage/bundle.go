@@ -225,12 +225,12 @@ func (b *Bundle) check() error {
 			return bad(m.part, "missing")
 		}
 	}
-	if err := envelope.Decode(b.Usage, MaxBundle, &b.sigstore); err != nil {
-		return &PartError{locateUsage(b.Usage), err}
+	if err := envelope.DecodeStrict(b.Usage, MaxBundle, &b.sigstore); err != nil {
+		return &PartError{PartProof, err}
 	}
 	switch s := &b.sigstore; {
 	case s.MediaType != sigstoreMediaType:
-		return bad(PartUsage, "media type %q", s.MediaType)
+		return bad(PartProof, "media type %q", s.MediaType)
 	case empty(s.DSSE):
 		return bad(PartUsage, "missing")
 	case len(s.Material.Entries) != 1:
@@ -246,7 +246,7 @@ type member struct {
 
 func (b *Bundle) members() []member {
 	out := []member{
-		{PartUsage, PartUsage, b.Usage},
+		{PartProof, PartProof, b.Usage},
 		{PartEvidence, PartEvidence, b.Evidence},
 		{PartJob, PartJob, b.Job},
 		{PartTicket, PartTicket, b.Ticket},
@@ -263,7 +263,7 @@ func (b *Bundle) members() []member {
 }
 
 func (b *Bundle) notCanonical() string {
-	for _, m := range b.members() {
+	for _, m := range append([]member{{PartUsage, PartUsage, b.sigstore.DSSE}}, b.members()...) {
 		if c, err := envelope.Canonical(m.raw); err != nil || !bytes.Equal(c, m.raw) {
 			return m.part
 		}

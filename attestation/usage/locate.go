@@ -5,6 +5,7 @@ package usage
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // locate names the part of a damaged bundle in which reading it stops, so that a refusal says where to look.
@@ -32,14 +33,12 @@ func locate(b []byte) string {
 	return part(name, path[1].index)
 }
 
-func locateUsage(b []byte) string { return usagePart(stop(b)) }
-
-// usagePart tells the statement from its proof inside a sigstore bundle.
+// usagePart tells the statement from what surrounds it in a sigstore bundle, which is all about its proof.
 func usagePart(path []step) string {
-	if len(path) > 0 && path[0].name == "verificationMaterial" {
-		return PartProof
+	if len(path) > 0 && path[0].name == "dsseEnvelope" {
+		return PartUsage
 	}
-	return PartUsage
+	return PartProof
 }
 
 // step is one level of a place in a JSON text.
@@ -50,8 +49,17 @@ type step struct {
 	key   bool // the next token is a member's name
 }
 
-// stop walks the tokens of b and returns where they end to make sense; nil when they never do.
+// stop walks the tokens of b and returns where they end to make sense, or where the text stops being UTF-8; nil when
+// neither happens.
 func stop(b []byte) []step {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			b = b[:i]
+			break
+		}
+		i += n
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	var path []step
@@ -78,7 +86,7 @@ func stop(b []byte) []step {
 			return nil
 		}
 		path[top].index++
-		path[top].key = !path[top].array
+		path[top].name, path[top].key = "", !path[top].array
 	}
 }
 

@@ -87,13 +87,38 @@ type Run struct {
 // New makes a run and its bundle.
 func New(t testing.TB, s Scenario) *Run {
 	t.Helper()
-	r := &Run{s: s, t: t}
+	r := &Run{t: t}
+	r.use(s)
+	r.makeKeys()
+	r.pack()
+	r.run()
+	return r
+}
+
+// Again makes another run with r's keys, platform and packages; hooks that bend those have no effect.
+func (r *Run) Again(t testing.TB, s Scenario) *Run {
+	t.Helper()
+	n := &Run{Keys: r.Keys, Platform: r.Platform, t: t, manifests: r.manifests, ids: r.ids}
+	n.use(s)
+	n.s.Assurance, n.s.Datasets = r.s.Assurance, r.s.Datasets
+	n.Parts.Manifests = slices.Clone(r.Parts.Manifests)
+	n.run()
+	return n
+}
+
+func (r *Run) use(s Scenario) {
+	r.s = s
 	if r.s.Assurance == "" {
 		r.s.Assurance = attestation.AssuranceSoftwareTPM
 	}
 	r.s.Datasets, r.s.Entries = max(r.s.Datasets, 1), max(r.s.Entries, 5)
-	r.makeKeys()
-	r.pack()
+}
+
+func (r *Run) run() {
+	r.t.Helper()
+	var err error
+	r.Log, err = NewLog(r.s.Entries)
+	r.check(err)
 	r.signJob()
 	r.collect()
 	r.release()
@@ -101,7 +126,6 @@ func New(t testing.TB, s Scenario) *Run {
 	r.commit()
 	r.makeTrust()
 	r.Seal()
-	return r
 }
 
 // Formats accepts the run's platform.
@@ -137,9 +161,6 @@ func (r *Run) makeKeys() {
 		Reference: make(envelope.RoleReference), Nobody: make(envelope.RoleBroker),
 	}
 	r.Platform = newPlatform(r.s.Assurance)
-	var err error
-	r.Log, err = NewLog(r.s.Entries)
-	r.check(err)
 }
 
 // owner and broker are the keys of package i.

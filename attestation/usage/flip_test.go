@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package usage_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/attestation/usage/usagetest"
+)
+
+// TestEveryFlippedByteIsNamed flips one bit of every byte of a bundle. Each is refused, and a finding names the part the
+// byte is in. A short test takes one byte in 61.
+func TestEveryFlippedByteIsNamed(t *testing.T) {
+	r := usagetest.New(t, usagetest.Scenario{})
+	if v := r.Verify(); !v.OK() {
+		t.Fatalf("the bundle does not verify before it is damaged: %v", v.Findings)
+	}
+	parts := partsOf(t, r.Bundle)
+	stride := 1
+	if testing.Short() {
+		stride = 61
+	}
+	var group sync.WaitGroup
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		group.Go(func() {
+			for i := w * stride; i < len(r.Bundle); i += workers * stride {
+				b := bytes.Clone(r.Bundle)
+				b[i] ^= 1 << (i % 8)
+				v, err := usage.Audit(context.Background(), b, r.Trust, r.Formats)
+				switch {
+				case err != nil:
+					t.Errorf("byte %d: %v", i, err)
+				case v.OK():
+					t.Errorf("byte %d of %s: flipped and still verified", i, parts[i])
+				case !named(v, parts[i]):
+					t.Errorf("byte %d of %s: no finding names it: %v", i, parts[i], v.Findings)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// named reports whether a finding is about part, or about the bundle as a whole where the byte is between parts.
+func named(v *usage.Verdict, part string) bool {
+	for _, f := range v.Findings {
+		if f.Part == part || part == usage.PartBundle {
+			return true
+		}
+	}
+	return false
+}
+
+// partsOf says for each byte of a bundle which part it belongs to.
+func partsOf(t *testing.T, bundle []byte) []string {
+	t.Helper()
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(bundle, &m); err != nil {
+		t.Fatal(err)
+	}
+	out := make([]string, len(bundle))
+	for i := range out {
+		out[i] = usage.PartBundle
+	}
+	mark := func(raw []byte, part string) {
+		at := bytes.Index(bundle, raw)
+		if at < 0 || len(raw) < 100 {
+			t.Fatalf("%s is not in the bundle", part)
+		}
+		for i := range raw {
+			out[at+i] = part
+		}
+	}
+	for name, part := range map[string]string{"usage": usage.PartProof, "evidence": usage.PartEvidence, "job": usage.PartJob, "ticket": usage.PartTicket} {
+		mark(m[name], part)
+	}
+	var s struct {
+		DSSE json.RawMessage `json:"dsseEnvelope"`
+	}
+	if err := json.Unmarshal(m["usage"], &s); err != nil {
+		t.Fatal(err)
+	}
+	mark(s.DSSE, usage.PartUsage)
+	for _, name := range []string{"manifests", "grants", "commits"} {
+		var list []json.RawMessage
+		if err := json.Unmarshal(m[name], &list); err != nil {
+			t.Fatal(err)
+		}
+		for i, raw := range list {
+			mark(raw, fmt.Sprintf("%s[%d]", strings.TrimSuffix(name, "s"), i))
+		}
+	}
+	return out
+}
