@@ -211,6 +211,8 @@ func ParseBundle(b []byte) (*Bundle, error) {
 func (b *Bundle) check() error {
 	bad := func(part, f string, a ...any) error { return &PartError{part, fmt.Errorf(f, a...)} }
 	switch {
+	case empty(b.Usage):
+		return bad(PartUsage, "missing")
 	case b.Version != bundleVersion:
 		return bad(PartBundle, "version %d, this release reads %d", b.Version, bundleVersion)
 	case len(b.Manifests) < 2 || len(b.Manifests) > maxPackages:
