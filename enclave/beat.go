@@ -40,6 +40,9 @@ func (r *attempt) gate(ctx context.Context, p *pack) error {
 			return nil
 		}
 	}
+	if o := p.grant.Predicate.Obligations; p.meter.delivered() >= o.Leaves.Count*int64(o.Epochs) {
+		return fmt.Errorf("%w: every leaf of %s was delivered as often as granted", errNotPermitted, p.id)
+	}
 	return fmt.Errorf("%w: %s allows no more leaves", ErrLeased, p.id)
 }
 

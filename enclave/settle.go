@@ -90,7 +90,7 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 
 // commit has p's broker accept the usage attestation. The same question gets the same answer, so repeats are safe.
 func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelope.Digest, st *usage.Statement) (commit []byte, err error) {
-	err = r.ask(ctx, p, r.e.t.commit, &grant.Message{Commit: signed}, func(reply *grant.Reply) error {
+	err = r.ask(ctx, p, r.e.t.commit, &grant.Message{Commit: signed, Package: &p.id}, func(reply *grant.Reply) error {
 		v, err := grant.VerifyCommit(reply.Commit, p.m.Broker.Key)
 		if err != nil {
 			return err

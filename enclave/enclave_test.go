@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// statement reads the usage statement out of a result, verified under the lease key in its evidence.
+func (w *world) statement(r *door.Result) (*usage.Statement, *envelope.Digest) {
+	w.t.Helper()
+	ev, err := attestation.ParseEvidence(r.Evidence)
+	check(w.t, err)
+	v, digest, err := usage.Verify(r.Usage, ev.Claims.SigningKey)
+	check(w.t, err)
+	return &v.Predicate, digest
+}
+
+// open decrypts a finished result as the buyer would.
+func (w *world) open(r *door.Result) map[string]string {
+	w.t.Helper()
+	file := append(bytes.Clone(r.Header), w.payload...)
+	s, digest := w.statement(r)
+	if digest == nil || *digest != envelope.Sum(file) {
+		w.t.Fatal("the usage attestation is about another file")
+	}
+	plain, err := age.Decrypt(bytes.NewReader(file), w.identity)
+	check(w.t, err)
+	out, salt, files := map[string]string{}, envelope.Nonce{}, []usage.File{}
+	for t := tar.NewReader(plain); ; {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		check(w.t, err)
+		b, err := io.ReadAll(t)
+		check(w.t, err)
+		if h.Name == usage.SaltName {
+			check(w.t, salt.UnmarshalText(b))
+			continue
+		}
+		out[h.Name] = string(b)
+		files = append(files, usage.File{Name: h.Name, Digest: envelope.Sum(b)})
+	}
+	if *s.Commitment != usage.Commitment(salt, files) {
+		w.t.Fatal("commitment does not hold")
+	}
+	return out
+}
+
+func TestJobCompletes(t *testing.T) {
+	w := newWorld(t, nil)
+	r, a := w.run(reader{})
+	if a != nil || r == nil {
+		t.Fatalf("abandoned: %+v", a)
+	}
+	model := sha256.Sum256(w.records)
+	if diff := cmp.Diff(map[string]string{"model.bin": string(model[:]), logName: "said"}, w.open(r)); diff != "" {
+		t.Fatal(diff)
+	}
+	s, _ := w.statement(r)
+	size := w.data.Manifest.Tree.Size
+	data := s.Packages[1]
+	want := usage.Package{
+		Manifest: w.data.ID, Grant: data.Grant, Policy: data.Policy, Leaves: []grant.Range{{First: 0, Count: size}}, ReadRoot: &w.data.Manifest.Tree.Root,
+		Reads: size, Bytes: data.Bytes, Records: 20_000, Billable: 20_000, Epochs: 1, Heartbeat: data.Heartbeat,
+	}
+	if diff := cmp.Diff(want, data); diff != "" {
+		t.Fatal(diff)
+	}
+	if size < 6 || data.Heartbeat < size/w.data.Manifest.Terms.Allowance {
+		t.Fatalf("%d heartbeats for %d leaves: progress was not leased", data.Heartbeat, size)
+	}
+	c, err := grant.VerifyCommit(r.Commits[1], w.data.Manifest.Broker.Key)
+	check(t, err)
+	if c.Predicate.Amount != 100+2*20_000 {
+		t.Fatalf("charged %d", c.Predicate.Amount)
+	}
+	if s.Assurance != "simulated" || s.Runtime != job.RuntimeWASM || s.Attempt != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+// A second enclave with the same job gets a lease of its own only after the first one's ended; a completed job never.
+func TestJobRunsOnce(t *testing.T) {
+	w := newWorld(t, nil)
+	if r, a := w.run(reader{}); r == nil {
+		t.Fatalf("%+v", a)
+	}
+	r, a := w.run(reader{})
+	if r != nil || a == nil || a.Code != grant.CodeDenied || a.Retry || len(a.Denial) == 0 {
+		t.Fatalf("second run: finished %v, %+v", r != nil, a)
+	}
+	while := newWorld(t, nil)
+	while.run(reader{during: func() {
+		if err := while.enclave(reader{}).serveOne(t.Context(), &door.Assignment{Token: "u", Job: while.job}); err != nil {
+			t.Error(err)
+		}
+		if while.result != nil || while.abandon == nil || !while.abandon.Retry {
+			t.Errorf("two live leases for one job: %+v", while.abandon)
+		}
+	}})
+}
+
+func TestFailedRunsAreAttested(t *testing.T) {
+	for name, c := range map[string]struct {
+		job    func(*job.Job)
+		runner Runner
+		reason string
+	}{
+		"trap":               {nil, reader{change: func(o *sandbox.Outcome) { o.Reason = usage.ReasonTrap; o.Outputs = nil }}, usage.ReasonTrap},
+		"undeclared":         {nil, reader{change: func(o *sandbox.Outcome) { o.Outputs[0].Name = "other" }}, usage.ReasonOutput},
+		"twice":              {nil, reader{change: func(o *sandbox.Outcome) { o.Outputs = append(o.Outputs, o.Outputs[0]) }}, usage.ReasonOutput},
+		"too large":          {nil, reader{change: func(o *sandbox.Outcome) { o.Outputs[0].Data = make([]byte, 1<<12+1) }}, usage.ReasonOutput},
+		"one epoch too many": {nil, reader{passes: 2}, usage.ReasonNotPermitted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.job)
+			r, a := w.run(c.runner)
+			if r == nil {
+				t.Fatalf("abandoned: %+v", a)
+			}
+			s, digest := w.statement(r)
+			if s.Outcome != usage.OutcomeFailed || s.Reason != c.reason || digest != nil || len(r.Header) != 0 || len(w.payload) != 0 {
+				t.Fatalf("outcome %q reason %q, header %d, payload %d", s.Outcome, s.Reason, len(r.Header), len(w.payload))
+			}
+			if s.Packages[1].Records < 20_000 {
+				t.Fatalf("%d records attested", s.Packages[1].Records)
+			}
+			com, err := grant.VerifyCommit(r.Commits[1], w.data.Manifest.Broker.Key)
+			check(t, err)
+			if com.Predicate.Amount != 0 {
+				t.Fatal("a failed run was charged")
+			}
+		})
+	}
+}
+
+func TestTwoEpochs(t *testing.T) {
+	w := newWorld(t, func(j *job.Job) { j.Epochs = 2 })
+	r, a := w.run(reader{passes: 2})
+	if r == nil {
+		t.Fatalf("%+v", a)
+	}
+	s, _ := w.statement(r)
+	if p := s.Packages[1]; p.Epochs != 2 || p.Billable != 40_000 || p.Reads != 2*w.data.Manifest.Tree.Size {
+		t.Fatalf("%+v", p)
+	}
+}
+
+// A revocation stops the job in flight and still yields a usage attestation.
+func TestRevokedWhileRunning(t *testing.T) {
+	w := newWorld(t, func(j *job.Job) { j.Epochs = 2 })
+	r, a := w.run(reader{passes: 2, during: func() {
+		_, err := config.AddRevocation(w.creator.dir, &grant.Revocation{Manifest: &w.data.ID, Reason: "test", Time: time.Now().UnixMilli()})
+		check(t, err)
+	}})
+	if r == nil {
+		t.Fatalf("abandoned: %+v", a)
+	}
+	if s, _ := w.statement(r); s.Outcome != usage.OutcomeFailed || s.Reason != usage.ReasonStopped || len(r.Header) != 0 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestHostSwapsChunk(t *testing.T) {
+	for name, m := range map[string]func(p []byte, off int64) int64{
+		"flips a bit":       func(p []byte, off int64) int64 { return off },
+		"serves another":    func(_ []byte, off int64) int64 { return off + 65600 },
+		"serves the header": func(_ []byte, _ int64) int64 { return 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newWorld(t, nil)
+			seg := v.data.Manifest.Segments[0]
+			v.blobs = mangled(func(d envelope.Digest, p []byte, off int64) (int, error) {
+				if d != seg.Blob || off < 65600 {
+					return v.store.ReadAt(t.Context(), d, p, off)
+				}
+				n, err := v.store.ReadAt(t.Context(), d, p, m(p, off))
+				if name == "flips a bit" {
+					p[n/2] ^= 1
+				}
+				return n, err
+			})
+			r, a := v.run(reader{})
+			if r == nil {
+				t.Fatalf("%+v", a)
+			}
+			if s, _ := v.statement(r); s.Reason != usage.ReasonDataset || len(r.Header) != 0 {
+				t.Fatalf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestHostGivesAnotherManifest(t *testing.T) {
+	w := newWorld(t, nil)
+	w.signed[w.data.ID] = w.code.Signed
+	if r, a := w.run(reader{}); r != nil || !strings.Contains(a.Message, "the host gave manifest") {
+		t.Fatalf("finished %v, %+v", r != nil, a)
+	}
+}
+
+func TestEmptyConfigRefused(t *testing.T) {
+	if _, err := New(Config{}); !errors.Is(err, ErrConfig) {
+		t.Fatal(err)
+	}
+}
+
+// mangled is a hostile blob store.
+type mangled func(d envelope.Digest, p []byte, off int64) (int, error)
+
+func (m mangled) ReadAt(_ context.Context, d envelope.Digest, p []byte, off int64) (int, error) {
+	return m(d, p, off)
+}
