@@ -152,18 +152,18 @@ func (r *attempt) untilExpiry(ctx context.Context) (context.Context, context.Can
 	return context.WithTimeoutCause(ctx, max(earliest, 0), errStopped)
 }
 
-// progress is best effort: the host may not care, and what it answers decides nothing but an early end.
-func (r *attempt) progress(ctx context.Context, state string) {
+// progress tells the host how far the run is, best effort, and returns whether the host would rather end it. A host can
+// end a run anyway; asked like this, it gets a usage attestation too.
+func (r *attempt) progress(ctx context.Context, state string) (cancel bool) {
 	p := door.Progress{State: state}
 	for _, k := range r.packages[1:] {
 		p.Leaves += k.meter.delivered()
 		p.Total += k.m.Tree.Size
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.e.t.answer)
-	defer cancel()
-	if _, err := r.e.c.Host.Progress(ctx, r.token, p); err != nil {
-		return // a refusal has no consequence; a broken door shows at the next question that matters
-	}
+	ask, done := context.WithTimeout(context.WithoutCancel(ctx), r.e.t.answer)
+	defer done()
+	cancel, err := r.e.c.Host.Progress(ask, r.token, p)
+	return cancel && err == nil // a broken door shows at the next question that matters
 }
 
 func (r *attempt) wipe() {

@@ -99,7 +99,10 @@ func (r *attempt) keepAlive(ctx context.Context, state string, stop context.Canc
 					return
 				}
 			}
-			r.progress(ctx, state)
+			if r.progress(ctx, state) {
+				stop(fmt.Errorf("%w: by the host", errStopped))
+				return
+			}
 		}
 	}()
 	return func() { cancel(); <-done }

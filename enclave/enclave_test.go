@@ -183,6 +183,23 @@ func TestRevokedWhileRunning(t *testing.T) {
 	}
 }
 
+// A host that wants a run to end gets it attested.
+func TestHostCancels(t *testing.T) {
+	w := newWorldOf(t, 2_000, nil)
+	r, a := w.run(reader{during: func() {
+		w.mu.Lock()
+		w.cancel = true
+		w.mu.Unlock()
+		time.Sleep(10 * w.enclave(reader{}).t.heartbeat)
+	}})
+	if r == nil {
+		t.Fatalf("abandoned: %+v", a)
+	}
+	if s, _ := w.statement(r); s.Reason != usage.ReasonStopped || len(r.Header) != 0 {
+		t.Fatalf("%+v", s)
+	}
+}
+
 func TestHostSwapsChunk(t *testing.T) {
 	for name, m := range map[string]func(p []byte, off int64) int64{
 		"flips a bit":       func(p []byte, off int64) int64 { return off },

@@ -95,6 +95,7 @@ type world struct {
 	result   *door.Result
 	abandon  *door.Abandon
 	progress []door.Progress
+	cancel   bool
 }
 
 func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t, 20_000, change) }
@@ -268,7 +269,7 @@ func (w *world) Progress(_ context.Context, _ string, p door.Progress) (bool, er
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.progress = append(w.progress, p)
-	return false, nil
+	return w.cancel, nil
 }
 
 func (w *world) Output(_ context.Context, _ string, p []byte) error {
