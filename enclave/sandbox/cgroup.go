@@ -32,7 +32,7 @@ func (g *cgroup) stamp() string {
 // newCgroup makes a group with memory and process limits, or an empty one where that is not possible.
 func newCgroup(q startRequest) *cgroup {
 	name := fmt.Sprintf("glovebox-%d-%d", os.Getpid(), q.ID)
-	memory := strconv.FormatInt(q.MemoryBytes+q.OutputBytes+workerOverhead, 10)
+	memory := strconv.FormatInt(q.memory(), 10)
 	own := ownCgroups()
 	for _, g := range []*cgroup{cgroupV2(own, name, memory), cgroupV1(own, name, memory)} {
 		if g != nil {

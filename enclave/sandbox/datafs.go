@@ -17,25 +17,25 @@ import (
 // dataFS is /data: a tree of read-only files whose bytes are fetched when they are read, exactly as many as are read.
 type dataFS struct {
 	data  *pipeData
-	nodes map[string]*dataNode
+	nodes map[string]*fileInfo
 }
 
-// dataNode is a file or a directory, and its own fs.FileInfo and fs.DirEntry.
-type dataNode struct {
+// fileInfo is a file or a directory, and its own fs.FileInfo and fs.DirEntry. Every time is the fixed epoch.
+type fileInfo struct {
 	name    string
 	file    int // index; -1 for a directory
 	size    int64
 	entries []fs.DirEntry
 }
 
-func (n *dataNode) Name() string               { return n.name }
-func (n *dataNode) Size() int64                { return n.size }
-func (n *dataNode) IsDir() bool                { return n.file < 0 }
-func (n *dataNode) Type() fs.FileMode          { return n.Mode().Type() }
-func (n *dataNode) Info() (fs.FileInfo, error) { return n, nil }
-func (n *dataNode) ModTime() time.Time         { return time.Unix(clockEpoch, 0).UTC() }
-func (n *dataNode) Sys() any                   { return nil }
-func (n *dataNode) Mode() fs.FileMode {
+func (n *fileInfo) Name() string               { return n.name }
+func (n *fileInfo) Size() int64                { return n.size }
+func (n *fileInfo) IsDir() bool                { return n.file < 0 }
+func (n *fileInfo) Type() fs.FileMode          { return n.Mode().Type() }
+func (n *fileInfo) Info() (fs.FileInfo, error) { return n, nil }
+func (n *fileInfo) ModTime() time.Time         { return time.Unix(clockEpoch, 0).UTC() }
+func (n *fileInfo) Sys() any                   { return nil }
+func (n *fileInfo) Mode() fs.FileMode {
 	if n.IsDir() {
 		return fs.ModeDir | 0o555
 	}
@@ -44,9 +44,9 @@ func (n *dataNode) Mode() fs.FileMode {
 
 // newDataFS builds the tree; names are valid paths and agree with each other.
 func newDataFS(d *pipeData) *dataFS {
-	t := &dataFS{data: d, nodes: map[string]*dataNode{".": {name: ".", file: -1}}}
+	t := &dataFS{data: d, nodes: map[string]*fileInfo{".": {name: ".", file: -1}}}
 	for i, f := range d.files {
-		t.add(path.Clean(f.Name), &dataNode{name: path.Base(f.Name), file: i, size: f.Size})
+		t.add(path.Clean(f.Name), &fileInfo{name: path.Base(f.Name), file: i, size: f.Size})
 	}
 	for _, n := range t.nodes {
 		slices.SortFunc(n.entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
@@ -54,19 +54,30 @@ func newDataFS(d *pipeData) *dataFS {
 	return t
 }
 
-func (t *dataFS) add(name string, n *dataNode) {
+func (t *dataFS) add(name string, n *fileInfo) {
 	t.nodes[name] = n
 	dir := path.Dir(name)
 	parent, ok := t.nodes[dir]
 	if !ok {
-		parent = &dataNode{name: path.Base(dir), file: -1}
+		parent = &fileInfo{name: path.Base(dir), file: -1}
 		t.add(dir, parent)
 	}
 	parent.entries = append(parent.entries, n)
 }
 
 // mount is the tree as the engine takes it, with every way to write refused.
-func (t *dataFS) mount() sys.FS { return &sysfs.ReadFS{FS: &sysfs.AdaptFS{FS: t}} }
+func (t *dataFS) mount() sys.FS { return readOnly{&sysfs.ReadFS{FS: &sysfs.AdaptFS{FS: t}}} }
+
+// readOnly gives an open for writing the answer of a read-only file system; the engine's says "not supported".
+type readOnly struct{ sys.FS }
+
+// OpenFile implements sys.FS.
+func (r readOnly) OpenFile(name string, flag sys.Oflag, perm fs.FileMode) (sys.File, sys.Errno) {
+	if flag&(sys.O_WRONLY|sys.O_RDWR|sys.O_CREAT|sys.O_TRUNC) != 0 {
+		return nil, sys.EROFS
+	}
+	return r.FS.OpenFile(name, flag, perm)
+}
 
 // Open implements fs.FS.
 func (t *dataFS) Open(name string) (fs.File, error) {
@@ -82,7 +93,7 @@ func (t *dataFS) Open(name string) (fs.File, error) {
 
 // dataFile is an open file: io.ReaderAt and io.Seeker over range requests.
 type dataFile struct {
-	node *dataNode
+	node *fileInfo
 	data *pipeData
 	at   int64
 }
@@ -132,7 +143,7 @@ func (f *dataFile) Seek(offset int64, whence int) (int64, error) {
 
 // dataDir is an open directory.
 type dataDir struct {
-	node *dataNode
+	node *fileInfo
 	at   int
 }
 

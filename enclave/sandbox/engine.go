@@ -79,7 +79,7 @@ func (e *engine) execute(ctx context.Context, module []byte) (err error) {
 		}
 	}()
 	e.mem = &guestMemory{limit: uint64(e.MemoryBytes) / pageBytes * pageBytes}
-	ctx = experimental.WithMemoryAllocator(ctx, e.mem)
+	ctx = experimental.WithCompilationWorkers(experimental.WithMemoryAllocator(ctx, e.mem), workerCores)
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigCompiler().
 		WithCoreFeatures(api.CoreFeaturesV2).WithDebugInfoEnabled(false))
 	wasi, err := wasi_snapshot_preview1.NewBuilder(r).Compile(ctx)
@@ -109,8 +109,12 @@ func admit(ctx context.Context, r wazero.Runtime, wasi wazero.CompiledModule, mo
 	known := wasi.ExportedFunctions()
 	for _, f := range c.ImportedFunctions() {
 		from, name, _ := f.Import()
-		if _, ok := known[name]; from != wasi_snapshot_preview1.ModuleName || !ok {
+		def, ok := known[name]
+		if from != wasi_snapshot_preview1.ModuleName || !ok {
 			return nil, fmt.Errorf("%w: unknown import %q %q", errModule, from, name)
+		}
+		if !slices.Equal(f.ParamTypes(), def.ParamTypes()) || !slices.Equal(f.ResultTypes(), def.ResultTypes()) {
+			return nil, fmt.Errorf("%w: import %q has another signature", errModule, name)
 		}
 	}
 	if len(c.ImportedMemories()) != 0 {

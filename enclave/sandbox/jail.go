@@ -134,7 +134,7 @@ func emptyRoot() error {
 // limitResources sets hard limits that the worker inherits. Address space is generous, because the Go runtime reserves
 // much it never touches; data, which counts writable memory, is the limit that bites where there is no control group.
 func limitResources(q startRequest) error {
-	use := uint64(q.MemoryBytes) + 2*uint64(q.OutputBytes) + workerOverhead
+	use := uint64(q.memory())
 	limits := []struct {
 		name  string
 		which int

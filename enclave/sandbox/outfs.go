@@ -3,13 +3,14 @@
 package sandbox
 
 import (
-	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero/experimental/sys"
+	"github.com/tetratelabs/wazero/experimental/sysfs"
 	wsys "github.com/tetratelabs/wazero/sys"
 )
 
@@ -85,7 +86,7 @@ func (o *outFS) OpenFile(p string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys
 		if writes || flag&sys.O_CREAT != 0 {
 			return nil, sys.EISDIR
 		}
-		return &outDir{fs: o}, 0
+		return o.openDir()
 	}
 	n, ok := o.files[name]
 	switch {
@@ -105,11 +106,7 @@ func (o *outFS) OpenFile(p string, flag sys.Oflag, _ fs.FileMode) (sys.File, sys
 	if flag&sys.O_TRUNC != 0 && writes {
 		o.resize(n, 0)
 	}
-	n.open++
-	return &outFile{
-		fs: o, node: n, append: flag&sys.O_APPEND != 0,
-		reads: flag&sys.O_WRONLY == 0, writes: writes,
-	}, 0
+	return openOut(o, n, flag)
 }
 
 func (o *outFS) create(name string) (*outNode, sys.Errno) {
@@ -254,7 +251,23 @@ func (o *outFS) Utimens(p string, _, _ int64) sys.Errno {
 const outNanos = int64(clockEpoch) * 1e9
 
 func dirStat() wsys.Stat_t {
-	return wsys.Stat_t{Dev: 2, Ino: 1, Mode: fs.ModeDir | 0o755, Nlink: 1, Atim: outNanos, Mtim: outNanos, Ctim: outNanos}
+	return wsys.Stat_t{Mode: fs.ModeDir | 0o755, Nlink: 1, Atim: outNanos, Mtim: outNanos, Ctim: outNanos}
+}
+
+// openDir lists the directory as it is now, in the order of names; a rewind lists it anew.
+func (o *outFS) openDir() (sys.File, sys.Errno) {
+	return (&sysfs.ReadFS{FS: &sysfs.AdaptFS{FS: outList{o}}}).OpenFile(".", sys.O_RDONLY, 0)
+}
+
+type outList struct{ *outFS }
+
+// Open implements fs.FS for the directory alone.
+func (o outList) Open(string) (fs.File, error) {
+	dir := &fileInfo{name: ".", file: -1}
+	for _, name := range slices.Sorted(maps.Keys(o.files)) {
+		dir.entries = append(dir.entries, &fileInfo{name: name, size: int64(len(o.files[name].data))})
+	}
+	return &dataDir{node: dir}, nil
 }
 
 func (n *outNode) stat() wsys.Stat_t {
@@ -262,168 +275,4 @@ func (n *outNode) stat() wsys.Stat_t {
 		Dev: 2, Ino: n.ino, Mode: 0o644, Nlink: uint64(n.links), Size: int64(len(n.data)),
 		Atim: outNanos, Mtim: outNanos, Ctim: outNanos,
 	}
-}
-
-// outDir is the open directory.
-type outDir struct {
-	sys.DirFile
-	fs    *outFS
-	names []string // set by the first Readdir
-	at    int
-}
-
-func (d *outDir) Dev() (uint64, sys.Errno)       { return 2, 0 }
-func (d *outDir) Ino() (wsys.Inode, sys.Errno)   { return 1, 0 }
-func (d *outDir) Stat() (wsys.Stat_t, sys.Errno) { return dirStat(), 0 }
-func (d *outDir) Sync() sys.Errno                { return 0 }
-func (d *outDir) Datasync() sys.Errno            { return 0 }
-func (d *outDir) Utimens(int64, int64) sys.Errno { return 0 }
-func (d *outDir) Close() sys.Errno               { return 0 }
-func (d *outDir) Seek(off int64, whence int) (int64, sys.Errno) {
-	if off != 0 || whence != io.SeekStart {
-		return 0, sys.EINVAL
-	}
-	d.names, d.at = nil, 0
-	return 0, 0
-}
-
-// Readdir implements sys.File, in the order of names.
-func (d *outDir) Readdir(n int) ([]sys.Dirent, sys.Errno) {
-	if d.names == nil {
-		d.names = []string{}
-		for name := range d.fs.files {
-			d.names = append(d.names, name)
-		}
-		slices.Sort(d.names)
-	}
-	left := d.names[d.at:]
-	if n > 0 {
-		left = left[:min(n, len(left))]
-	}
-	d.at += len(left)
-	var out []sys.Dirent
-	for _, name := range left {
-		if f, ok := d.fs.files[name]; ok {
-			out = append(out, sys.Dirent{Ino: f.ino, Name: name})
-		}
-	}
-	return out, 0
-}
-
-// outFile is an open file.
-type outFile struct {
-	sys.UnimplementedFile
-	fs            *outFS
-	node          *outNode
-	at            int64
-	append        bool
-	reads, writes bool
-	closed        bool
-}
-
-func (f *outFile) Dev() (uint64, sys.Errno)       { return 2, 0 }
-func (f *outFile) Ino() (wsys.Inode, sys.Errno)   { return f.node.ino, 0 }
-func (f *outFile) IsDir() (bool, sys.Errno)       { return false, 0 }
-func (f *outFile) IsAppend() bool                 { return f.append }
-func (f *outFile) Stat() (wsys.Stat_t, sys.Errno) { return f.node.stat(), f.check(true) }
-func (f *outFile) Sync() sys.Errno                { return f.check(true) }
-func (f *outFile) Datasync() sys.Errno            { return f.check(true) }
-func (f *outFile) Utimens(int64, int64) sys.Errno { return f.check(true) }
-
-func (f *outFile) SetAppend(on bool) sys.Errno {
-	f.append = on
-	return f.check(true)
-}
-
-// check is EBADF for a closed file or one not opened for what is asked.
-func (f *outFile) check(allowed bool) sys.Errno {
-	if f.closed || !allowed {
-		return sys.EBADF
-	}
-	return 0
-}
-
-func (f *outFile) Read(p []byte) (int, sys.Errno) {
-	n, errno := f.Pread(p, f.at)
-	f.at += int64(n)
-	return n, errno
-}
-
-func (f *outFile) Pread(p []byte, off int64) (int, sys.Errno) {
-	if errno := f.check(f.reads); errno != 0 {
-		return 0, errno
-	}
-	if off < 0 {
-		return 0, sys.EINVAL
-	}
-	if off >= int64(len(f.node.data)) {
-		return 0, 0
-	}
-	return copy(p, f.node.data[off:]), 0
-}
-
-func (f *outFile) Seek(off int64, whence int) (int64, sys.Errno) {
-	if errno := f.check(true); errno != 0 {
-		return 0, errno
-	}
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		off += f.at
-	case io.SeekEnd:
-		off += int64(len(f.node.data))
-	default:
-		return 0, sys.EINVAL
-	}
-	if off < 0 {
-		return 0, sys.EINVAL
-	}
-	f.at = off
-	return off, 0
-}
-
-func (f *outFile) Write(p []byte) (int, sys.Errno) {
-	if f.append {
-		f.at = int64(len(f.node.data))
-	}
-	n, errno := f.Pwrite(p, f.at)
-	f.at += int64(n)
-	return n, errno
-}
-
-// Pwrite writes all of p or nothing.
-func (f *outFile) Pwrite(p []byte, off int64) (int, sys.Errno) {
-	if errno := f.check(f.writes); errno != 0 {
-		return 0, errno
-	}
-	end := off + int64(len(p))
-	if off < 0 || end < off {
-		return 0, sys.EINVAL
-	}
-	if len(p) > 0 && end > int64(len(f.node.data)) && !f.fs.resize(f.node, end) {
-		return 0, sys.EIO
-	}
-	return copy(f.node.data[min(off, int64(len(f.node.data))):], p), 0
-}
-
-func (f *outFile) Truncate(size int64) sys.Errno {
-	if errno := f.check(f.writes); errno != 0 {
-		return errno
-	}
-	if size < 0 {
-		return sys.EINVAL
-	}
-	if !f.fs.resize(f.node, size) {
-		return sys.EIO
-	}
-	return 0
-}
-
-func (f *outFile) Close() sys.Errno {
-	if !f.closed {
-		f.closed = true
-		f.node.open--
-		f.fs.drop(f.node)
-	}
-	return 0
 }

@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"unsafe"
@@ -162,7 +161,7 @@ func emptyEnvironment() error {
 func writeData(d *pipeData) error {
 	f, errno := newDataFS(d).mount().OpenFile(d.files[0].Name, sys.O_RDWR, 0)
 	if errno != 0 {
-		return probeRefusal(fmt.Sprintf("file system: %s", errno.Error()))
+		return probeRefusal(errno.Error())
 	}
 	if _, errno := f.Write([]byte{0}); errno != 0 {
 		return probeRefusal(errno.Error())

@@ -24,7 +24,7 @@ const workerCores = 2
 // had or was broken off: [ErrSpec], [ErrIsolation], [ErrSpawner], an [ErrData] that wraps the provider's own, or the
 // context's. The Outcome is nil only if no worker was started; beside an error it carries figures and no outputs.
 func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, error) {
-	if err := spec.validate(); err != nil {
+	if err := spec.validate(data); err != nil {
 		return nil, err
 	}
 	if len(spec.Module) == 0 || len(spec.Module) > MaxModule {
@@ -97,14 +97,14 @@ func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
 	r.closePipes()
 	serveErr := <-served
 	switch {
+	case errors.Is(serveErr, ErrProtocol):
+		r.hostile = serveErr
 	case errors.Is(serveErr, ErrData) && !r.walled.Load() && ctx.Err() == nil:
 		return nil, serveErr
 	case err == nil:
 		return a, nil
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.Is(serveErr, ErrProtocol):
-		r.hostile = serveErr
+		return nil, context.Cause(ctx)
 	}
 	return nil, nil
 }
@@ -155,10 +155,7 @@ func (r *run) answer(ctx context.Context) error {
 	var b [requestBytes]byte
 	for {
 		if _, err := io.ReadFull(r.up, b[:]); err != nil {
-			if errors.Is(err, io.ErrUnexpectedEOF) {
-				return fmt.Errorf("%w: half a request", ErrProtocol)
-			}
-			return nil
+			return nil // the worker is gone, also in the middle of a request
 		}
 		q, err := parseRequest(b, r.spec.Files)
 		if err != nil {

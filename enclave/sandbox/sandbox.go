@@ -98,7 +98,7 @@ func EngineDigest() envelope.Digest {
 }
 
 // validate refuses what no worker should be started for.
-func (s *Spec) validate() error {
+func (s *Spec) validate(d Data) error {
 	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrSpec, fmt.Sprintf(f, a...)) }
 	switch {
 	case s.MemoryBytes < pageBytes || s.MemoryBytes > maxMemory:
@@ -109,6 +109,8 @@ func (s *Spec) validate() error {
 		return bad("wall limit %s, want more than nothing and at most %s", s.Wall, maxWall)
 	case len(s.Files) > maxFiles || len(s.Outputs) == 0 || len(s.Outputs) > maxOutputs:
 		return bad("%d files and %d outputs", len(s.Files), len(s.Outputs))
+	case len(s.Files) > 0 && d == nil:
+		return bad("files without a data provider")
 	case len(s.Params) > maxParams:
 		return bad("%d parameters, at most %d", len(s.Params), maxParams)
 	}

@@ -39,6 +39,9 @@ type startRequest struct {
 	CPUSeconds  int64  `json:"cpuSeconds"`
 }
 
+// memory is what all processes of the worker may use together, in bytes: buffers of outputs grow by doubling.
+func (q startRequest) memory() int64 { return q.MemoryBytes + 2*q.OutputBytes + workerOverhead }
+
 // controlMessage is what the spawner sends: exactly one of its parts.
 type controlMessage struct {
 	Started *startReply `json:"started,omitempty"`

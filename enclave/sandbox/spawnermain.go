@@ -163,10 +163,7 @@ func startJail(q startRequest) (_ *jail, err error) {
 
 // startInit forks the process that builds the jail.
 func startInit(fds []int, pidfd *int) (*exec.Cmd, error) {
-	uid, gid := os.Getuid(), os.Getgid()
-	if uid == 0 {
-		uid, gid = 65534, 65534 // root outside must not be root inside
-	}
+	uid, gid, groups := outsideIDs()
 	cmd := &exec.Cmd{Path: selfExe, Args: []string{argJail}, Env: []string{}, Dir: "/"}
 	for _, fd := range fds {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -181,14 +178,40 @@ func startInit(fds []int, pidfd *int) (*exec.Cmd, error) {
 		Cloneflags:  namespaces,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
-		Credential:  &syscall.Credential{NoSetGroups: os.Getuid() != 0},
+		Credential:  &syscall.Credential{NoSetGroups: !groups}, // groups: drop them all
 		Pdeathsig:   syscall.SIGKILL, Setsid: true, PidFD: pidfd,
-		GidMappingsEnableSetgroups: os.Getuid() == 0,
+		GidMappingsEnableSetgroups: groups,
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("new namespaces: %w%s", err, namespaceHint())
 	}
 	return cmd, nil
+}
+
+// outsideIDs are the user and group that a worker's root is outside its namespace: nobody where this process is root and
+// knows nobody, else this process's own, which is all that an ordinary user (or root of a container with one user) may
+// map. groups tells whether supplementary groups can be dropped.
+func outsideIDs() (uid, gid int, groups bool) {
+	const nobody = 65534
+	if os.Getuid() == 0 && knowsID("/proc/self/uid_map", nobody) && knowsID("/proc/self/gid_map", nobody) {
+		return nobody, nobody, true
+	}
+	return os.Getuid(), os.Getgid(), false
+}
+
+// knowsID reports whether id exists in the user namespace that a uid_map or gid_map file describes.
+func knowsID(path string, id uint64) bool {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(b)) {
+		var first, outside, count uint64
+		if n, err := fmt.Sscan(line, &first, &outside, &count); n == 3 && err == nil && id >= first && id-first < count {
+			return true
+		}
+	}
+	return false
 }
 
 // namespaceHint names the switches of this machine that forbid what the jail needs.

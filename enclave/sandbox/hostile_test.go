@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fakeWorker is a process that does as the test says in the place of a worker. behave has the worker's ends of the pipes.
+func fakeWorker(t *testing.T, behave func(down io.Reader, up, out io.Writer)) *process {
+	t.Helper()
+	down, up, out := pipe(t), pipe(t), pipe(t)
+	cmd := exec.Command("sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := unix.PidfdOpen(cmd.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{down: down[1], up: up[0], out: out[0], pidfd: pidfd, isolation: "none", exit: make(chan exitReport, 1)}
+	done := make(chan struct{})
+	go func() {
+		behave(down[0], up[1], out[1])
+		close(done)
+	}()
+	go func() { // when it is killed, its ends close
+		_ = cmd.Wait()
+		for _, f := range []*os.File{down[0], up[1], out[1]} {
+			f.Close()
+		}
+		<-done
+		p.exit <- exitReport{Status: "fake"}
+	}()
+	return p
+}
+
+func pipe(t *testing.T) [2]*os.File {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return [2]*os.File{r, w}
+}
+
+// honest writes an artefact as a worker would.
+func honest(outputs ...Artefact) []byte {
+	var b bytes.Buffer
+	_ = (&artefact{outputs: outputs}).write(&b)
+	return b.Bytes()
+}
+
+// TestHostileWorker: a module that broke out of the engine owns the worker, and what it then sends is refused.
+func TestHostileWorker(t *testing.T) {
+	good := Artefact{"result", []byte("abc")}
+	send := func(b []byte) func(io.Reader, io.Writer, io.Writer) {
+		return func(_ io.Reader, _, out io.Writer) { _, _ = out.Write(b) }
+	}
+	ask := func(file, length uint32, offset uint64) func(io.Reader, io.Writer, io.Writer) {
+		return func(_ io.Reader, up, _ io.Writer) { _, _ = up.Write(request{file, length, offset}.append(nil)) }
+	}
+	frame := func(kind byte, size uint32, body string) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte{kind}, size), body...)
+	}
+	start := honest()[:len(honest())-5] // result and logs, without the end
+	for name, behave := range map[string]func(io.Reader, io.Writer, io.Writer){
+		"garbage":              send(bytes.Repeat([]byte{0xff}, 1<<16)),
+		"text":                 send([]byte("HTTP/1.1 200 OK\r\n\r\n")),
+		"undeclared output":    send(honest(Artefact{"other", []byte("x")})),
+		"output twice":         send(honest(good, good)),
+		"output out of order":  send(honest(Artefact{"second", []byte("x")}, good)),
+		"output too large":     send(honest(Artefact{"result", make([]byte, 1<<10+1)})),
+		"declared as huge":     send(append(start, frame(kindOutput, 0xffffffff, "\x06result")...)),
+		"empty name":           send(append(start, frame(kindOutput, 1, "\x00")...)),
+		"name beyond frame":    send(append(start, frame(kindOutput, 3, "\x06result")...)),
+		"unknown frame":        send(append(start, frame('X', 0, "")...)),
+		"end with a body":      send(append(start, frame(kindEnd, 1, "x")...)),
+		"data after the end":   send(append(honest(good), 'x')),
+		"outputs of a failure": send(bytes.Replace(honest(good), []byte(`"reason":""`), []byte(`"reason":"trap"`), 1)),
+		"reason not its own":   send(frame(kindResult, 45, `{"detail":"","reason":"stopped","undeclared":0}`)),
+		"result not canonical": send(frame(kindResult, 41, `{"reason":"","detail":"","undeclared":0}`+" ")),
+		"logs not asked for":   send(slices.Concat(honest()[:5+40], frame(kindLogs, 4, "logs"), frame(kindEnd, 0, ""))),
+		"huge result":          send(frame(kindResult, maxResult+1, "")),
+		"file that is not":     ask(1, 1, 0),
+		"nothing asked":        ask(0, 0, 0),
+		"too much asked":       ask(0, MaxRead+1, 0),
+		"past the end":         ask(0, 2, 9),
+		"far past the end":     ask(0, 1, 1<<63),
+		"wrapping around":      ask(0, 2, 1<<64-1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sp := spec(nil)
+			sp.Logs = false
+			sp.Files = []File{{"f", 10}}
+			sp.Outputs = append(sp.Outputs, Output{"second", 10})
+			p := fakeWorker(t, behave)
+			defer p.close()
+			r := &run{process: p, spec: &sp, data: memData{make([]byte, 10)}}
+			began := time.Now()
+			a, err := r.do(t.Context(), began.Add(20*time.Second))
+			if a != nil || err != nil {
+				t.Fatalf("artefact %v, err %v; want neither", a, err)
+			}
+			if reason, detail := r.reason(exitReport{}); reason != ReasonWorker || !errors.Is(r.hostile, ErrProtocol) {
+				t.Errorf("reason %q (%s)", reason, detail)
+			}
+			if d := time.Since(began); d > 10*time.Second {
+				t.Errorf("took %s", d)
+			}
+		})
+	}
+}
+
+// TestSilentWorker: a worker that neither answers nor dies ends at the wall limit.
+func TestSilentWorker(t *testing.T) {
+	sp := spec(nil)
+	p := fakeWorker(t, func(io.Reader, io.Writer, io.Writer) {})
+	defer p.close()
+	r := &run{process: p, spec: &sp}
+	if a, err := r.do(t.Context(), time.Now().Add(200*time.Millisecond)); a != nil || err != nil {
+		t.Fatalf("artefact %v, err %v", a, err)
+	}
+	if reason, _ := r.reason(exitReport{}); reason != ReasonWall {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+// TestWorkerThatDoesNotRead: requests without reading the answers block the worker, not the enclave.
+func TestWorkerThatDoesNotRead(t *testing.T) {
+	sp := spec(nil)
+	sp.Files = []File{{"f", MaxRead}}
+	p := fakeWorker(t, func(_ io.Reader, up, _ io.Writer) {
+		for {
+			if _, err := up.Write(request{0, MaxRead, 0}.append(nil)); err != nil {
+				return
+			}
+		}
+	})
+	defer p.close()
+	r := &run{process: p, spec: &sp, data: memData{make([]byte, MaxRead)}}
+	if a, err := r.do(t.Context(), time.Now().Add(300*time.Millisecond)); a != nil || err != nil {
+		t.Fatalf("artefact %v, err %v", a, err)
+	}
+	if reason, _ := r.reason(exitReport{}); reason != ReasonWall {
+		t.Errorf("reason %q", reason)
+	}
+}
+
+// reader is a module that reads the first bytes of /data/f again and again.
+func reader() []byte {
+	wasi := "wasi_snapshot_preview1"
+	data := make([]byte, 64)
+	data[0], data[5], data[16] = 128, 1, 'f'                                                                                // iovec: 256 bytes at 128
+	open := slices.Concat(i32const(3), i32const(0), i32const(16), i32const(1), i32const(0), []byte{0x42, 0x02, 0x42, 0x02}, // the right to read
+		i32const(0), i32const(8), callFn(0), opDrop)
+	read := slices.Concat([]byte{0x03, 0x40, 0x41, 8, 0x28, 2, 0}, i32const(0), i32const(1), []byte{0x42, 0}, i32const(12), callFn(1),
+		opDrop, []byte{0x0c, 0, 0x0b})
+	m := wasmModule{
+		memory: []uint64{1}, data: data, code: append(open, read...),
+		imports: []wasmImport{{wasi, "path_open", 9}, {wasi, "fd_pread", 5}},
+	}.bytes()
+	m = bytes.Replace(m, slices.Repeat([]byte{0x7f}, 9), []byte{0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7e, 0x7e, 0x7f, 0x7f}, 1)
+	return bytes.Replace(m, []byte{0x60, 5, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f}, []byte{0x60, 5, 0x7f, 0x7f, 0x7f, 0x7e, 0x7f}, 1)
+}
+
+func readerSpec() Spec {
+	sp := spec(reader())
+	sp.Files = []File{{"f", 1 << 20}}
+	return sp
+}
+
+func TestDataProviderFails(t *testing.T) {
+	revoked := errors.New("revoked")
+	reads := 0
+	o, err := newSpawner(t).Run(t.Context(), readerSpec(), hookData(func(_ context.Context, p []byte) (int, error) {
+		if reads++; reads > 3 {
+			return 0, revoked
+		}
+		return len(p), nil
+	}))
+	if !errors.Is(err, ErrData) || !errors.Is(err, revoked) {
+		t.Errorf("err = %v, want the provider's", err)
+	}
+	if o == nil || len(o.Outputs) != 0 || o.Isolation == "" || o.Wall <= 0 {
+		t.Errorf("outcome %+v, want figures and no outputs", o)
+	}
+	if reads != 4 {
+		t.Errorf("%d reads; none may follow the error", reads)
+	}
+}
+
+func TestJobCancelled(t *testing.T) {
+	cause := errors.New("cancelled by the buyer")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o, err := newSpawner(t).Run(ctx, readerSpec(), hookData(func(_ context.Context, p []byte) (int, error) {
+		cancel(cause)
+		return len(p), nil
+	}))
+	if !errors.Is(err, cause) || o == nil || len(o.Outputs) != 0 {
+		t.Errorf("outcome %+v, err %v", o, err)
+	}
+}
+
+// TestProviderHangs: the wall limit also ends a run whose data does not come, through the provider's context.
+func TestProviderHangs(t *testing.T) {
+	sp := readerSpec()
+	sp.Wall = time.Second
+	wantReason(t, outcome(t, sp, hookData(func(ctx context.Context, _ []byte) (int, error) {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	})), ReasonWall)
+}
+
+// TestReadsExactly: a module's read asks the provider for just these bytes, once.
+func TestReadsExactly(t *testing.T) {
+	stop := errors.New("seen enough")
+	_, err := newSpawner(t).Run(t.Context(), readerSpec(), hookData(func(_ context.Context, p []byte) (int, error) {
+		if len(p) != 256 {
+			t.Errorf("asked for %d bytes, the module read 256", len(p))
+		}
+		return 0, stop
+	}))
+	if !errors.Is(err, stop) {
+		t.Error(err)
+	}
+}
+
+func FuzzReadArtefact(f *testing.F) {
+	seeds := [][]byte{
+		honest(), honest(Artefact{"result", []byte("abc")}), honest(Artefact{"result", []byte("abc")}, Artefact{"second", nil}),
+		[]byte(strings.Repeat("R", 100)),
+	}
+	for _, s := range seeds {
+		f.Add(s)
+	}
+	sp := spec(nil)
+	sp.Outputs, sp.OutputBytes = []Output{{"result", 8}, {"second", 16}}, 20
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := readArtefact(bytes.NewReader(b), &sp)
+		if err != nil {
+			return
+		}
+		total := 0
+		for i, o := range a.outputs {
+			if i > 0 && a.outputs[i-1].Name >= o.Name {
+				t.Error("outputs repeated or out of order")
+			}
+			if at := slices.IndexFunc(sp.Outputs, func(d Output) bool { return d.Name == o.Name }); at < 0 || int64(len(o.Data)) > sp.Outputs[at].MaxBytes {
+				t.Errorf("output %q of %d bytes", o.Name, len(o.Data))
+			}
+			total += len(o.Data)
+		}
+		if int64(total) > sp.OutputBytes || (a.Reason != ReasonNone && total > 0) {
+			t.Errorf("%d bytes with reason %q", total, a.Reason)
+		}
+		var again bytes.Buffer
+		if err := a.write(&again); err != nil || !bytes.Equal(again.Bytes(), b) {
+			t.Errorf("one artefact, two encodings (%v)", err)
+		}
+	})
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for _, q := range []request{{0, 1, 0}, {1, MaxRead, 5}, {0xffffffff, 0, 1 << 63}} {
+		f.Add(q.append(nil))
+	}
+	files := []File{{"a", 10}, {"b", 2 * MaxRead}, {"c", 0}}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) != requestBytes {
+			return
+		}
+		q, err := parseRequest([requestBytes]byte(b), files)
+		if err != nil {
+			return
+		}
+		if q.length < 1 || q.length > MaxRead || int64(q.offset)+int64(q.length) > files[q.file].Size {
+			t.Errorf("admitted %+v", q)
+		}
+		if !bytes.Equal(q.append(nil), b) {
+			t.Error("one request, two encodings")
+		}
+	})
+}
