@@ -46,7 +46,8 @@ type Instance struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
 	done   chan struct{}
-	tmp    string // private socket directory to remove; "" if the socket is in the instance's own
+	lock   *os.File // one instance a directory
+	tmp    string   // private socket directory to remove; "" if the socket is in the instance's own
 
 	mu  sync.Mutex
 	log []byte
@@ -80,12 +81,15 @@ func Start(ctx context.Context, dir string) (*Instance, error) {
 		EKCertFile: filepath.Join(dir, "ek.der"), CAFile: filepath.Join(dir, "ca.pem"),
 		EventLogFile: filepath.Join(dir, "eventlog.bin"), done: make(chan struct{}),
 	}
-	if err := i.placeSocket(dir); err != nil {
+	if i.lock, err = lockDirectory(dir); err != nil {
 		return nil, err
+	}
+	if err := i.placeSocket(dir); err != nil {
+		return nil, errors.Join(err, i.lock.Close())
 	}
 	if err := i.launch(ctx, dir); err != nil {
 		i.removeSocket()
-		return nil, err
+		return nil, errors.Join(err, i.lock.Close())
 	}
 	err = i.prepare(ctx, dir)
 	if err != nil {
@@ -103,6 +107,18 @@ func (i *Instance) prepare(ctx context.Context, dir string) error {
 		return err
 	}
 	return i.beginLog()
+}
+
+// lockDirectory refuses a second instance, whose start would take the first one's socket away.
+func lockDirectory(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s is in use by another instance", ErrStart, dir), f.Close())
+	}
+	return f, nil
 }
 
 // placeSocket picks a path short enough for a socket address: in dir, else in a private temporary directory.
@@ -156,6 +172,7 @@ func (i *Instance) launch(ctx context.Context, dir string) error {
 		defer close(i.done)
 		i.cmd.Wait() //nolint:errcheck // killed on purpose; an early end shows as a socket that never answers
 		i.removeSocket()
+		i.lock.Close() //nolint:errcheck // nothing was written
 	}()
 	return nil
 }

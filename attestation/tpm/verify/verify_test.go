@@ -217,7 +217,7 @@ func TestEveryFieldOfEvidence(t *testing.T) {
 	}
 }
 
-// TestEveryByteOfEvidence flips a bit in each byte of the canonical envelope. What is left unvouched for, such as errata
+// TestEveryByteOfEvidence flips a bit in every fifth byte of the canonical envelope. What is left unvouched for, such as errata
 // numbers in the event log's header, may change the evidence's digest but never its claims.
 func TestEveryByteOfEvidence(t *testing.T) {
 	m := newMachine(t, "a")
@@ -227,9 +227,9 @@ func TestEveryByteOfEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step, accepted := 1, 0
+	step, accepted := 5, 0
 	if testing.Short() {
-		step = 7
+		step = 29
 	}
 	for i := 0; i < len(raw); i += step {
 		bad := slices.Clone(raw)
