@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+func newBuyer() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "buyer", Short: "Send code to data, and get results that are proven", Args: noArgs, RunE: needVerb,
+		Long: `A buyer's directory holds keys, sealed code and jobs. While "submit" or "watch" waits, it answers for the buyer; for runs
+without her, keep a broker running:
+
+  glovebox-broker --config DIR/broker.json`,
+	}
+	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
+		newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen())
+	return cmd
+}
+
+func newPackCode() *cobra.Command {
+	var dir string
+	var asJSON bool
+	var c codeFlags
+	cmd := &cobra.Command{
+		Use: "pack CODE", Short: "Seal code without submitting it, to know its digest first", Args: exactArgs(1, "one .wasm file, or a directory with main.wasm"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := openOwner(dir, config.Buyer)
+			if err != nil {
+				return err
+			}
+			p, err := o.sealCode(cmd, args[0], c)
+			if err != nil {
+				return err
+			}
+			return showPackages(cmd, asJSON, []config.Package{*p})
+		},
+	}
+	dirFlag(cmd, &dir, config.Buyer)
+	c.register(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// planView is what a job would be allowed, refused and cost.
+type planView struct {
+	Allowed   bool          `json:"allowed"`
+	MaxAmount int64         `json:"maxAmount"` // millionths, all datasets together
+	Currency  string        `json:"currency"`
+	SpendCap  int64         `json:"spendCap"`
+	Datasets  []datasetPlan `json:"datasets"`
+}
+
+type datasetPlan struct {
+	Manifest envelope.Digest `json:"manifest"`
+	Name     string          `json:"name"`
+	grant.PlanReply
+}
+
+func newPlan() *cobra.Command {
+	var f jobFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "plan", Short: "Show what a job would be allowed, refused and cost, before anything is spent", Args: noArgs,
+		Long:    "Plan takes the flags of submit, asks the broker of every dataset, and shows every reason. Nothing is reserved or released.",
+		Example: "  glovebox buyer plan --dir bob --code train.wasm --data MANIFEST --purpose research",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := f.draft(cmd)
+			if err != nil {
+				return err
+			}
+			v, err := d.plan(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := show(cmd, asJSON, v, func(w io.Writer) { printPlan(w, v) }); err != nil {
+				return err
+			}
+			if !v.Allowed {
+				return Errorf(KindDenied, "the table says what would satisfy each condition").because("this job would be refused")
+			}
+			return nil
+		},
+	}
+	f.register(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// plan asks the broker of every dataset.
+func (d *draft) plan(ctx context.Context) (*planView, error) {
+	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Datasets: []datasetPlan{}}
+	for _, p := range d.datasets {
+		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed}})
+		if err != nil {
+			return nil, err
+		}
+		if r.Plan == nil {
+			return nil, fmt.Errorf("broker %s answers another question", p.m.Broker.Address)
+		}
+		if v.Currency != "" && v.Currency != r.Plan.Currency {
+			return nil, fmt.Errorf("datasets are priced in %s and %s; submit one job for each currency", v.Currency, r.Plan.Currency)
+		}
+		v.Currency, v.Allowed, v.MaxAmount = r.Plan.Currency, v.Allowed && r.Plan.Allowed, v.MaxAmount+r.Plan.MaxAmount
+		v.Datasets = append(v.Datasets, datasetPlan{p.id, p.m.Name, *r.Plan})
+	}
+	return v, nil
+}
+
+func printPlan(w io.Writer, v *planView) {
+	rows := [][]string{{"DATASET", "ANSWER", "AT MOST", "USES LEFT", "ASSURANCE"}}
+	for _, p := range v.Datasets {
+		answer := "allowed"
+		if !p.Allowed {
+			answer = "refused"
+		}
+		rows = append(rows, []string{p.Name + " " + short(p.Manifest.String()), answer, money(p.MaxAmount, p.Currency), fmt.Sprint(p.UsesLeft), p.Assurance + " or better"})
+	}
+	table(w, rows...)
+	for _, p := range v.Datasets {
+		for _, r := range p.Reasons {
+			fmt.Fprintf(w, "\nrefused  %s: %s (%s)\n  to satisfy it: %s\n", p.Name, r.Message, r.Rule, r.Satisfy)
+		}
+	}
+	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency))
+}
+
+func newSubmit() *cobra.Command {
+	var f jobFlags
+	var detach, asJSON bool
+	cmd := &cobra.Command{
+		Use: "submit", Short: "Seal the code, sign the job, queue it, and wait for the result", Args: noArgs,
+		Long: `Submit seals --code as a package of the buyer's own, signs a job that pins code and data by digest, publishes both, and
+waits. While it waits it is the buyer's broker, unless one is running: the enclave gets her code's key from it only after
+it has proven what it is. The result lands in DIR/jobs; "open" verifies and decrypts it.
+
+CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go makes one with:
+
+  GOOS=wasip1 GOARCH=wasm go build -o main.wasm .`,
+		Example: "  glovebox buyer submit --dir bob --code train.wasm --data MANIFEST --purpose research --output model.safetensors:model",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := f.draft(cmd)
+			if err != nil {
+				return err
+			}
+			if err := d.submit(cmd); err != nil {
+				return err
+			}
+			if detach {
+				say(cmd, "queued; keep a broker running: glovebox-broker --config %s", d.owner.layout.Config())
+				return show(cmd, asJSON, map[string]any{"job": d.id}, func(w io.Writer) { fmt.Fprintln(w, d.id) })
+			}
+			v, err := d.owner.await(cmd, d.host, d.id)
+			if err != nil {
+				return err
+			}
+			return show(cmd, asJSON, v, func(w io.Writer) { v.print(w, f.dir) })
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&detach, "detach", false, "do not wait; a broker must be running for the job to start")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// submit publishes the code and queues the job. The job is kept in the directory before the host hears of it.
+func (d *draft) submit(cmd *cobra.Command) error {
+	if err := d.owner.publish(cmd, d.host, d.code); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.owner.jobDir(d.id), 0o700); err != nil {
+		return err
+	}
+	if err := config.WriteFile(filepath.Join(d.owner.jobDir(d.id), jobFile), d.signed); err != nil {
+		return err
+	}
+	_, err := d.host.Submit(cmd.Context(), d.signed)
+	return d.host.explain(err)
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+func newCreator() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "creator", Short: "Seal datasets, say what may be done with them, and take it back", Args: noArgs, RunE: needVerb,
+		Long: `A creator's directory holds keys, terms and the ledger of what was released. glovebox-broker answers for it:
+
+  glovebox-broker --config DIR/broker.json`,
+	}
+	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
+		newPack(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator))
+	return cmd
+}
+
+func newPack() *cobra.Command {
+	var dir, name, format, previous string
+	var columns, asJSON bool
+	var t termFlags
+	cmd := &cobra.Command{
+		Use: "pack SOURCE", Short: "Encrypt a dataset and sign its terms", Args: exactArgs(1, "one file or directory"),
+		Long: `Pack reads a CSV file, a JSON Lines file or a directory of files, encrypts it under a fresh key, and signs a manifest with
+the terms. The key stays in the creator's directory, wrapped; the ciphertext waits there for publish. SOURCE is only read.`,
+		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := openOwner(dir, config.Creator)
+			if err != nil {
+				return err
+			}
+			m := dataset.Manifest{Kind: dataset.KindDataset, Name: name}
+			if m.Name == "" {
+				m.Name = nameOf(args[0])
+			}
+			if m.Format, err = formatOf(args[0], format); err != nil {
+				return err
+			}
+			if err := t.apply(&m, time.Now()); err != nil {
+				return err
+			}
+			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}
+			p, err := packPath(cmd, o, c, args[0], previous)
+			if err != nil {
+				return err
+			}
+			say(cmd, "sealed; publish it with: glovebox creator publish %s --dir %s", short(p.ID.String()), dir)
+			return showPackages(cmd, asJSON, []config.Package{{ID: p.ID, Manifest: p.Manifest}})
+		},
+	}
+	f := cmd.Flags()
+	dirFlag(cmd, &dir, config.Creator)
+	f.StringVar(&name, "name", "", "name of the dataset (default: from SOURCE)")
+	f.StringVar(&format, "format", "auto", "csv, jsonl, files, or auto: by extension, and files for a directory")
+	f.StringVar(&previous, "previous", "", "package that this is a later version of; its segments are kept, SOURCE is added")
+	f.BoolVar(&columns, "publish-columns", false, "put the CSV header's column names into the public manifest")
+	t.register(cmd)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// packPath opens the source and seals it, showing progress.
+func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous string) (*dataset.Packed, error) {
+	total, err := sourceSize(path)
+	if err != nil {
+		return nil, err
+	}
+	bar := newProgress(cmd.ErrOrStderr(), "packing "+c.Manifest.Name)
+	defer bar.done()
+	c.Progress = func(p dataset.Progress) { bar.step(p.RawBytes, max(total, p.RawBytes), "bytes") }
+	if previous == "" {
+		return o.seal(cmd.Context(), c, path, nil)
+	}
+	old, err := o.find(previous)
+	if err != nil {
+		return nil, err
+	}
+	return o.seal(cmd.Context(), c, path, old)
+}
+
+// sourceSize is the length of a file or of all files in a directory, for the progress line.
+func sourceSize(path string) (int64, error) {
+	var n int64
+	err := filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.Type().IsRegular() {
+			st, err := d.Info()
+			if err != nil {
+				return err
+			}
+			n += st.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, Errorf(KindUsage, "give the path of a CSV or JSON Lines file, or of a directory").from(fmt.Errorf("%w: %w", dataset.ErrMissing, err))
+	}
+	return n, nil
+}
+
+// nameOf is a file's name without its extension, in the letters a name may have.
+func nameOf(path string) string {
+	base := filepath.Base(filepath.Clean(path))
+	base = strings.TrimSuffix(base, filepath.Ext(base))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, base)
+}
+
+func formatOf(path, format string) (dataset.Format, error) {
+	if format != "auto" {
+		if f := dataset.Format(format); slices.Contains([]dataset.Format{dataset.FormatCSV, dataset.FormatJSONL, dataset.FormatFiles}, f) {
+			return f, nil
+		}
+		return "", Errorf(KindUsage, "use --format csv, jsonl, files or auto").because("unknown format %q", format)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", Errorf(KindUsage, "give the path of a CSV or JSON Lines file, or of a directory").from(fmt.Errorf("%w: %w", dataset.ErrMissing, err))
+	}
+	switch ext := strings.ToLower(filepath.Ext(path)); {
+	case st.IsDir():
+		return dataset.FormatFiles, nil
+	case ext == ".csv":
+		return dataset.FormatCSV, nil
+	case ext == ".jsonl" || ext == ".ndjson":
+		return dataset.FormatJSONL, nil
+	}
+	return "", Errorf(KindUsage, "say it with --format csv, jsonl or files").because("cannot tell the format of %s by its name", path)
+}
+
+func newPublish(role config.Role) *cobra.Command {
+	var dir, host string
+	var all, asJSON bool
+	cmd := &cobra.Command{
+		Use: "publish [PACKAGE]", Short: "Upload ciphertext and manifest to a host", Args: cobra.MaximumNArgs(1),
+		Example: "  glovebox creator publish scans --dir alice --host http://127.0.0.1:7300",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o, err := openOwner(dir, role)
+			if err != nil {
+				return err
+			}
+			h, err := o.host(host)
+			if err != nil {
+				return err
+			}
+			list, err := o.chosen(args, all)
+			if err != nil {
+				return err
+			}
+			for _, p := range list {
+				if err := o.publish(cmd, h, p); err != nil {
+					return err
+				}
+			}
+			return showPackages(cmd, asJSON, list)
+		},
+	}
+	dirFlag(cmd, &dir, role)
+	hostFlag(cmd, &host)
+	cmd.Flags().BoolVar(&all, "all", false, "every package in the directory")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// chosen is the named package, or all.
+func (o *owner) chosen(args []string, all bool) ([]config.Package, error) {
+	if all == (len(args) == 1) {
+		return nil, Errorf(KindUsage, "see what there is with: glovebox creator ls --dir %s", o.dir).because("give one package or --all")
+	}
+	if !all {
+		p, err := o.find(args[0])
+		if err != nil {
+			return nil, err
+		}
+		return []config.Package{*p}, nil
+	}
+	list, err := config.ListPackages(o.dir)
+	if err == nil && len(list) == 0 {
+		return nil, Errorf(KindUsage, "pack something first: glovebox creator pack SOURCE --dir %s", o.dir).because("%s holds no package", o.dir)
+	}
+	return list, err
+}
+
+func (o *owner) publish(cmd *cobra.Command, h *hostClient, p config.Package) error {
+	s, err := dataset.NewDirStore(o.layout.Blobs())
+	if err != nil {
+		return err
+	}
+	bar := newProgress(cmd.ErrOrStderr(), "publishing "+p.Manifest.Name)
+	defer bar.done()
+	return h.publish(cmd.Context(), p.Signed, p.Manifest, s, bar)
+}
+
+func newPackages(role config.Role) *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List the packages in the directory", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := openOwner(dir, role); err != nil {
+				return err
+			}
+			list, err := config.ListPackages(dir)
+			if err != nil {
+				return err
+			}
+			return showPackages(cmd, asJSON, list)
+		},
+	}
+	dirFlag(cmd, &dir, role)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+type packageView struct {
+	Manifest envelope.Digest `json:"manifest"`
+	Kind     dataset.Kind    `json:"kind"`
+	Name     string          `json:"name"`
+	Version  int64           `json:"version"`
+	Format   dataset.Format  `json:"format"`
+	Records  int64           `json:"records"`
+	RawBytes int64           `json:"rawBytes"`
+	Leaves   int64           `json:"leaves"`
+	Root     envelope.Digest `json:"root"`
+	Test     bool            `json:"test"`
+	Terms    dataset.Terms   `json:"terms"`
+}
+
+func showPackages(cmd *cobra.Command, asJSON bool, list []config.Package) error {
+	views, rows := []packageView{}, [][]string{{"MANIFEST", "KIND", "NAME", "VERSION", "RECORDS", "SIZE", "LEAVES", "PURPOSES", "NOTE"}}
+	for _, p := range list {
+		m := p.Manifest
+		views = append(views, packageView{p.ID, m.Kind, m.Name, m.Version, m.Format, m.Records, m.RawBytes, m.Tree.Size, m.Tree.Root, m.Test, m.Terms})
+		note := "needs hardware"
+		if m.Test {
+			note = "test: released without hardware"
+		}
+		rows = append(rows, []string{
+			short(p.ID.String()), string(m.Kind), m.Name, fmt.Sprint(m.Version), fmt.Sprint(m.Records), byteSize(m.RawBytes),
+			fmt.Sprint(m.Tree.Size), strings.Join(m.Terms.Purposes, ","), note,
+		})
+	}
+	return show(cmd, asJSON, map[string]any{"packages": views}, func(w io.Writer) { table(w, rows...) })
+}
+
+func newRevoke(role config.Role) *cobra.Command {
+	var dir, pkg, job, buyer, reason string
+	cmd := &cobra.Command{
+		Use: "revoke", Short: "Release nothing more, and stop what runs", Args: noArgs,
+		Long: `Revoke signs that nothing more may be released for a package, a job or a buyer. The creator's broker acts on it within a
+second: a running job gets no further data, its keys are wiped, and it still signs what it used.`,
+		Example: "  glovebox creator revoke --package scans --reason 'consent withdrawn' --dir alice",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := openOwner(dir, role)
+			if err != nil {
+				return err
+			}
+			r, err := o.revocation(pkg, job, buyer)
+			if err != nil {
+				return err
+			}
+			r.Reason, r.Time = reason, time.Now().UnixMilli()
+			id, err := config.AddRevocation(o.dir, r)
+			if err != nil {
+				return err
+			}
+			say(cmd, "revoked; a running broker stops what this concerns within a second")
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
+			return err
+		},
+	}
+	f := cmd.Flags()
+	dirFlag(cmd, &dir, role)
+	f.StringVar(&pkg, "package", "", "package to withdraw: name or manifest digest")
+	f.StringVar(&job, "job", "", "job to stop, by digest")
+	f.StringVar(&buyer, "buyer", "", "buyer to refuse from now on, as did:key")
+	f.StringVar(&reason, "reason", "withdrawn by the owner", "why, for the record")
+	cmd.MarkFlagsOneRequired("package", "job", "buyer")
+	cmd.MarkFlagsMutuallyExclusive("package", "job", "buyer")
+	return cmd
+}
+
+func (o *owner) revocation(pkg, job, buyer string) (*grant.Revocation, error) {
+	r := &grant.Revocation{}
+	switch {
+	case pkg != "":
+		p, err := o.find(pkg)
+		if err != nil {
+			return nil, err
+		}
+		r.Manifest = &p.ID
+	case job != "":
+		d, err := parseDigest(job)
+		if err != nil {
+			return nil, err
+		}
+		r.Job = &d
+	default:
+		k, err := envelope.ParsePublicKey(buyer)
+		if err != nil {
+			return nil, usageError(err)
+		}
+		r.Buyer = &k
+	}
+	return r, nil
+}
+
+// parseDigest takes a whole digest, with or without its prefix.
+func parseDigest(s string) (envelope.Digest, error) {
+	d, err := envelope.ParseDigest("sha256:" + strings.TrimPrefix(s, "sha256:"))
+	if err != nil {
+		return d, Errorf(KindUsage, "give the digest whole: 64 hex digits").from(err)
+	}
+	return d, nil
+}
+
+// seal packs with a fresh data key, or that of the version before, wraps the key and stores both: the broker can
+// release it from now on.
+func (o *owner) seal(ctx context.Context, c dataset.PackConfig, path string, previous *config.Package) (*dataset.Packed, error) {
+	if path != "" {
+		f, err := c.OpenSource(path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+	}
+	return o.sealSource(ctx, c, previous)
+}

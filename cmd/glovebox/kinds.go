@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"io/fs"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/simulated"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/host/client"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
+)
+
+type sentinel struct {
+	target error
+	kind   Kind
+	hint   string
+}
+
+// sentinels sort the errors of the packages. The first that matches counts, so the narrow ones come first.
+func sentinels() []sentinel {
+	return []sentinel{
+		{dataset.ErrMissing, KindUsage, "check the path"},
+		{dataset.ErrEmpty, KindError, "give a file with at least one record after the header"},
+		{dataset.ErrRagged, KindError, "every row needs as many fields as the header; correct the row named"},
+		{dataset.ErrCSV, KindError, "check the quotes of the row named; fields with commas or newlines need them"},
+		{dataset.ErrJSONLine, KindError, "every line must be one JSON value"},
+		{dataset.ErrSparse, KindError, "check how the file was made; if the zeros are meant, copy it with: cp --sparse=never"},
+		{dataset.ErrNotText, KindError, "pack it as a file: --format files"},
+		{dataset.ErrRecordSize, KindError, "pack large records as files: --format files"},
+		{dataset.ErrFull, KindTryAgain, "make room on the disk; nothing half-written is left"},
+		{dataset.ErrMode, KindUsage, "see docs/limitations.md for the modes of this release"},
+		{dataset.ErrIntegrity, KindVerify, "the data is not what its owner signed"},
+		{dataset.ErrManifest, KindUsage, "see docs/spec/manifest.md"},
+		{usage.ErrRefused, KindVerify, "do not rely on this bundle"},
+		{usage.ErrResult, KindVerify, "do not open this file"},
+		{usage.ErrTrust, KindUsage, "see docs/spec/trust.md"},
+		{tlog.ErrLog, KindVerify, "the log does not prove what is claimed"},
+		{client.ErrChanged, KindVerify, "the blob changed on disk or on the way; pack and publish again"},
+		{simulated.ErrRefused, KindDenied, "build with -tags simulated for a demonstration"},
+		{attestation.ErrReference, KindError, "sign reference values with: glovebox creator trust MEASUREMENT"},
+		{config.ErrExists, KindUsage, "choose another directory"},
+		{envelope.ErrKeyMode, KindError, "make it private: chmod 600"},
+		{envelope.ErrRole, KindError, "use the key that was made for this"},
+		{envelope.ErrIntegrity, KindVerify, "somebody altered it, or it was signed by another key"},
+		{envelope.ErrTooLarge, KindError, "this is more than the format allows"},
+		{envelope.ErrMalformed, KindError, "it is not in the format that docs/spec describes"},
+		{fs.ErrPermission, KindError, "check who owns it"},
+	}
+}

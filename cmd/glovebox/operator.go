@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/attestation"
+	brokerconfig "github.com/glovebox-dev/glovebox/broker/config"
+	hostconfig "github.com/glovebox-dev/glovebox/host/config"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+func newOperator() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "operator", Short: "Run the machines, trusted with nothing but availability", Args: noArgs, RunE: needVerb,
+	}
+	cmd.AddCommand(newUp(), newStatus(), newMeasure())
+	return cmd
+}
+
+// operator is the directory of an operator; the host keeps its state in it too.
+type operator struct{ dir string }
+
+func (o operator) at(name string) string { return filepath.Join(o.dir, name) }
+
+// The files this side adds to the host's.
+const (
+	enclaveConfigFile = "enclave.json"
+	measurementFile   = "measurement.json"
+	trustedRootFile   = "trusted_root.json"
+	simulatedKeyFile  = "simulated.key"
+	tpmDir            = "tpm"
+	hostStart         = 30 * time.Second
+)
+
+func newUp() *cobra.Command {
+	var dir string
+	var p platformFlags
+	c := hostconfig.Config{Enclave: hostconfig.Enclave{Config: enclaveConfigFile, Count: 1}}
+	cmd := &cobra.Command{
+		Use: "up", Short: "Run host, enclave and log in the foreground", Args: noArgs,
+		Long: `Up makes the operator's directory at its first start, measures the enclave's binary, and runs glovebox-host, which starts
+the enclave. With --platform tpm and no --device it uses swtpm, a TPM in software: good for development, and stamped so. A
+real TPM is used only when named, and its boot measures what runs, not this command.`,
+		Example: "  glovebox operator up --dir op\n  glovebox operator up --dir op --platform tpm --device /dev/tpmrm0 --ek-cert ek.der --ek-root maker.pem --event-log /sys/kernel/security/tpm0/binary_bios_measurements",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := openOperator(dir)
+			if err != nil {
+				return err
+			}
+			return o.up(cmd, p, c)
+		},
+	}
+	f := cmd.Flags()
+	operatorFlag(cmd, &dir)
+	f.StringVar(&c.Listen, "listen", "127.0.0.1:7300", "address the host listens on")
+	f.StringVar(&c.Origin, "origin", defaultOrigin(), "name of the log, fixed at the first start")
+	f.IntVar(&c.Enclave.Count, "enclaves", 1, "enclaves to keep running")
+	p.register(cmd)
+	return cmd
+}
+
+func operatorFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "dir", filepath.Join(".", "operator"), "directory of the operator")
+}
+
+// defaultOrigin is the machine's name, in the letters a log's name may have.
+func defaultOrigin() string {
+	name, err := os.Hostname()
+	if err != nil {
+		name = ""
+	}
+	var out []rune
+	for _, r := range name {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			out = append(out, r+'a'-'A')
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '.':
+			out = append(out, r)
+		}
+	}
+	return "glovebox-log." + string(out[:min(60, len(out))]) + ".internal"
+}
+
+func openOperator(dir string) (operator, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return operator{}, err
+	}
+	return operator{dir}, os.MkdirAll(dir, 0o700)
+}
+
+// up runs until the context or the host ends.
+func (o operator) up(cmd *cobra.Command, f platformFlags, c hostconfig.Config) error {
+	ctx := cmd.Context()
+	binary, err := companion("glovebox-enclave")
+	if err != nil {
+		return err
+	}
+	host, err := companion("glovebox-host")
+	if err != nil {
+		return err
+	}
+	p, err := f.start(ctx, cmd, o, binary)
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	b, err := json.MarshalIndent(p.enclave, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := brokerconfig.WriteFile(o.at(enclaveConfigFile), b); err != nil {
+		return err
+	}
+	c.Enclave.Binary = binary
+	if err := hostconfig.Write(o.dir, &c); err != nil {
+		return Errorf(KindUsage, "see: glovebox operator up --help").from(err)
+	}
+	h, err := startChild("glovebox-host", cmd.ErrOrStderr(), "", host, "--config", o.at(hostconfig.FileName))
+	if err != nil {
+		return err
+	}
+	defer h.stop()
+	return o.serve(ctx, cmd, h, p, c.Listen)
+}
+
+// serve waits until the host answers, publishes the measurement, and then for the end.
+func (o operator) serve(ctx context.Context, cmd *cobra.Command, h *child, p *platform, listen string) error {
+	url := "http://" + listen
+	client, err := dialHost(url)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	err = h.ready(ctx, hostStart, func(ctx context.Context) bool {
+		ctx, cancel := context.WithTimeout(ctx, brokerProbe)
+		defer cancel()
+		_, err := client.Status(ctx)
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := o.writeMeasurement(p.measurement); err != nil {
+		return err
+	}
+	say(cmd, "up: %s, platform %s, assurance %s", url, p.measurement.Platform, p.assurance)
+	say(cmd, "measurement: %s", o.at(measurementFile))
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-h.done:
+		return Errorf(KindError, "its words are above").because("glovebox-host ended: %v", h.err)
+	}
+}
+
+// writeMeasurement adds the log's key, which the host has made by now, and keeps the measurement for `measure`.
+func (o operator) writeMeasurement(m *measurement) error {
+	root, err := os.ReadFile(o.at(trustedRootFile))
+	if err != nil {
+		return err
+	}
+	m.Log = root
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return brokerconfig.WriteFile(o.at(measurementFile), append(b, '\n'))
+}
+
+func newMeasure() *cobra.Command {
+	var dir string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "measure", Short: "Print what the enclave is, for owners to trust", Args: noArgs,
+		Long: `Measure prints the state of the platform that "operator up" started, and the key of the log. Hand it to creators and buyers;
+they check the enclave's digest against the one they built, and sign it with "creator trust".`,
+		Example: "  glovebox operator measure --dir op --json > measurement.json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o, err := openOperator(dir)
+			if err != nil {
+				return err
+			}
+			m, err := readMeasurement(o.at(measurementFile))
+			if err != nil {
+				return Errorf(KindTryAgain, "start it first: glovebox operator up --dir %s", dir).because("%s has not been up yet: %w", dir, err)
+			}
+			return show(cmd, asJSON, m, func(w io.Writer) {
+				rows := [][]string{{"name", m.Name}, {"platform", string(m.Platform)}, {"enclave", m.Enclave.String()}}
+				for _, k := range slices.Sorted(maps.Keys(m.Measurements)) {
+					rows = append(rows, []string{k, m.Measurements[k]})
+				}
+				table(w, rows...)
+			})
+		},
+	}
+	operatorFlag(cmd, &dir)
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+func newStatus() *cobra.Command {
+	var host string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show jobs, enclaves, log and disk of a host", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := dialHost(host)
+			if err != nil {
+				return err
+			}
+			s, err := h.Status(cmd.Context())
+			if err != nil {
+				return h.explain(err)
+			}
+			v := viewStatus(s)
+			return show(cmd, asJSON, v, func(w io.Writer) { v.print(w) })
+		},
+	}
+	cmd.Flags().StringVar(&host, "host", defaultHost, "URL of the host")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// enclaveDigest is the measured binary's SHA-256.
+func enclaveDigest(path string) (envelope.Digest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return envelope.Digest{}, err
+	}
+	defer f.Close()
+	return hashOf(f)
+}
+
+// measured names a build by its digest.
+func measured(p attestation.Platform, d envelope.Digest, m map[string]string) *measurement {
+	return &measurement{Version: 1, Name: fmt.Sprintf("glovebox-enclave %s", d.Hex()[:16]), Platform: p, Enclave: d, Measurements: m}
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Where things listen unless told otherwise: all on this machine.
+const (
+	defaultHost          = "http://127.0.0.1:7300"
+	defaultCreatorBroker = "http://127.0.0.1:7301"
+	defaultBuyerBroker   = "http://127.0.0.1:7302"
+)
+
+// owner is the directory of a creator or a buyer, opened.
+type owner struct {
+	*config.Config
+	dir    string
+	layout config.Layout
+}
+
+// openOwner loads the directory of a role and refuses that of the other.
+func openOwner(dir string, role config.Role) (*owner, error) {
+	c, err := config.Load(config.Layout{Dir: dir}.Config())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, Errorf(KindUsage, "make it with: glovebox %s init --dir %s", role, dir).because("%s is not the directory of a %s", dir, role)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if (c.Buyer != nil) != (role == config.Buyer) {
+		return nil, Errorf(KindUsage, "give the directory made by: glovebox %s init", role).because("%s is not the directory of a %s", dir, role)
+	}
+	return &owner{c, c.Layout().Dir, c.Layout()}, nil
+}
+
+// host is where the owner publishes: the flag, or what init was told.
+func (o *owner) host(flag string) (*hostClient, error) {
+	if flag == "" {
+		flag = o.LogURL
+	}
+	if flag == "" {
+		return nil, Errorf(KindUsage, "give --host URL, or make the directory with it").because("no host is known")
+	}
+	return dialHost(flag)
+}
+
+// signer loads one of the directory's keys.
+func (o *owner) signer(path string, role envelope.Role) (*envelope.Signer, error) {
+	return envelope.LoadKeyFile(path, role)
+}
+
+// sealSource packs what c's source is set to and stores package and wrapped key.
+func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package) (*dataset.Packed, error) {
+	kh, err := keyholder.Open(o.layout.Keyholder(), o.layout.KeyholderIdentity())
+	if err != nil {
+		return nil, err
+	}
+	if c.Signer, err = o.signer(o.layout.OwnerKey(), envelope.RoleOwner); err != nil {
+		return nil, err
+	}
+	if c.Store, err = dataset.NewDirStore(o.layout.Blobs()); err != nil {
+		return nil, err
+	}
+	broker, err := o.signer(o.layout.BrokerKey(), envelope.RoleBroker)
+	if err != nil {
+		return nil, err
+	}
+	c.Manifest.Broker = dataset.Broker{Address: o.Address, Key: broker.Public()}
+	if c.Key, err = o.dataKey(ctx, kh, &c, previous); err != nil {
+		return nil, err
+	}
+	defer c.Key.Wipe()
+	p, err := dataset.Pack(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	wrapped, err := kh.Wrap(ctx, keyholder.Context(p.ID), c.Key.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	_, err = config.AddPackage(o.dir, p.Signed, wrapped)
+	return p, err
+}
+
+// dataKey is fresh, or that of the version before, whose segments stay as they are.
+func (o *owner) dataKey(ctx context.Context, kh keyholder.Keyholder, c *dataset.PackConfig, previous *config.Package) (dataset.Key, error) {
+	if previous == nil {
+		return dataset.NewKey(), nil
+	}
+	var err error
+	if c.Previous, err = dataset.Verify(previous.Signed); err != nil {
+		return dataset.Key{}, err
+	}
+	wrapped, err := o.WrappedKey(previous.ID)
+	if err != nil {
+		return dataset.Key{}, err
+	}
+	b, err := kh.Unwrap(ctx, keyholder.Context(previous.ID), wrapped)
+	if err != nil {
+		return dataset.Key{}, err
+	}
+	defer clear(b)
+	return dataset.KeyFromBytes(b)
+}
+
+// find resolves a manifest digest, an unambiguous beginning of one, or a package's name.
+func (o *owner) find(what string) (*config.Package, error) {
+	list, err := config.ListPackages(o.dir)
+	if err != nil {
+		return nil, err
+	}
+	prefix, matches := strings.TrimPrefix(what, "sha256:"), []config.Package(nil)
+	for _, p := range list {
+		if p.Manifest.Name == what || (len(prefix) >= 4 && strings.HasPrefix(p.ID.Hex(), prefix)) {
+			matches = append(matches, p)
+		}
+	}
+	switch len(matches) {
+	case 0:
+		return nil, Errorf(KindUsage, "see what there is with: ls --dir %s", o.dir).because("no package %q in %s", what, o.dir)
+	case 1:
+		return &matches[0], nil
+	}
+	return nil, Errorf(KindUsage, "give more of its digest").because("%d packages match %q", len(matches), what)
+}
+
+// newInit is `creator init` and `buyer init`.
+func newInit(role config.Role, defaultBroker string) *cobra.Command {
+	var dir, address, listen, host string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "init", Short: fmt.Sprintf("Make the directory of a %s: keys, broker configuration, keyholder", role), Args: noArgs,
+		Example: fmt.Sprintf("  glovebox %s init --dir %s", role, defaultDir(role)),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if host != "" {
+				if _, err := dialHost(host); err != nil {
+					return err
+				}
+			}
+			l, err := listenOf(address, listen)
+			if err != nil {
+				return err
+			}
+			c, err := config.Init(dir, config.Options{Role: role, Listen: l, Address: address, LogURL: host})
+			if errors.Is(err, config.ErrExists) {
+				return Errorf(KindUsage, "choose another --dir; a directory with keys is never overwritten").from(err)
+			}
+			if err != nil {
+				return err
+			}
+			say(cmd, "made %s; keep it private, and keep a copy of it: without keyholder.identity no package opens", c.Layout().Dir)
+			return showIdentity(cmd, &owner{c, c.Layout().Dir, c.Layout()}, asJSON)
+		},
+	}
+	f := cmd.Flags()
+	dirFlag(cmd, &dir, role)
+	f.StringVar(&address, "address", defaultBroker, "URL under which enclaves reach this broker, through the host")
+	f.StringVar(&listen, "listen", "", "address the broker listens on (default: that of --address)")
+	f.StringVar(&host, "host", defaultHost, "URL of the host to publish to and to log at")
+	jsonFlag(cmd, &asJSON)
+	return cmd
+}
+
+// listenOf derives a listening address from a URL.
+func listenOf(address, listen string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "", Errorf(KindUsage, "give it as --address http://127.0.0.1:7301").because("%q is not a URL", address)
+	}
+	if listen != "" {
+		return listen, nil
+	}
+	if u.Port() != "" {
+		return u.Host, nil
+	}
+	return net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme]), nil
+}
+
+func defaultDir(role config.Role) string { return filepath.Join(".", string(role)) }
+
+func dirFlag(cmd *cobra.Command, dir *string, role config.Role) {
+	cmd.Flags().StringVar(dir, "dir", defaultDir(role), fmt.Sprintf("directory of the %s", role))
+}
+
+func hostFlag(cmd *cobra.Command, host *string) {
+	cmd.Flags().StringVar(host, "host", "", "URL of the host (default: the one given to init)")
+}
+
+func jsonFlag(cmd *cobra.Command, v *bool) {
+	cmd.Flags().BoolVar(v, "json", false, "print one JSON object")
+}
