@@ -68,7 +68,7 @@ func (s *csvScanner) take(part []byte) error {
 		return fmt.Errorf("%w: line %d has a zero byte", ErrNotText, s.line)
 	case s.size > MaxRecordBytes:
 		return fmt.Errorf("%w: the record at line %d has no end within %d bytes", ErrRecordSize, s.opened, MaxRecordBytes)
-	case starts && (string(part) == "\n" || string(part) == "\r\n"):
+	case starts && len(bytes.TrimRight(part, "\r\n")) == 0:
 		return fmt.Errorf("%w: line %d is blank", ErrRagged, s.line)
 	}
 	if s.width == 0 && s.keep {

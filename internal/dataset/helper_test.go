@@ -5,6 +5,10 @@ package dataset
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +22,7 @@ type fixture struct {
 	store  *DirStore
 	dir    string
 	signer *envelope.Signer
+	secret *ecdsa.PrivateKey // the signer's
 	broker *envelope.Signer
 	key    Key
 }
@@ -29,7 +34,13 @@ func newFixture(t *testing.T) *fixture {
 	if f.store, err = NewDirStore(f.dir); err != nil {
 		t.Fatal(err)
 	}
-	f.signer, f.broker = mustSigner(t, envelope.RoleOwner), mustSigner(t, envelope.RoleBroker)
+	if f.secret, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if f.signer, err = envelope.NewSigner(envelope.RoleOwner, f.secret); err != nil {
+		t.Fatal(err)
+	}
+	f.broker = mustSigner(t, envelope.RoleBroker)
 	return f
 }
 
@@ -40,6 +51,21 @@ func mustSigner(t *testing.T, r envelope.Role) *envelope.Signer {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// resign signs a payload as it is.
+func (f *fixture) resign(payload []byte) []byte {
+	f.t.Helper()
+	h := sha256.Sum256(envelope.PAE(envelope.PayloadType, payload))
+	sig, err := ecdsa.SignASN1(rand.Reader, f.secret, h[:])
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	signed, err := envelope.Join(envelope.PayloadType, payload, sig)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return signed
 }
 
 func testTerms() Terms {
