@@ -34,6 +34,7 @@ func (a *audit) appraise(ctx context.Context) error {
 			a.verdict.Assurance = l.derived
 		}
 	}
+	a.checkStated()
 	if judged < len(a.lease) || judged == 0 {
 		a.verdict.Assurance = ""
 		a.find("evidence.unappraised", PartEvidence, "appraised for %d of %d grants", judged, len(a.lease))
@@ -87,4 +88,23 @@ func (a *audit) checkAssurance(i int) {
 		"released at assurance %q, the terms ask for %q", l.derived, m.Terms.MinAssurance)
 	a.must(l.derived.AtLeast(attestation.AssuranceTPM) || m.Test, "assurance.test", part(PartGrant, i),
 		"released at assurance %q, which only a package made with test: true allows", l.derived)
+}
+
+// checkStated: the statement's assurance is the weakest that any grant states, no more and no less.
+func (a *audit) checkStated() {
+	if a.usage == nil {
+		return
+	}
+	var weakest attestation.Assurance
+	for _, l := range a.lease {
+		if l.grant == nil {
+			continue
+		}
+		if s := attestation.Assurance(l.grant.Predicate.Assurance); weakest == "" || !s.AtLeast(weakest) {
+			weakest = s
+		}
+	}
+	stated := a.usage.Predicate.Assurance
+	a.must(weakest != "" && attestation.Assurance(stated) == weakest, "assurance.statement", PartUsage,
+		"states assurance %q, the weakest grant %q", stated, weakest)
 }

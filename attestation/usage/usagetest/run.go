@@ -118,7 +118,7 @@ func (r *Run) run() {
 	r.t.Helper()
 	var err error
 	r.Log, err = NewLog(r.s.Entries)
-	r.check(err)
+	r.Check(err)
 	r.signJob()
 	r.collect()
 	r.release()
@@ -137,11 +137,12 @@ func (r *Run) Formats([]envelope.PublicKey) []attestation.Format {
 func (r *Run) Verify() *usage.Verdict {
 	r.t.Helper()
 	v, err := usage.Audit(context.Background(), r.Bundle, r.Trust, r.Formats)
-	r.check(err)
+	r.Check(err)
 	return v
 }
 
-func (r *Run) check(err error) {
+// Check ends the test if building the run failed.
+func (r *Run) Check(err error) {
 	r.t.Helper()
 	if err != nil {
 		r.t.Fatalf("build run: %v", err)
@@ -151,7 +152,7 @@ func (r *Run) check(err error) {
 func (r *Run) makeKeys() {
 	make := func(role envelope.Role) Key {
 		k, err := NewKey(role)
-		r.check(err)
+		r.Check(err)
 		return k
 	}
 	r.Keys = Keys{
@@ -160,7 +161,7 @@ func (r *Run) makeKeys() {
 		Buyer: make(envelope.RoleBuyer), Lease: make(envelope.RoleEnclave),
 		Reference: make(envelope.RoleReference), Nobody: make(envelope.RoleBroker),
 	}
-	r.Platform = newPlatform(r.s.Assurance)
+	r.Platform = NewPlatform(r.s.Assurance)
 }
 
 // owner and broker are the keys of package i.
@@ -182,15 +183,15 @@ func (r *Run) broker(i int) Key {
 func (r *Run) sign(part string, key Key, typ string, subjects []envelope.Subject, predicate any) ([]byte, envelope.Digest) {
 	r.t.Helper()
 	signed, id, err := envelope.Sign(key.Signer, typ, subjects, predicate)
-	r.check(err)
+	r.Check(err)
 	if r.s.Edit == nil {
 		return signed, id
 	}
 	edited, err := Resign(signed, key, func(m map[string]any) { r.s.Edit(part, m) })
-	r.check(err)
+	r.Check(err)
 	if !r.s.Stale {
 		id, err = envelope.ID(edited)
-		r.check(err)
+		r.Check(err)
 	}
 	return edited, id
 }
@@ -199,7 +200,7 @@ func subject(name string, d envelope.Digest) envelope.Subject { return envelope.
 
 func (r *Run) pack() {
 	store, err := dataset.NewDirStore(r.t.TempDir())
-	r.check(err)
+	r.Check(err)
 	for i := range r.s.Datasets + 1 {
 		m := r.offer(i)
 		if r.s.Offer != nil {
@@ -209,7 +210,7 @@ func (r *Run) pack() {
 			Store: store, Source: bytes.NewReader(records(i)), Manifest: m, Signer: r.owner(i).Signer, Key: dataset.NewKey(),
 			SegmentBytes: 160 << 10, BatchBytes: 16 << 10,
 		})
-		r.check(err)
+		r.Check(err)
 		signed, id := r.sign(fmt.Sprintf("manifest[%d]", i), r.owner(i), envelope.ManifestType,
 			[]envelope.Subject{subject(packed.Manifest.Name, packed.Manifest.Tree.Root)}, packed.Manifest)
 		r.Parts.Manifests = append(r.Parts.Manifests, signed)
@@ -281,14 +282,14 @@ func (r *Run) collect() {
 	}
 	var err error
 	r.d, err = b.Digest()
-	r.check(err)
+	r.Check(err)
 	e := r.Platform.collect(r.d)
 	e.Claims = b
 	if r.s.Evidence != nil {
 		r.s.Evidence(&e)
 	}
 	r.Parts.Evidence, err = e.Encode()
-	r.check(err)
+	r.Check(err)
 	r.evidence = envelope.Sum(r.Parts.Evidence)
 }
 
@@ -397,9 +398,9 @@ func (r *Run) makeTrust() {
 		r.s.Reference(&ref)
 	}
 	signed, err := attestation.SignReference(&ref, r.Keys.Reference.Signer)
-	r.check(err)
+	r.Check(err)
 	root, err := usage.WriteTrustedRoot(r.Log.Log, time.UnixMilli(Now))
-	r.check(err)
+	r.Check(err)
 	r.Trust = usage.Trust{
 		Version: 1, Log: root, Owners: []envelope.PublicKey{r.Keys.Creator.Public(), r.Keys.CodeOwner.Public()},
 		References:   []usage.TrustedReference{{Key: r.Keys.Reference.Public(), Signed: signed}},
@@ -414,9 +415,9 @@ func (r *Run) makeTrust() {
 func (r *Run) Seal() {
 	r.t.Helper()
 	body, err := usage.Body(r.Parts.Usage, r.Parts.Evidence)
-	r.check(err)
+	r.Check(err)
 	proof, err := r.Log.Proof(r.Log.Append(body))
-	r.check(err)
+	r.Check(err)
 	r.Bundle, err = usage.MakeBundle(r.Parts, r.Log.Log, proof)
-	r.check(err)
+	r.Check(err)
 }
