@@ -20,6 +20,7 @@ import (
 
 // TestStraightLine is one job from challenge to commit at both brokers.
 func TestStraightLine(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.released()
 	g := e.grants[w.data.ID].Predicate
@@ -54,6 +55,7 @@ func TestStraightLine(t *testing.T) {
 }
 
 func TestReleaseIsIdempotent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.released()
 	for _, p := range []*packed{w.code, w.data} {
@@ -71,6 +73,7 @@ func TestReleaseIsIdempotent(t *testing.T) {
 
 // TestKeyCannotBeUnwrapped fails after the grant is on record; the retry goes on and is not debited again.
 func TestKeyCannotBeUnwrapped(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	wrap := filepath.Join(w.creator.cfg.Layout().Package(w.data.ID), "key.wrap")
 	good := readFile(t, wrap)
@@ -86,6 +89,7 @@ func TestKeyCannotBeUnwrapped(t *testing.T) {
 }
 
 func TestReplayedNonce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	first := w.released()
 	again := w.newEnclave(func(b *attestation.Binding) { b.Owners = slices.Clone(first.binding.Owners) })
@@ -95,6 +99,7 @@ func TestReplayedNonce(t *testing.T) {
 }
 
 func TestNonceOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	unknown := w.newEnclave(func(b *attestation.Binding) { b.Owners[0].Nonce = envelope.NewNonce() })
 	want(t, unknown.release(w.code), broker.ErrNonce)
@@ -110,6 +115,7 @@ func TestNonceOfAnother(t *testing.T) {
 }
 
 func TestNonceExpires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	w.clock.advance(grant.MaxNonceLife)
@@ -119,6 +125,7 @@ func TestNonceExpires(t *testing.T) {
 }
 
 func TestNonceSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	w.buyer.restart()
@@ -128,6 +135,7 @@ func TestNonceSurvivesRestart(t *testing.T) {
 }
 
 func TestClockSetBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	w.clock.advance(-time.Minute)
@@ -137,6 +145,7 @@ func TestClockSetBack(t *testing.T) {
 // TestClockAYearOff: a broker whose clock runs ahead denies by the terms, one whose clock is behind sees tickets from the
 // future.
 func TestClockAYearOff(t *testing.T) {
+	t.Parallel()
 	const year = 365 * 24 * time.Hour
 	w := newWorld(t)
 	behind := &clock{t: w.clock.now().Add(-year)}
@@ -156,6 +165,7 @@ func TestClockAYearOff(t *testing.T) {
 }
 
 func TestTooManyChallenges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 1024 {
 		if _, err := w.challenge(w.code); err != nil {
@@ -174,6 +184,7 @@ func TestTooManyChallenges(t *testing.T) {
 }
 
 func TestChallengeForUnknownPackage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := w.creator.Challenge(t.Context(), &grant.ChallengeRequest{Manifest: w.code.ID, Job: w.jobID})
 	want(t, err, config.ErrUnknown)
@@ -182,6 +193,8 @@ func TestChallengeForUnknownPackage(t *testing.T) {
 }
 
 func TestBindingOfAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
 	other, err := envelope.GenerateSigner(envelope.RoleBroker)
 	must(t, err)
 	for name, change := range map[string]func(*attestation.Binding){
@@ -196,7 +209,6 @@ func TestBindingOfAnother(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
 			e := w.newEnclave(change)
 			p := w.data
 			if name == "runtime" || name == "job" {
@@ -220,6 +232,7 @@ func forgeTicket(t *testing.T, w *world, e *enclave, attempt int) []byte {
 }
 
 func TestEvidenceOfAnotherEnclave(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.newEnclave(nil), w.newEnclave(nil)
 	ev, err := attestation.ParseEvidence(a.evidence)
@@ -232,6 +245,7 @@ func TestEvidenceOfAnotherEnclave(t *testing.T) {
 
 // TestSameEvidenceAtTwoEnclaves: whoever repeats evidence gets the same bytes, which open with the attested key only.
 func TestSameEvidenceAtTwoEnclaves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.released()
 	thief := w.newEnclave(nil)
@@ -250,6 +264,8 @@ func TestSameEvidenceAtTwoEnclaves(t *testing.T) {
 }
 
 func TestEvidenceRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
 	for name, c := range map[string]struct {
 		change func(*quote)
 		want   error
@@ -259,19 +275,18 @@ func TestEvidenceRefused(t *testing.T) {
 		"bound elsewhere":     {func(q *quote) { q.Bound = make([]byte, 32) }, attestation.ErrBind},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
 			e := w.newEnclave(nil)
 			e.attest(c.change)
 			want(t, e.release(w.code), c.want)
 		})
 	}
-	w := newWorld(t)
 	e := w.newEnclave(nil)
 	e.evidence = bytes.Replace(e.evidence, []byte(`"evidence":"ey`), []byte(`"evidence":"eX`), 1)
 	want(t, e.release(w.code), attestation.ErrAuthenticate)
 }
 
 func TestEmptyReferenceValues(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	remove(t, w.buyer.cfg.Layout().Reference())
@@ -283,6 +298,7 @@ func TestEmptyReferenceValues(t *testing.T) {
 }
 
 func TestReferenceRolledBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.buyer.reference(3, measured)
 	e := w.newEnclave(nil)
@@ -293,6 +309,7 @@ func TestReferenceRolledBack(t *testing.T) {
 }
 
 func TestReferenceOfAnotherKey(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.creator.reference(1, measured)
 	b := readFile(t, w.creator.cfg.Layout().Reference())
@@ -301,6 +318,7 @@ func TestReferenceOfAnotherKey(t *testing.T) {
 }
 
 func TestTicketOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	other := w.newEnclave(nil)
 	must(t, other.release(w.code))
@@ -322,6 +340,7 @@ func TestTicketOfAnother(t *testing.T) {
 }
 
 func TestExpiredTicket(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	now := w.clock.now()
@@ -336,6 +355,7 @@ func TestExpiredTicket(t *testing.T) {
 }
 
 func TestTicketForAnotherJob(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	real := w.jobID
@@ -352,6 +372,7 @@ func TestTicketForAnotherJob(t *testing.T) {
 }
 
 func TestRequestIncomplete(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	must(t, e.release(w.code))
@@ -382,6 +403,7 @@ func TestRequestIncomplete(t *testing.T) {
 }
 
 func TestBuyerOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	stranger, err := envelope.GenerateSigner(envelope.RoleBuyer)
 	must(t, err)
@@ -396,6 +418,8 @@ func TestBuyerOfAnother(t *testing.T) {
 }
 
 func TestDeniedByTerms(t *testing.T) {
+	t.Parallel()
+	w, sequence := newWorld(t), int64(0)
 	for rule, change := range map[string]func(*job.Job){
 		"mode":         func(j *job.Job) { j.Mode = "dp-training" },
 		"purpose":      func(j *job.Job) { j.Purpose = "advertising" },
@@ -406,7 +430,7 @@ func TestDeniedByTerms(t *testing.T) {
 		"job-expired":  func(j *job.Job) { j.NotAfter = 1_700_000_000 },
 	} {
 		t.Run(rule, func(t *testing.T) {
-			w := newWorld(t)
+			sequence++
 			w.newJob(change)
 			p := w.plan()
 			if p.Allowed || len(p.Reasons) != 1 || p.Reasons[0].Rule != rule {
@@ -425,7 +449,7 @@ func TestDeniedByTerms(t *testing.T) {
 			}
 			v, verr := grant.VerifyDenial(a, w.data.Manifest.Broker.Key)
 			must(t, verr)
-			if v.Predicate.Sequence != 1 || v.Predicate.Reasons[0].Satisfy == "" {
+			if v.Predicate.Sequence != sequence || v.Predicate.Reasons[0].Satisfy == "" {
 				t.Errorf("denial: %+v", v.Predicate)
 			}
 		})
@@ -433,6 +457,7 @@ func TestDeniedByTerms(t *testing.T) {
 }
 
 func TestAssuranceTooWeak(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withTerms(func(t *dataset.Terms) { t.MinAssurance = "software-tpm" }))
 	e := w.newEnclave(nil)
 	must(t, e.release(w.code))
@@ -448,6 +473,7 @@ func TestAssuranceTooWeak(t *testing.T) {
 }
 
 func TestUsesExhausted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 2 {
 		e := w.released()
@@ -465,6 +491,7 @@ func TestUsesExhausted(t *testing.T) {
 }
 
 func TestOldManifestVersion(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	v1, err := dataset.Verify(w.data.Signed)
 	must(t, err)
@@ -477,6 +504,7 @@ func TestOldManifestVersion(t *testing.T) {
 }
 
 func TestRevoked(t *testing.T) {
+	t.Parallel()
 	for name, revocation := range map[string]func(*world) grant.Revocation{
 		"manifest": func(w *world) grant.Revocation { return grant.Revocation{Manifest: &w.data.ID} },
 		"job":      func(w *world) grant.Revocation { return grant.Revocation{Job: &w.jobID} },
@@ -504,6 +532,7 @@ func TestRevoked(t *testing.T) {
 }
 
 func TestRevocationUnreadable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.newEnclave(nil)
 	must(t, e.release(w.code))
@@ -512,6 +541,7 @@ func TestRevocationUnreadable(t *testing.T) {
 }
 
 func TestRevocationByAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, err := config.AddRevocation(w.buyer.dir, &grant.Revocation{Manifest: &w.data.ID, Reason: "r", Time: 1})
 	must(t, err)
@@ -524,6 +554,7 @@ func TestRevocationByAnother(t *testing.T) {
 }
 
 func TestRevokedBeforeRetry(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.released()
 	_, err := config.AddRevocation(w.creator.dir, &grant.Revocation{Job: &w.jobID, Reason: "r", Time: 1})
