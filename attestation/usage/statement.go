@@ -11,9 +11,11 @@ package usage
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // ErrInvalid means a statement is incomplete or contradicts itself.
@@ -118,6 +120,8 @@ func (s *Statement) Validate() error {
 		return bad("job, binding or evidence missing")
 	case s.Assurance == "" || s.Runtime == "" || s.Isolation == "" || s.Attempt < 1:
 		return bad("assurance, runtime, isolation or attempt missing")
+	case len(s.Packages) > maxPackages:
+		return bad("%d packages, at most %d", len(s.Packages), maxPackages)
 	case len(s.Packages) < 1 || (s.Outcome == OutcomeCompleted && len(s.Packages) < 2):
 		return bad("%d packages, want every one released: the code, and in a completed run each dataset", len(s.Packages))
 	case s.Outcome != OutcomeCompleted && s.Outcome != OutcomeFailed:
@@ -130,27 +134,40 @@ func (s *Statement) Validate() error {
 		return bad("a failed run has outputs")
 	case s.Commitment != nil && s.Commitment.IsZero():
 		return bad("zero commitment")
-	case len(s.Transforms) != 0 || s.Privacy != 0 || s.Measured.Fuel != 0 || s.Measured.Steps != 0:
-		return bad("transforms, privacy, fuel and steps are not part of this release")
+	case len(s.Transforms)+len(s.Receipts)+len(s.Payments) != 0 || s.Privacy != 0 || s.Measured.Fuel != 0 || s.Measured.Steps != 0:
+		return bad("transforms, receipts, payments, privacy, fuel and steps are not part of this release")
 	case s.Time.Broker <= 0 || s.Time.Released < 0 || s.Time.Started < s.Time.Released || s.Time.Finished < s.Time.Started:
 		return bad("times out of order")
-	case s.Undeclared < 0 || min(s.Measured.CPUMillis, s.Measured.PeakMemory, s.Measured.WallMillis) < 0:
-		return bad("negative figure")
+	case max(s.Time.Broker, s.Time.Finished) > job.MaxAmount:
+		return bad("times out of range")
+	case !figures(s.Undeclared, s.Measured.CPUMillis, s.Measured.PeakMemory, s.Measured.WallMillis):
+		return bad("figure out of range")
 	}
 	if !knownReason(s.Reason) {
 		return bad("reason %q", s.Reason)
 	}
 	for _, o := range s.Outputs {
-		if o.Name == "" || o.Class == "" || o.Bytes < 0 {
+		if o.Name == "" || o.Class == "" || !figures(o.Bytes) {
 			return bad("output %q", o.Name)
 		}
 	}
+	seen := map[envelope.Digest]bool{}
 	for i := range s.Packages {
-		if err := s.Packages[i].validate(); err != nil {
+		p := &s.Packages[i]
+		if err := p.validate(); err != nil {
 			return err
 		}
+		if seen[p.Manifest] {
+			return bad("package %s twice", p.Manifest)
+		}
+		seen[p.Manifest] = true
 	}
 	return nil
+}
+
+// figures reports whether all are counts that canonical JSON keeps exact.
+func figures(n ...int64) bool {
+	return slices.Min(n) >= 0 && slices.Max(n) <= job.MaxAmount
 }
 
 func knownReason(r string) bool {
@@ -169,17 +186,20 @@ func (p *Package) validate() error {
 	if p.Manifest.IsZero() || p.Grant.IsZero() || p.Policy.IsZero() {
 		return bad("manifest, grant or policy missing")
 	}
-	if min(p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs, p.Heartbeat) < 0 || p.Billable > p.Records {
+	if !figures(p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs, p.Heartbeat) || p.Billable > p.Records {
 		return bad("figures contradict each other")
+	}
+	if p.Records > 0 && (p.Epochs == 0 || p.Reads == 0) {
+		return bad("records without a leaf or an epoch")
 	}
 	var distinct, end int64
 	for i, r := range p.Leaves {
-		if r.First < 0 || r.Count < 1 || (i > 0 && r.First <= end) {
+		if r.First < 0 || r.Count < 1 || r.First > job.MaxAmount-r.Count || (i > 0 && r.First <= end) {
 			return bad("leaf ranges must be ascending, disjoint and merged")
 		}
-		distinct, end = distinct+r.Count, r.First+r.Count
+		distinct, end = addCapped(distinct, r.Count), r.First+r.Count
 	}
-	if distinct > p.Reads || (distinct == 0) != (p.ReadRoot == nil) {
+	if distinct > p.Reads || (distinct == 0) != (p.Reads == 0) || (distinct == 0) != (p.ReadRoot == nil) || (p.ReadRoot != nil && p.ReadRoot.IsZero()) {
 		return bad("leaf ranges do not fit the reads")
 	}
 	return nil
