@@ -24,7 +24,7 @@ const (
 	maxPath    = 1024
 
 	maxDetail     = 4 << 10
-	maxHeader     = 4 << 20 // the description of a run that a worker receives
+	maxHeader     = 32 << 20 // the description of a run that a worker receives: names and parameters
 	maxResult     = 32 << 10
 	maxOutFiles   = 1024 // in /out, undeclared ones included
 	maxOpenFiles  = 64   // descriptors of a worker process

@@ -70,7 +70,7 @@ func wantReason(t *testing.T, o *Outcome, reason string) {
 }
 
 func filesSpec(t *testing.T) (Spec, Data) {
-	sp := spec(buildGuest(t, "files"))
+	sp := spec(buildGuest(t))
 	sp.Files = []File{{"set/records.csv", 10}, {"set/empty", 0}}
 	sp.Params = map[string]string{"COLOUR": "blue"}
 	return sp, memData{[]byte("0123456789"), nil}

@@ -11,8 +11,9 @@ import (
 	"io"
 	"os"
 
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"golang.org/x/sys/unix"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // workerMain is a worker: confine itself, read one header, run one module, hand back one artefact, die. It holds no key

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+)
+
+// children lists the processes that pid started.
+func children(t testing.TB, pid int) (out []int) {
+	t.Helper()
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, f := range tasks {
+		b, _ := os.ReadFile(f)
+		for _, w := range strings.Fields(string(b)) {
+			n, err := strconv.Atoi(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// workerPids finds the two processes of the only worker: its init and the worker proper.
+func workerPids(t testing.TB, s *Spawner) (init, worker int) {
+	t.Helper()
+	inits := children(t, s.cmd.Process.Pid)
+	if len(inits) != 1 {
+		t.Fatalf("spawner has children %v, want one", inits)
+	}
+	workers := children(t, inits[0])
+	if len(workers) != 1 {
+		t.Fatalf("jail has children %v, want one", workers)
+	}
+	return inits[0], workers[0]
+}
+
+// wantDead waits a moment for a process to be gone.
+func wantDead(t testing.TB, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		for i := 0; ; i++ {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil || bytes.Contains(b, []byte(") Z ")) {
+				break
+			}
+			if i == 500 {
+				t.Fatalf("process %d still runs", pid)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// during runs the endless reader and calls f at its third read.
+func during(t *testing.T, s *Spawner, wall time.Duration, f func()) (*Outcome, error) {
+	t.Helper()
+	sp := readerSpec()
+	sp.Wall = wall
+	reads := 0
+	return s.Run(t.Context(), sp, hookData(func(_ context.Context, p []byte) (int, error) {
+		if reads++; reads == 3 {
+			f()
+		}
+		return len(p), nil
+	}))
+}
+
+// TestStoppedWorker: a worker that is frozen from outside ends at the wall limit.
+func TestStoppedWorker(t *testing.T) {
+	for name, pick := range map[string]func(init, worker int) int{
+		"worker": func(_, w int) int { return w },
+		"init":   func(i, _ int) int { return i },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSpawner(t)
+			var init, worker int
+			o, err := during(t, s, 2*time.Second, func() {
+				init, worker = workerPids(t, s)
+				_ = unix.Kill(pick(init, worker), unix.SIGSTOP)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantReason(t, o, ReasonWall)
+			wantDead(t, init, worker)
+		})
+	}
+}
+
+// TestKilledWorker: whatever dies of a worker, all of it dies, and the run has a reason.
+func TestKilledWorker(t *testing.T) {
+	for name, pick := range map[string]func(init, worker int) int{
+		"worker": func(_, w int) int { return w },
+		"init":   func(i, _ int) int { return i },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSpawner(t)
+			var init, worker int
+			o, err := during(t, s, 20*time.Second, func() {
+				init, worker = workerPids(t, s)
+				_ = unix.Kill(pick(init, worker), unix.SIGKILL)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantReason(t, o, ReasonWorker)
+			wantDead(t, init, worker)
+		})
+	}
+}
+
+// TestKilledSpawner: no worker survives its spawner, and the enclave learns that it must not serve on.
+func TestKilledSpawner(t *testing.T) {
+	s := newSpawner(t)
+	var init, worker int
+	o, err := during(t, s, 20*time.Second, func() {
+		init, worker = workerPids(t, s)
+		_ = s.cmd.Process.Kill()
+	})
+	if !errors.Is(err, ErrSpawner) || o == nil || len(o.Outputs) != 0 {
+		t.Errorf("outcome %+v, err %v; want ErrSpawner", o, err)
+	}
+	wantDead(t, init, worker)
+	if _, err := s.Run(t.Context(), readerSpec(), memData{}); !errors.Is(err, ErrSpawner) {
+		t.Errorf("next run: %v, want ErrSpawner", err)
+	}
+	if _, err := s.SelfTest(t.Context()); !errors.Is(err, ErrSpawner) {
+		t.Errorf("self-test: %v, want ErrSpawner", err)
+	}
+}
+
+// TestEnclaveGone: when the enclave's end of the socket closes, as it does when the enclave dies, everything ends.
+func TestEnclaveGone(t *testing.T) {
+	s := newSpawner(t)
+	var init, worker int
+	_, err := during(t, s, 20*time.Second, func() {
+		init, worker = workerPids(t, s)
+		go s.Close()
+		wantDead(t, init, worker, s.cmd.Process.Pid)
+	})
+	if !errors.Is(err, ErrSpawner) {
+		t.Errorf("err = %v, want ErrSpawner", err)
+	}
+}
+
+func TestWorkersSideBySide(t *testing.T) {
+	s := newSpawner(t)
+	errs := make(chan error)
+	for range 4 {
+		go func() {
+			o, err := s.Run(t.Context(), spec(writer("result", 8, 1)), nil)
+			if err == nil && (o.Reason != ReasonNone || len(o.Outputs) != 1) {
+				err = fmt.Errorf("%+v", o)
+			}
+			errs <- err
+		}()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if left := children(t, s.cmd.Process.Pid); len(left) != 0 {
+		t.Errorf("workers left: %v", left)
+	}
+	groups, _ := filepath.Glob("/sys/fs/cgroup/*/glovebox-" + strconv.Itoa(s.cmd.Process.Pid) + "-*")
+	if len(groups) != 0 {
+		t.Errorf("control groups left: %v", groups)
+	}
+}
+
+// TestCanary: plaintext is in the worker while it runs and, once it is dead, in no file, no log and no other process
+// than the enclave, which this test is.
+func TestCanary(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	s := newSpawner(t)
+	canary := fmt.Sprintf("canary-%d-%d", os.Getpid(), time.Now().UnixNano())
+	needle := []byte(canary)
+	sp := readerSpec()
+	sp.Wall = 20 * time.Second
+	stop := errors.New("stop")
+	var init, worker, reads int
+	_, err := s.Run(t.Context(), sp, hookData(func(_ context.Context, p []byte) (int, error) {
+		copy(p, canary)
+		if reads++; reads < 5 {
+			return len(p), nil
+		}
+		init, worker = workerPids(t, s)
+		if os.Getuid() == 0 {
+			if !inMemory(t, worker, needle) {
+				t.Error("the worker does not hold the canary: this test looks in the wrong place")
+			}
+			for _, pid := range []int{init, s.cmd.Process.Pid} {
+				if inMemory(t, pid, needle) {
+					t.Errorf("process %d holds plaintext", pid)
+				}
+			}
+			wantNoFilesMapped(t, worker)
+		}
+		return 0, stop
+	}))
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	wantDead(t, init, worker)
+	if os.Getuid() == 0 && inMemory(t, s.cmd.Process.Pid, needle) {
+		t.Error("the spawner holds plaintext")
+	}
+	wantNowhere(t, tmp, needle)
+	wantNowhere(t, ".", needle)
+	wantNowhere(t, "/dev/shm", needle)
+}
+
+// inMemory searches the writable memory of a process.
+func inMemory(t *testing.T, pid int, needle []byte) bool {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	buf := make([]byte, 1<<20)
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var mode string
+		if n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode); n != 3 || !strings.HasPrefix(mode, "rw") || to-from > 1<<30 {
+			continue
+		}
+		for at := from; at < to; at += int64(len(buf)) - int64(len(needle)) {
+			n, err := mem.ReadAt(buf[:min(int64(len(buf)), to-at)], at)
+			if bytes.Contains(buf[:n], needle) {
+				return true
+			}
+			if err != nil || at+int64(n) >= to {
+				break
+			}
+		}
+	}
+	return false
+}
+
+// wantNoFilesMapped: nothing a worker writes to is backed by a file, and it has no descriptor but pipes.
+func wantNoFilesMapped(t *testing.T, pid int) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		f := strings.Fields(line)
+		if len(f) > 1 && f[1][1] == 'w' && f[1][3] == 's' {
+			t.Errorf("shared writable mapping: %s", line)
+		}
+	}
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil || len(fds) != 3 {
+		t.Errorf("%d descriptors (%v), want the three pipes", len(fds), err)
+	}
+	for _, fd := range fds {
+		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
+		if !strings.HasPrefix(to, "pipe:") {
+			t.Errorf("descriptor %s is %s", fd.Name(), to)
+		}
+	}
+}
+
+// wantNowhere searches the regular files below dir.
+func wantNowhere(t *testing.T, dir string, needle []byte) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		b, err := os.ReadFile(p)
+		if err == nil && bytes.Contains(b, needle) {
+			t.Errorf("plaintext in %s", p)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+func TestSelfTest(t *testing.T) {
+	s := newSpawner(t)
+	a, err := s.SelfTest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.SelfTest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	da, err := a.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if db, err := b.Digest(); err != nil || da != db || da.IsZero() {
+		t.Errorf("two self-tests, digests %s and %s (%v)", da, db, err)
+	}
+	tried := map[string]string{}
+	for _, at := range a.Attempts {
+		tried[at.Try] = at.Result
+	}
+	for try, want := range map[string]string{"socket AF_VSOCK": "EPERM", "unshare user namespace": "EPERM", "write /": "EROFS"} {
+		if tried[try] != want {
+			t.Errorf("%s: %q, want %s", try, tried[try], want)
+		}
+	}
+}
+
+// TestSelfTestFailsClosed: an attempt that was not refused, or not made, is an error.
+func TestSelfTestFailsClosed(t *testing.T) {
+	full := SelfTest{}
+	for _, p := range probes {
+		full.Attempts = append(full.Attempts, Attempt{Try: p.name, Result: "EPERM", Refused: true})
+	}
+	if err := full.judge(); err != nil {
+		t.Fatal(err)
+	}
+	if err := (SelfTest{}).judge(); !errors.Is(err, ErrSelfTest) {
+		t.Errorf("empty self-test: %v", err)
+	}
+	for i := range full.Attempts {
+		allowed := SelfTest{Attempts: slices.Clone(full.Attempts)}
+		allowed.Attempts[i].Refused = false
+		if err := allowed.judge(); !errors.Is(err, ErrSelfTest) || !strings.Contains(err.Error(), full.Attempts[i].Try) {
+			t.Errorf("%s succeeded: err = %v", full.Attempts[i].Try, err)
+		}
+		missing := SelfTest{Attempts: slices.Delete(slices.Clone(full.Attempts), i, i+1)}
+		if err := missing.judge(); !errors.Is(err, ErrSelfTest) {
+			t.Errorf("%s not tried: err = %v", full.Attempts[i].Try, err)
+		}
+	}
+}
+
+// TestProbesSucceedOutside: the attempts are real. In this process, which is in no jail, some of them work.
+func TestProbesSucceedOutside(t *testing.T) {
+	worked := map[string]bool{}
+	for _, name := range []string{"socket AF_INET", "socket AF_UNIX", "socketpair", "read /etc/passwd", "read /proc/self/maps", "list /", "see other processes", "see an environment", "hold a descriptor beside the pipes"} {
+		for _, p := range probes {
+			if p.name == name {
+				worked[name] = p.try(nil) == nil
+			}
+		}
+		if !worked[name] {
+			t.Errorf("%s: held back outside the jail, so it shows nothing inside", name)
+		}
+	}
+}
+
+// again runs one test of this binary in another process, changed by f.
+func again(t *testing.T, test string, f func(*exec.Cmd)) (string, error) {
+	t.Helper()
+	cmd := exec.Command(selfExe, "-test.run=^("+test+")$", "-test.v", "-test.count=1")
+	cmd.Dir = "/"
+	f(cmd)
+	b, err := cmd.CombinedOutput()
+	return string(b), err
+}
+
+// TestOrdinaryUser: everything works without root; the stamp says what stood in for the control group.
+func TestOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("this test run is an ordinary user's already")
+	}
+	out, err := again(t, "TestSelfTest|TestGuestTraps|TestGuestLoopsForEver|TestGuestAllocatesWithoutEnd|TestGuestWritesTooMuch|TestStoppedWorker|TestIsolationStamp", func(c *exec.Cmd) {
+		c.Env = append(os.Environ(), "TMPDIR=/tmp", "WANT_STAMP=rlimit")
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	})
+	if err != nil || strings.Count(out, "\n--- PASS") != 7 {
+		t.Errorf("as user 65534: %v\n%s", err, out)
+	}
+}
+
+func TestIsolationStamp(t *testing.T) {
+	st, err := newSpawner(t).SelfTest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := strings.TrimPrefix(st.Isolation, "user,pid,net,mnt,ipc,uts;seccomp-sockets;")
+	if !slices.Contains([]string{"cgroup-v1", "cgroup-v2", "rlimit"}, limit) {
+		t.Errorf("isolation %q", st.Isolation)
+	}
+	if want := os.Getenv("WANT_STAMP"); want != "" && limit != want {
+		t.Errorf("isolation %q, want %s", st.Isolation, want)
+	}
+}
+
+// TestUserNamespacesForbidden: where the kernel gives no namespaces there is no worker, and the error says what to ask
+// for. The outer process is a namespace in which the switch is off.
+func TestUserNamespacesForbidden(t *testing.T) {
+	const marker = "FORBID_NAMESPACES"
+	if os.Getenv(marker) == "" {
+		out, err := again(t, t.Name(), func(c *exec.Cmd) {
+			c.Env = append(os.Environ(), marker+"=1")
+			c.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER,
+				UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+			}
+		})
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	s := newSpawner(t)
+	_, err := s.SelfTest(t.Context())
+	if !errors.Is(err, ErrIsolation) || !strings.Contains(err.Error(), "user.max_user_namespaces") {
+		t.Errorf("self-test: %v, want ErrIsolation with a hint", err)
+	}
+	if o, err := s.Run(t.Context(), spec(wasmModule{}.bytes()), nil); !errors.Is(err, ErrIsolation) || o != nil {
+		t.Errorf("run: %+v, %v; want ErrIsolation", o, err)
+	}
+}
+
+// TestContainerRoot: root of a container that maps one user cannot become nobody, and need not.
+func TestContainerRoot(t *testing.T) {
+	out, err := again(t, "TestSelfTest", func(c *exec.Cmd) {
+		c.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		}
+	})
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestEngineVersion: the digest names the engine that go.mod builds in.
+func TestEngineVersion(t *testing.T) {
+	b, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(b, []byte("github.com/tetratelabs/wazero "+wazeroVersion+"\n")) {
+		t.Errorf("go.mod has another wazero than %s", wazeroVersion)
+	}
+	if EngineDigest().IsZero() || EngineDigest() != EngineDigest() {
+		t.Error("engine digest is not one")
+	}
+}
+
+func TestReasonsAreThoseOfTheStatement(t *testing.T) {
+	for ours, theirs := range map[string]string{
+		ReasonNone: usage.ReasonNone, ReasonTrap: usage.ReasonTrap, ReasonWall: usage.ReasonWall, ReasonMemory: usage.ReasonMemory,
+		ReasonOutput: usage.ReasonOutput, ReasonModule: usage.ReasonModule, ReasonWorker: usage.ReasonWorker,
+	} {
+		if ours != theirs {
+			t.Errorf("%q is %q in the statement", ours, theirs)
+		}
+	}
+}
+
+// TestSpawnerKeepsNothing: descriptors that an enclave holds do not reach the spawner.
+func TestSpawnerKeepsNothing(t *testing.T) {
+	secret, err := os.Open("/etc/hostname")
+	if err != nil {
+		t.Skip(err)
+	}
+	defer secret.Close()
+	s := newSpawner(t)
+	if _, err := s.SelfTest(t.Context()); err != nil { // so that it is up
+		t.Fatal(err)
+	}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.HasPrefix(to, "/etc") {
+			t.Errorf("spawner holds %s", to)
+		}
+	}
+	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", s.cmd.Process.Pid))
+	if len(env) != 0 {
+		t.Errorf("spawner has an environment: %q", env)
+	}
+	runtime.KeepAlive(secret)
+}
