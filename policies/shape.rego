@@ -23,7 +23,7 @@ ok if {
 
 package_ok if {
 	input.package.kind in {"code", "dataset"}
-	input.package.manifest != ""
+	text(input.package.manifest)
 	input.package.test in {true, false}
 	input.package.version >= 1
 	input.package.latest >= 1
@@ -45,8 +45,8 @@ terms_ok if {
 }
 
 job_ok if {
-	input.job.id != ""
-	input.job.buyer != ""
+	text(input.job.id)
+	text(input.job.buyer)
 	is_string(input.job.purpose)
 	is_string(input.job.mode)
 	is_string(input.job.runtime)
@@ -73,6 +73,12 @@ revoked_ok if {
 	input.revoked.manifest in {true, false}
 	input.revoked.job in {true, false}
 	input.revoked.buyer in {true, false}
+}
+
+# A comparison with "" alone would hold for null.
+text(s) if {
+	is_string(s)
+	s != ""
 }
 
 strings(list) if {
