@@ -128,8 +128,8 @@ func Sign(s *Signer, predicateType string, subjects []Subject, predicate any) (s
 	if r := PredicateRole(predicateType); s == nil || r == "" || s.role != r {
 		return nil, Digest{}, fmt.Errorf("%w: %s needs role %q", ErrRole, predicateType, r)
 	}
-	if len(subjects) == 0 {
-		return nil, Digest{}, fmt.Errorf("%w: statement without a subject", ErrMalformed)
+	if err := checkSubjects(subjects); err != nil {
+		return nil, Digest{}, err
 	}
 	payload, err := Canonical(Statement[any]{statementType, subjects, predicateType, predicate})
 	if err != nil {
@@ -246,13 +246,21 @@ func decodeStatement[P any](payload []byte, predicateType string) (*Verified[P],
 	if err := Decode(payload, MaxEnvelope, &v.Statement); err != nil {
 		return nil, err
 	}
-	if len(v.Subject) == 0 {
-		return nil, fmt.Errorf("%w: statement without a subject", ErrMalformed)
-	}
-	for _, s := range v.Subject {
-		if _, err := s.Value(); err != nil || s.Name == "" {
-			return nil, fmt.Errorf("%w: subject %q", ErrMalformed, s.Name)
-		}
+	if err := checkSubjects(v.Subject); err != nil {
+		return nil, err
 	}
 	return v, nil
+}
+
+// checkSubjects refuses a statement about nothing.
+func checkSubjects(subjects []Subject) error {
+	if len(subjects) == 0 {
+		return fmt.Errorf("%w: statement without a subject", ErrMalformed)
+	}
+	for _, s := range subjects {
+		if _, err := s.Value(); err != nil || s.Name == "" {
+			return fmt.Errorf("%w: subject %q", ErrMalformed, s.Name)
+		}
+	}
+	return nil
 }

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
@@ -21,11 +23,40 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
+	if err := refuseInexact(b); err != nil {
+		return nil, err
+	}
 	b, err = jcs.Transform(b)
 	if err != nil {
 		return nil, fmt.Errorf("canonicalise: %w", err)
 	}
 	return b, nil
+}
+
+// refuseInexact finds integers that RFC 8785, which writes numbers as IEEE 754 doubles, would round: a rounded amount
+// must not be signed.
+func refuseInexact(b []byte) error {
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case c >= '0' && c <= '9':
+			end := i
+			for end < len(b) && bytes.IndexByte([]byte("0123456789.eE+-"), b[end]) >= 0 {
+				end++
+			}
+			number := string(b[i:end])
+			i = end - 1
+			if n, err := strconv.ParseUint(number, 10, 64); err == nil && n > maxExact || errors.Is(err, strconv.ErrRange) {
+				return fmt.Errorf("%w: integer %s has no exact form in canonical JSON", ErrMalformed, number)
+			}
+		}
+	}
+	return nil
 }
 
 // Decode reads a signed or hashed format. Beyond what [DecodeStrict] demands, b must be exactly the canonical encoding
@@ -105,7 +136,7 @@ func refuseDuplicates(b []byte) error {
 			}
 		case string:
 			if top >= 0 && stack[top].key {
-				k := strings.ToLower(t)
+				k := strings.Map(foldRune, t)
 				if stack[top].names[k] {
 					return fmt.Errorf("%w: duplicate name %q", ErrMalformed, t)
 				}
@@ -118,5 +149,16 @@ func refuseDuplicates(b []byte) error {
 		}
 		top = len(stack) - 1
 		stack[top].key = stack[top].names != nil
+	}
+}
+
+// foldRune is the smallest rune that equals r without case, which is how encoding/json matches names: "ſ" is an "s".
+func foldRune(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Role says what a key may sign. One key has one role; [PredicateRole] says which role signs which statement.
@@ -31,6 +32,9 @@ const (
 	RoleEnclave   Role = "enclave"   // one lease of one enclave: heartbeats, usage attestations
 	RoleReference Role = "reference" // who vouches for measurements: reference values
 )
+
+// roleHeader is the PEM header of a key file that names the key's role.
+const roleHeader = "Glovebox-Role"
 
 // didPrefix opens a did:key identifier in base58btc; p256Multicodec is varint(0x1200), p256-pub.
 const didPrefix = "did:key:z"
@@ -189,9 +193,14 @@ func (s *Signer) Wipe() {
 	s.role = ""
 }
 
-// CreateKeyFile makes a key for role and writes it to path as PKCS #8 PEM with mode 0600. It never overwrites.
+// CreateKeyFile makes a key for role and writes it to path as PKCS #8 PEM with mode 0600. It never overwrites, and leaves
+// no file behind when it fails.
 func CreateKeyFile(path string, role Role) (*Signer, error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s, err := NewSigner(role, k)
 	if err != nil {
 		return nil, err
 	}
@@ -199,16 +208,18 @@ func CreateKeyFile(path string, role Role) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	block := &pem.Block{Type: "PRIVATE KEY", Headers: map[string]string{"Glovebox-Role": string(role)}, Bytes: der}
+	defer clear(der)
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: map[string]string{roleHeader: string(role)}, Bytes: der})
+	defer clear(text)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	_, werr := f.Write(pem.EncodeToMemory(block))
+	_, werr := f.Write(text)
 	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.Remove(path))
 	}
-	return NewSigner(role, k)
+	return s, nil
 }
 
 // LoadKeyFile reads a key made by [CreateKeyFile]. It refuses files that others can read and keys made for another role.
@@ -222,7 +233,7 @@ func LoadKeyFile(path string, role Role) (*Signer, error) {
 	if block == nil || block.Type != "PRIVATE KEY" || len(rest) != 0 {
 		return nil, fmt.Errorf("%w: %s is not one PKCS #8 PEM block", ErrKey, filepath.Base(path))
 	}
-	if got := block.Headers["Glovebox-Role"]; role == "" || got != string(role) {
+	if got := block.Headers[roleHeader]; role == "" || got != string(role) {
 		return nil, fmt.Errorf("%w: %s was made for role %q, not %q", ErrRole, filepath.Base(path), got, role)
 	}
 	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
@@ -239,7 +250,7 @@ func LoadKeyFile(path string, role Role) (*Signer, error) {
 
 // ReadSecretFile reads at most limit bytes of a regular file that only its owner can read ([ErrKeyMode] otherwise).
 func ReadSecretFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe must not hang its reader
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ const (
 	MaxEnvelope = 24 << 20
 	// maxDepth bounds JSON nesting. Our own formats stay below ten; embedded JSON-LD may be deeper.
 	maxDepth = 64
+	// maxExact is the largest integer that canonical JSON keeps exact.
+	maxExact = 1<<53 - 1
 	// maxKeyFile bounds a key file in bytes.
 	maxKeyFile = 16 << 10
 )
