@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -91,7 +92,7 @@ func (t *Tx) insert(r *Record) (err error) {
 		return err
 	}
 	r.N = n + 1
-	head = nextHead(head, r.Digest)
+	head = nextHead(head, r)
 	_, err = t.exec(`INSERT INTO records(n, manifest, sequence, digest, key, signed, head) VALUES (?,?,?,?,?,?,?)`,
 		r.N, manifestColumn(r.Manifest), r.Sequence, r.Digest[:], r.Key.String(), r.Signed, head[:])
 	return err
@@ -104,8 +105,10 @@ func manifestColumn(d envelope.Digest) []byte {
 	return d[:]
 }
 
-func nextHead(head, record envelope.Digest) envelope.Digest {
-	return envelope.Hash(headLabel, head[:], record[:])
+// nextHead chains a record, with its place and its signer, to all before it.
+func nextHead(head envelope.Digest, r *Record) envelope.Digest {
+	sequence := binary.BigEndian.AppendUint64(nil, uint64(r.Sequence))
+	return envelope.Hash(headLabel, head[:], manifestColumn(r.Manifest), sequence, r.Digest[:], []byte(r.Key.String()))
 }
 
 // head is the last record's number and the chain up to it; zero for an empty ledger.
@@ -197,7 +200,7 @@ func verifyRecords(ctx context.Context, c *sql.Conn, want int64) (n int64, head,
 		if err := verifyRecord(r, n, last[r.Manifest]); err != nil {
 			return 0, head, atWant, err
 		}
-		n, head = r.N, nextHead(head, r.Digest)
+		n, head = r.N, nextHead(head, r)
 		if head != stored {
 			return 0, head, atWant, fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
 		}
