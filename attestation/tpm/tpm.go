@@ -22,7 +22,6 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/glovebox-dev/glovebox/attestation"
-	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -148,7 +147,7 @@ func (c *Collector) readLog() ([]attestation.EventLog, error) {
 	if c.cfg.EventLogFile == "" {
 		return []attestation.EventLog{}, nil
 	}
-	b, err := readFile(c.cfg.EventLogFile, eventlog.MaxLog)
+	b, err := readFile(c.cfg.EventLogFile, maxEventLog)
 	if err != nil {
 		return nil, fmt.Errorf("%w: event log: %w", ErrConfig, err)
 	}
