@@ -70,7 +70,8 @@ func parseLogKey(skey string) (note.Signer, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: not a note signer key", ErrConfig)
 	}
-	b, err := base64.StdEncoding.DecodeString(skey[strings.LastIndexByte(skey, '+')+1:])
+	fields := strings.SplitN(skey, "+", 5) // base64 may hold a plus sign
+	b, err := base64.StdEncoding.DecodeString(fields[len(fields)-1])
 	if err != nil || len(b) != 1+ed25519.SeedSize {
 		return nil, "", fmt.Errorf("%w: not an Ed25519 key", ErrConfig)
 	}

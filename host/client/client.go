@@ -39,11 +39,11 @@ const (
 )
 
 const (
-	uploadChunk  = 256 << 10
-	maxAnswer    = 256 << 20 // a bundle with the largest manifests
-	dialTimeout  = 10 * time.Second
-	headerWait   = 2 * time.Minute
-	idleTimeout  = time.Minute
+	uploadChunk = 256 << 10
+	maxAnswer   = 256 << 20 // a bundle with the largest manifests
+	dialTimeout = 10 * time.Second
+	headerWait  = 2 * time.Minute
+	idleTimeout = time.Minute
 )
 
 // Client is a host's API. The four services are exported for what the helpers below do not cover.
