@@ -99,8 +99,8 @@ func (a *audit) checkUse(i int) {
 			"leaves %d to %d were delivered, %d to %d granted", r.First, r.First+r.Count-1, o.Leaves.First, o.Leaves.First+o.Leaves.Count-1)
 	}
 	bad(u.Epochs <= int64(o.Epochs), "use.epochs", "%d epochs, %d granted", u.Epochs, o.Epochs)
-	bad(u.Reads <= product(o.Allowance, u.Heartbeat), "use.allowance",
-		"%d leaves with %d heartbeats of %d", u.Reads, u.Heartbeat, o.Allowance)
+	bad(u.Reads <= product(o.Allowance, addCapped(u.Heartbeat, 1)), "use.allowance",
+		"%d leaves read, but %d heartbeats allow %d each after the first %d", u.Reads, u.Heartbeat, o.Allowance, o.Allowance)
 	touched := touchedRecords(m, u.Leaves)
 	bad(u.Records <= product(touched, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, touched, u.Epochs)
 	bad(u.Billable <= product(touched, min(u.Epochs, int64(o.Epochs))), "use.billable", "%d billable records out of %d in %d epochs", u.Billable, touched, u.Epochs)
