@@ -176,7 +176,20 @@ func readIdentity(path string) (*identity, error) {
 	if err := errors.Join(envelope.DecodeStrict(b, maxIdentity, &id), versionError(id.Version)); err != nil {
 		return nil, Errorf(KindUsage, "an owner prints one with: glovebox creator card --json").from(fmt.Errorf("%s is not a card: %w", path, err))
 	}
-	return &id, nil
+	// Printing indents what was signed; its canonical form is what the signature was made for.
+	if id.Reference, err = canonical(id.Reference); err != nil {
+		return nil, err
+	}
+	id.Log, err = canonical(id.Log)
+	return &id, err
+}
+
+// canonical undoes indentation; null and nothing are nothing.
+func canonical(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	return envelope.Canonical(raw)
 }
 
 // trustOf believes the given owners, their reference values and one log.
@@ -190,7 +203,7 @@ func trustOf(log json.RawMessage, least attestation.Assurance, ids ...*identity)
 	t := &usage.Trust{Log: log, MinAssurance: least}
 	for _, id := range ids {
 		t.Owners = append(t.Owners, id.Owner)
-		if len(id.Reference) > 0 && string(id.Reference) != "null" {
+		if len(id.Reference) > 0 {
 			if _, _, err := attestation.VerifyReference(id.Reference, id.ReferenceKey); err != nil {
 				return nil, Errorf(KindVerify, "get the card again from its owner").from(err)
 			}

