@@ -167,3 +167,74 @@ func checkVector(t *testing.T, v vector, k Key, body []byte) {
 		t.Fatalf("open: %v", err)
 	}
 }
+
+func TestTreeVectors(t *testing.T) {
+	for _, v := range loadVectors(t, "dataset/tree-*.txt") {
+		tree, _ := buildTree(v.int(t, "size"))
+		if tree.Root.Hex() != v.header["root"] {
+			t.Errorf("%s: root %s", v.name, tree.Root.Hex())
+		}
+		var levels []string
+		for _, d := range tree.Levels {
+			levels = append(levels, d.Hex())
+		}
+		if strings.Join(levels, "\n") != string(v.body) {
+			t.Errorf("%s: levels %v", v.name, levels)
+		}
+	}
+}
+
+func TestBatchVectors(t *testing.T) {
+	if *update {
+		writeBatchVectors(t)
+	}
+	dec, err := newBatchDecoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range loadVectors(t, "dataset/batch-*.txt") {
+		body, err := hex.DecodeString(string(v.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var raw []byte
+		h, err := parseBatchHeader(body)
+		if err == nil {
+			raw, err = dec.decode(nil, h, body[batchHeader:])
+		}
+		switch {
+		case v.header["expect"] == "ok" && (err != nil || string(raw) != v.header["raw"] || int64(h.records) != v.int(t, "records")):
+			t.Errorf("%s: %q, %v", v.name, raw, err)
+		case v.header["expect"] == "batch" && !errors.Is(err, ErrBatch):
+			t.Errorf("%s: %v, want ErrBatch", v.name, err)
+		}
+	}
+}
+
+func writeBatchVectors(t *testing.T) {
+	enc, err := newBatchEncoder(MaxBatchBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const raw = "one record, two records"
+	good := bytes.Clone(enc.encode([]byte(raw), 2))
+	write := func(name, expect, comment string, change func(b []byte)) {
+		b := bytes.Clone(good)
+		change(b)
+		head := "expect: " + expect + "\ncomment: " + comment + "\n"
+		if expect == "ok" {
+			head += "raw: " + raw + "\nrecords: 2\n"
+		}
+		path := filepath.Join("..", "..", "testdata", "vectors", "dataset", "batch-"+name+".txt")
+		if err := os.WriteFile(path, []byte(head+"\n"+hex.EncodeToString(b)+"\n"), 0o644); err != nil { //nolint:gosec // a public test vector
+			t.Fatal(err)
+		}
+	}
+	write("valid", "ok", "two records in one zstd frame", func([]byte) {})
+	write("raw-zero", "batch", "states no raw bytes", func(b []byte) { b[3] = 0 })
+	write("raw-enormous", "batch", "states more raw bytes than a batch may have", func(b []byte) { b[0] = 0x80 })
+	write("raw-differs", "batch", "the frame expands to fewer bytes", func(b []byte) { b[3]++ })
+	write("packed-enormous", "batch", "states more compressed bytes than raw ones can need", func(b []byte) { b[5] = 9 })
+	write("records-enormous", "batch", "states more records than bytes", func(b []byte) { b[8] = 1 })
+	write("frame-garbage", "batch", "not a zstd frame", func(b []byte) { clear(b[batchHeader:]) })
+}
