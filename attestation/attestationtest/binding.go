@@ -6,7 +6,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
-	"math/big"
 	"testing"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -45,9 +44,10 @@ func Signer(t testing.TB, role envelope.Role, seed string) *envelope.Signer {
 // PrivateKey is a P-256 key derived from seed. It is no secret.
 func PrivateKey(seed string) *ecdsa.PrivateKey {
 	d := digest(seed)
-	k := &ecdsa.PrivateKey{D: new(big.Int).SetBytes(d[:])}
-	k.Curve = elliptic.P256()
-	k.X, k.Y = k.Curve.ScalarBaseMult(d[:])
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), d[:])
+	if err != nil {
+		panic("attestationtest: another seed, please: " + err.Error())
+	}
 	return k
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -117,6 +118,28 @@ func TestPointOffTheCurve(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+}
+
+// TestShortCoordinate: some TPMs leave out leading zeros; the key is the same, the Name is over what they sent.
+func TestShortCoordinate(t *testing.T) {
+	for i := range 10_000 {
+		k := attestationtest.PublicKey(t, fmt.Sprint("short ", i))
+		p := tpmtest.Public(tpmtest.AKTemplate(), k.ECDSA())
+		x := len(p) - 66
+		if p[x] != 0 {
+			continue
+		}
+		short := slices.Concat(p[:x-2], []byte{0, 31}, p[x+1:])
+		ak, err := quote.CheckAK(short)
+		if err != nil || !ak.Public.Equal(k) {
+			t.Fatalf("got %v", err)
+		}
+		if h := sha256.Sum256(short); !bytes.Equal(ak.Name()[2:], h[:]) {
+			t.Error("Name is not over the bytes received")
+		}
+		return
+	}
+	t.Fatal("no such key")
 }
 
 func TestQuoteRefused(t *testing.T) {

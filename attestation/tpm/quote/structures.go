@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -81,13 +80,24 @@ func checkPublic(public, template []byte, want string) (*Key, error) {
 	if !r.done() {
 		return nil, fmt.Errorf("%w: public point is malformed", ErrKey)
 	}
-	pub, err := envelope.NewPublicKey(&ecdsa.PublicKey{
-		Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y),
-	})
+	k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), uncompressed(x, y))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	pub, err := envelope.NewPublicKey(k)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return &Key{pub, nameOf(public)}, nil
+}
+
+// uncompressed is a point in SEC 1's form; some TPMs leave out leading zeros.
+func uncompressed(x, y []byte) []byte {
+	b := make([]byte, 1+2*coordinate)
+	b[0] = 4
+	copy(b[1+coordinate-len(x):], x)
+	copy(b[1+2*coordinate-len(y):], y)
+	return b
 }
 
 func nameOf(b []byte) []byte {

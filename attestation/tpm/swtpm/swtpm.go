@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -164,17 +165,29 @@ func (i *Instance) launch(ctx context.Context, dir string) error {
 	i.cmd.Dir = dir
 	i.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	i.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := i.cmd.Start(); err != nil {
+	started := make(chan error)
+	go i.run(started)
+	if err := <-started; err != nil {
 		i.cancel()
 		return fmt.Errorf("%w: %w", ErrStart, err)
 	}
-	go func() {
-		defer close(i.done)
-		i.cmd.Wait() //nolint:errcheck // killed on purpose; an early end shows as a socket that never answers
-		i.removeSocket()
-		i.lock.Close() //nolint:errcheck // nothing was written
-	}()
 	return nil
+}
+
+// run starts the process and waits for its end, all on one thread: the kernel sends the parent-death signal when the
+// thread that started a process ends, and Go ends threads that others have locked.
+func (i *Instance) run(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := i.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	defer close(i.done)
+	i.cmd.Wait() //nolint:errcheck // killed on purpose; an early end shows as a socket that never answers
+	i.removeSocket()
+	i.lock.Close() //nolint:errcheck // nothing was written
 }
 
 // await connects once the socket is there.

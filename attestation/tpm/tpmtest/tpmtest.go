@@ -65,9 +65,13 @@ func AKTemplate() tpm2.TPMTPublic {
 
 // Public is the TPMT_PUBLIC of a template with k as its point.
 func Public(template tpm2.TPMTPublic, k *ecdsa.PublicKey) []byte {
+	point, err := k.Bytes()
+	if err != nil {
+		panic("tpmtest: " + err.Error())
+	}
 	template.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{
-		X: tpm2.TPM2BECCParameter{Buffer: k.X.FillBytes(make([]byte, 32))},
-		Y: tpm2.TPM2BECCParameter{Buffer: k.Y.FillBytes(make([]byte, 32))},
+		X: tpm2.TPM2BECCParameter{Buffer: point[1:33]},
+		Y: tpm2.TPM2BECCParameter{Buffer: point[33:]},
 	})
 	return tpm2.Marshal(template)
 }
