@@ -317,6 +317,24 @@ func (w *world) challenge(p *packed) (envelope.Nonce, error) {
 // newEnclave asks for challenges and collects evidence; change may spoil the binding before it is attested.
 func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 	w.t.Helper()
+	e := w.unattested()
+	for _, p := range []*packed{w.code, w.data} {
+		n, err := w.challenge(p)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		e.binding.Owners = append(e.binding.Owners, attestation.Owner{Audience: p.Manifest.Broker.Key, Nonce: n, Manifest: p.ID})
+	}
+	if change != nil {
+		change(&e.binding)
+	}
+	e.attest(func(*quote) {})
+	return e
+}
+
+// unattested is an enclave with fresh keys that has asked nobody yet.
+func (w *world) unattested() *enclave {
+	w.t.Helper()
 	e := &enclave{w: w, grants: map[envelope.Digest]*envelope.Verified[grant.Grant]{}, beats: map[envelope.Digest]int64{}}
 	var err error
 	if e.hpke, err = hpke.MLKEM768X25519().GenerateKey(); err != nil {
@@ -329,17 +347,6 @@ func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 		HPKEKey: e.hpke.PublicKey().Bytes(), SigningKey: e.signer.Public(), LeaseID: envelope.NewNonce(), Job: w.jobID,
 		Runtime: w.job.Runtime, Configuration: envelope.Sum([]byte("c")), SelfTest: envelope.Sum([]byte("s")), Engine: envelope.Sum([]byte("e")),
 	}
-	for _, p := range []*packed{w.code, w.data} {
-		n, err := w.challenge(p)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		e.binding.Owners = append(e.binding.Owners, attestation.Owner{Audience: p.Manifest.Broker.Key, Nonce: n, Manifest: p.ID})
-	}
-	if change != nil {
-		change(&e.binding)
-	}
-	e.attest(func(*quote) {})
 	return e
 }
 

@@ -184,7 +184,7 @@ func checkLink(r *Record, previous *envelope.Digest) error {
 }
 
 // verifyRecords walks the whole ledger: no gap in it or in any package's chain, every statement where it says it is, the
-// running head as stored. It returns the head after every number in want.
+// running head as stored. It returns the last number, the head there, and the head after record want.
 func verifyRecords(ctx context.Context, c *sql.Conn, want int64) (n int64, head, atWant envelope.Digest, err error) {
 	rows, err := c.QueryContext(ctx, `SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`)
 	if err != nil {
