@@ -272,8 +272,8 @@ func mustKey(role envelope.Role) usagetest.Key {
 	return k
 }
 
-// refuse builds the bent run and demands a finding of its rule about its part.
-func refuse(t *testing.T, base *usagetest.Run, c bad) {
+// bent builds the run of a case and its bundle.
+func bent(t *testing.T, base *usagetest.Run, c bad) (*usagetest.Run, []byte) {
 	t.Helper()
 	var r *usagetest.Run
 	if c.scenario.Offer != nil || c.scenario.Datasets != 0 {
@@ -285,12 +285,18 @@ func refuse(t *testing.T, base *usagetest.Run, c bad) {
 		c.after(r)
 		r.Seal()
 	}
-	bundle := r.Bundle
-	if c.proof != nil {
-		m := bundleJSON(t, r)
-		c.proof(r, m["usage"].(map[string]any)["verificationMaterial"].(map[string]any)["tlogEntries"].([]any)[0].(map[string]any))
-		bundle = canonical(t, m)
+	if c.proof == nil {
+		return r, r.Bundle
 	}
+	m := bundleJSON(t, r)
+	c.proof(r, m["usage"].(map[string]any)["verificationMaterial"].(map[string]any)["tlogEntries"].([]any)[0].(map[string]any))
+	return r, canonical(t, m)
+}
+
+// refuse demands a finding of the case's rule about its part.
+func refuse(t *testing.T, base *usagetest.Run, c bad) {
+	t.Helper()
+	r, bundle := bent(t, base, c)
 	v := audit(t, r, bundle)
 	if !slices.ContainsFunc(v.Findings, func(f usage.Finding) bool { return f.Rule == c.rule && f.Part == c.part && f.Message != "" }) {
 		t.Errorf("want %s about %s, got %v", c.rule, c.part, v.Findings)

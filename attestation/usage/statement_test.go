@@ -44,7 +44,18 @@ func TestStatementValidate(t *testing.T) {
 	if err := zero.Validate(); !errors.Is(err, usage.ErrInvalid) {
 		t.Errorf("the zero statement: %v", err)
 	}
-	for name, bend := range map[string]func(s *usage.Statement){
+	for name, bend := range contradictions() {
+		s := valid()
+		bend(&s)
+		if err := s.Validate(); !errors.Is(err, usage.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// contradictions are ways for a statement to be incomplete or to contradict itself.
+func contradictions() map[string]func(s *usage.Statement) {
+	return map[string]func(s *usage.Statement){
 		"completed with a reason":      func(s *usage.Statement) { s.Reason = usage.ReasonTrap },
 		"failed without a reason":      func(s *usage.Statement) { fail(s); s.Reason = "" },
 		"failed for an unknown reason": func(s *usage.Statement) { fail(s); s.Reason = "record 7 was odd" },
@@ -95,12 +106,6 @@ func TestStatementValidate(t *testing.T) {
 		"more distinct leaves than read": func(s *usage.Statement) { s.Packages[1].Reads = 2 },
 		"leaves without a read root":     func(s *usage.Statement) { s.Packages[1].ReadRoot = nil },
 		"a zero read root":               func(s *usage.Statement) { s.Packages[1].ReadRoot = &envelope.Digest{} },
-	} {
-		s := valid()
-		bend(&s)
-		if err := s.Validate(); !errors.Is(err, usage.ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 

@@ -20,7 +20,8 @@ var measured = strings.Repeat("a5", 32)
 type Platform struct {
 	platform  attestation.Platform
 	assurance attestation.Assurance
-	key       ed25519.PrivateKey
+	root      ed25519.PublicKey
+	key       ed25519.PrivateKey // nil where only the root is known
 }
 
 var errFake = errors.New("usagetest: not this root's evidence")
@@ -33,16 +34,26 @@ type report struct {
 
 // NewPlatform makes a fake root that earns assurance a.
 func NewPlatform(a attestation.Assurance) *Platform {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	root, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		panic("usagetest: " + err.Error())
 	}
-	p := attestation.PlatformTPM
-	if a == attestation.AssuranceSimulated {
-		p = attestation.PlatformSimulated
-	}
-	return &Platform{p, a, key}
+	p := PlatformOf(a, root)
+	p.key = key
+	return p
 }
+
+// PlatformOf verifies evidence of a fake root made elsewhere.
+func PlatformOf(a attestation.Assurance, root ed25519.PublicKey) *Platform {
+	p := &Platform{platform: attestation.PlatformTPM, assurance: a, root: root}
+	if a == attestation.AssuranceSimulated {
+		p.platform = attestation.PlatformSimulated
+	}
+	return p
+}
+
+// Root is the fake root's key.
+func (p *Platform) Root() ed25519.PublicKey { return p.root }
 
 func (p *Platform) measurements() map[string]string {
 	if p.platform == attestation.PlatformSimulated {
@@ -75,7 +86,7 @@ func (p *Platform) Authenticate(_ context.Context, e *attestation.Evidence, _ in
 		return nil, errFake
 	}
 	sig, body := e.Evidence[:ed25519.SignatureSize], e.Evidence[ed25519.SignatureSize:]
-	if !ed25519.Verify(p.key.Public().(ed25519.PublicKey), body, sig) {
+	if len(p.root) != ed25519.PublicKeySize || !ed25519.Verify(p.root, body, sig) {
 		return nil, errFake
 	}
 	var r report
