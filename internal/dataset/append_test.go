@@ -69,7 +69,7 @@ func TestNewVersionKeepsSegments(t *testing.T) {
 				t.Errorf("same manifest: %v", err)
 			}
 			if err := NotOlderThan(v1, v2); !errors.Is(err, ErrOldVersion) {
-				t.Errorf("TestOldManifestVersion: %v, want ErrOldVersion", err)
+				t.Errorf("old after new: %v, want ErrOldVersion", err)
 			}
 		})
 	}

@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -179,8 +182,8 @@ func (s longerStore) Size(ctx context.Context, d envelope.Digest) (int64, error)
 	return n, err
 }
 
-// TestHostSwapsUpperHashes: each blob of hashes is checked as a whole, also where no leaf's proof needs it.
-func TestHostSwapsUpperHashes(t *testing.T) {
+// TestSegmentsSwapped: blobs cannot trade places, whoever arranges it.
+func TestSegmentsSwapped(t *testing.T) {
 	f, p, _ := attacked(t)
 	m := *p.Manifest
 	m.Segments = append([]Segment{}, m.Segments...)
@@ -216,5 +219,30 @@ func TestProofBeforeDecryption(t *testing.T) {
 	}
 	if len(before) != 1 || len(after) != 0 {
 		t.Errorf("asked for %v, delivered %v", before, after)
+	}
+}
+
+// TestNoPlaintextInStore looks for the records in every byte that packing and reading leave behind.
+func TestNoPlaintextInStore(t *testing.T) {
+	f := newFixture(t)
+	const canary = "canary-5f1d0a77c3"
+	p := f.pack(f.config(FormatCSV, "id,"+canary+"\n1,"+canary+"\n"))
+	if _, _, err := readAll(t, p.Manifest, f.store, f.key); err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		files++
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte(canary[:8])) || bytes.Contains(b, f.key.Bytes()[:8]) {
+			t.Errorf("%s has plaintext or key", path)
+		}
+		return err
+	})
+	if err != nil || files != 2 || bytes.Contains(p.Signed, []byte(canary[:8])) {
+		t.Errorf("%d files, %v", files, err)
 	}
 }

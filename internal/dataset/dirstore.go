@@ -11,13 +11,17 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// tempPattern names blobs being written. A writer holds a lock on its file; one without a lock is left from a crash.
-const tempPattern = "incoming-*"
+// tempPrefix names blobs being written. A writer holds a lock on its file; one without a lock is left from a crash.
+const tempPrefix = "incoming-"
+
+// tempTries bounds how often a writer begins again because a sweep was faster than its lock.
+const tempTries = 10
 
 // DirStore is a [Store] in a directory: DIR/ab/cdef… by the digest's hexadecimal, files 0600. A blob appears whole, by
 // rename, after it was flushed to disk. Any number of processes may share the directory.
@@ -37,7 +41,7 @@ func NewDirStore(dir string) (*DirStore, error) {
 
 // Put implements [Store].
 func (s *DirStore) Put(ctx context.Context, r io.Reader) (d envelope.Digest, n int64, err error) {
-	f, err := os.CreateTemp(s.dir, tempPattern)
+	f, err := s.create()
 	if err != nil {
 		return d, 0, fmt.Errorf("store: %w", diskError(err))
 	}
@@ -47,9 +51,6 @@ func (s *DirStore) Put(ctx context.Context, r io.Reader) (d envelope.Digest, n i
 			os.Remove(f.Name())
 		}
 	}()
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return d, 0, fmt.Errorf("store: lock %s: %w", f.Name(), err)
-	}
 	h := sha256.New()
 	if n, err = io.CopyBuffer(io.MultiWriter(h, onlyWriter{f}), contextReader{ctx, r}, make([]byte, 128<<10)); err != nil {
 		return d, 0, fmt.Errorf("store: %w", diskError(err))
@@ -60,6 +61,24 @@ func (s *DirStore) Put(ctx context.Context, r io.Reader) (d envelope.Digest, n i
 	}
 	f = nil
 	return d, n, nil
+}
+
+// create makes a locked file for a blob.
+func (s *DirStore) create() (*os.File, error) {
+	for range tempTries {
+		f, err := os.CreateTemp(s.dir, tempPrefix+"*")
+		if err != nil {
+			return nil, err
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			if _, err := os.Lstat(f.Name()); err == nil {
+				return f, nil
+			}
+		}
+		f.Close()
+		os.Remove(f.Name())
+	}
+	return nil, fmt.Errorf("cannot lock a file in %s", s.dir)
 }
 
 // publish flushes f and gives it its name.
@@ -137,17 +156,20 @@ func (s *DirStore) path(d envelope.Digest) string {
 
 // sweep removes unfinished blobs that no living process is writing.
 func (s *DirStore) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, tempPattern))
+	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	for _, path := range left {
-		f, err := os.Open(path)
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), tempPrefix) {
+			continue
+		}
+		f, err := os.Open(filepath.Join(s.dir, e.Name()))
 		if err != nil {
 			continue // finished or swept by somebody else
 		}
 		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			err = os.Remove(path)
+			err = os.Remove(f.Name())
 		}
 		f.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// OpenSource sets Source or Files, whichever Manifest.Format wants, from a path, and returns what closes it. Errors name
-// the cause: [ErrMissing], [ErrEmpty], [ErrSparse], [ErrFile].
+// OpenSource sets Source or Files, whichever Manifest.Format wants, from a path, and returns what closes it. Very large
+// files get larger segments, unless SegmentBytes is set. Errors name the cause: [ErrMissing], [ErrEmpty], [ErrSparse], [ErrFile].
 func (c *PackConfig) OpenSource(path string) (io.Closer, error) {
 	st, err := os.Stat(path)
 	switch {
@@ -39,7 +39,19 @@ func (c *PackConfig) OpenSource(path string) (io.Closer, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	c.Source = f
+	if c.SegmentBytes == 0 {
+		c.SegmentBytes = segmentsFor(st.Size())
+	}
 	return f, nil
+}
+
+// segmentsFor is the default segment length, doubled until a source of that size makes few enough segments.
+func segmentsFor(size int64) int64 {
+	n := int64(DefaultSegmentBytes)
+	for n < MaxSegmentBytes && size/n > MaxSegments/2 {
+		n *= 2
+	}
+	return n
 }
 
 // openTree sets Files to a directory, which symbolic links cannot leave, or to a single file.

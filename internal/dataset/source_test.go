@@ -364,3 +364,12 @@ func TestOpenSource(t *testing.T) {
 		t.Errorf("one file: %d records, %v", len(starts), err)
 	}
 }
+
+func TestSegmentsFor(t *testing.T) {
+	for _, size := range []int64{0, 1 << 30, 100 << 30, 1 << 40, 16 << 40} {
+		n := segmentsFor(size)
+		if n < DefaultSegmentBytes || n > MaxSegmentBytes || n < MaxSegmentBytes && size/n > MaxSegments/2 {
+			t.Errorf("%d bytes in segments of %d", size, n)
+		}
+	}
+}
