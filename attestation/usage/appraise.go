@@ -108,3 +108,16 @@ func (a *audit) checkStated() {
 	a.must(weakest != "" && attestation.Assurance(stated) == weakest, "assurance.statement", PartUsage,
 		"states assurance %q, the weakest grant %q", stated, weakest)
 }
+
+// meaning says what an assurance is worth, for people.
+func meaning(a attestation.Assurance) string {
+	switch a {
+	case attestation.AssuranceTEE:
+		return "known code ran, and its memory is secret from the host"
+	case attestation.AssuranceTPM:
+		return "known code was booted, but the host can read its memory"
+	case attestation.AssuranceSoftwareTPM:
+		return "the TPM is software, so whoever runs it could have forged this"
+	}
+	return "nothing is assured: no hardware took part"
+}

@@ -114,6 +114,9 @@ func (a *audit) fact(rule, part, f string, args ...any) {
 func (a *audit) finish() {
 	a.fact("unwitnessed", PartProof, "no witness cosigned the log or the release records: that the log shows everybody the same is the operator's word")
 	v := a.verdict
+	if v.Assurance != "" {
+		a.fact("assurance", PartEvidence, "%s: %s", v.Assurance, meaning(v.Assurance))
+	}
 	if a.usage != nil {
 		s := a.usage.Predicate
 		v.Statement, v.Usage, v.Result = &s, &a.usage.ID, a.result
