@@ -336,7 +336,7 @@ func TestHTTPPublisher(t *testing.T) {
 	status := http.StatusOK
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		want := fmt.Sprintf(`{"record":"cmVjb3Jk","key":"%s"}`, key.Public())
+		want := fmt.Sprintf(`{"record":"cmVjb3Jk","broker":"%s"}`, key.Public())
 		if r.URL.Path != "/glovebox.v1.LogService/AppendRecord" || r.Header.Get("Content-Type") != "application/json" || string(b) != want {
 			t.Errorf("%s %s", r.URL, b)
 		}

@@ -39,7 +39,7 @@ func NewHTTPPublisher(base string) *HTTPPublisher {
 func (p *HTTPPublisher) Publish(ctx context.Context, signed []byte, key envelope.PublicKey) error {
 	body, err := json.Marshal(struct {
 		Record []byte `json:"record"`
-		Key    string `json:"key"`
+		Broker string `json:"broker"`
 	}{signed, key.String()})
 	if err != nil {
 		return err
