@@ -287,7 +287,7 @@ func (d *Metadata) validateReferences() error {
 	return nil
 }
 
-// offerUID names the offer by dataset and version.
-func (m *Manifest) offerUID() string {
+// offerID names the offer by dataset and version.
+func (m *Manifest) offerID() string {
 	return "glovebox:offer:" + hex.EncodeToString(m.Dataset[:]) + ":" + strconv.FormatInt(m.Version, 10)
 }

@@ -11,65 +11,65 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// Offer is the licence as a W3C ODRL 2.2 offer. It is derived from [Terms], never written by hand: the terms are what is
+// Offer is the licence as a W3C ODRL 2.2 offer, in the metadata's own JSON-LD context: a reader needs no other document.
+// It is derived from [Terms], never written by hand: the terms are what is
 // enforced, the offer is how other tools read them.
 type Offer struct {
-	Context     string       `json:"@context"`
+	ID          string       `json:"@id"`
 	Type        string       `json:"@type"`
-	UID         string       `json:"uid"`
-	Assigner    string       `json:"assigner"`
-	Permission  []Permission `json:"permission"`
-	Prohibition []Rule       `json:"prohibition"`
+	Assigner    string       `json:"odrl:assigner"`
+	Permission  []Permission `json:"odrl:permission"`
+	Prohibition []Rule       `json:"odrl:prohibition"`
 }
 
 // Permission is what a buyer may do.
 type Permission struct {
-	Target     string       `json:"target"`
-	Action     string       `json:"action"`
-	Constraint []Constraint `json:"constraint"`
-	Duty       []Duty       `json:"duty"`
+	Target     string       `json:"odrl:target"`
+	Action     string       `json:"odrl:action"`
+	Constraint []Constraint `json:"odrl:constraint"`
+	Duty       []Duty       `json:"odrl:duty"`
 }
 
 // Duty is what the permission costs.
 type Duty struct {
-	Action     string       `json:"action"`
-	Constraint []Constraint `json:"constraint"`
+	Action     string       `json:"odrl:action"`
+	Constraint []Constraint `json:"odrl:constraint"`
 }
 
 // Rule is an action on a target.
 type Rule struct {
-	Target string `json:"target"`
-	Action string `json:"action"`
+	Target string `json:"odrl:target"`
+	Action string `json:"odrl:action"`
 }
 
 // Constraint compares two operands.
 type Constraint struct {
-	LeftOperand  string   `json:"leftOperand"`
-	Operator     string   `json:"operator"`
-	RightOperand []string `json:"rightOperand"`
-	Unit         string   `json:"unit,omitempty"`
+	LeftOperand  string   `json:"odrl:leftOperand"`
+	Operator     string   `json:"odrl:operator"`
+	RightOperand []string `json:"odrl:rightOperand"`
+	Unit         string   `json:"odrl:unit,omitempty"`
 }
 
 // offer says in ODRL what the terms say.
 func (m *Manifest) offer() Offer {
 	t, target := &m.Terms, "glovebox:dataset:"+m.Dataset.String()
 	n := func(v int64) []string { return []string{strconv.FormatInt(v, 10)} }
-	limit := func(what string, v int64) Constraint { return Constraint{what, "lteq", n(v), ""} }
+	limit := func(what string, v int64) Constraint { return Constraint{what, "odrl:lteq", n(v), ""} }
 	return Offer{
-		Context: "http://www.w3.org/ns/odrl.jsonld", Type: "Offer", UID: m.offerUID(), Assigner: m.Owner.String(),
+		ID: m.offerID(), Type: "odrl:Offer", Assigner: m.Owner.String(),
 		Permission: []Permission{{
 			Target: target, Action: "gb:train",
 			Constraint: []Constraint{
-				{"purpose", "isAnyOf", t.Purposes, ""}, {"gb:mode", "isAnyOf", t.Modes, ""}, {"gb:output", "isAllOf", t.Outputs, ""},
-				limit("gb:outputBytes", t.MaxOutputBytes), limit("gb:epochs", int64(t.MaxEpochs)), limit("count", t.MaxUses),
-				limit("gb:notAfter", t.NotAfter), {"gb:assurance", "gteq", []string{t.MinAssurance}, ""},
+				{"odrl:purpose", "odrl:isAnyOf", t.Purposes, ""}, {"gb:mode", "odrl:isAnyOf", t.Modes, ""}, {"gb:output", "odrl:isAnyOf", t.Outputs, ""},
+				limit("gb:outputBytes", t.MaxOutputBytes), limit("gb:epochs", int64(t.MaxEpochs)), limit("odrl:count", t.MaxUses),
+				limit("gb:notAfter", t.NotAfter), {"gb:assurance", "odrl:gteq", []string{t.MinAssurance}, ""},
 			},
-			Duty: []Duty{{"compensate", []Constraint{
-				{"gb:perRecordMicros", "eq", n(t.Price.PerRecord), t.Price.Currency},
-				{"gb:perUseMicros", "eq", n(t.Price.PerUse), t.Price.Currency},
+			Duty: []Duty{{"odrl:compensate", []Constraint{
+				{"gb:perRecordMicros", "odrl:eq", n(t.Price.PerRecord), t.Price.Currency},
+				{"gb:perUseMicros", "odrl:eq", n(t.Price.PerUse), t.Price.Currency},
 			}}},
 		}},
-		Prohibition: []Rule{{target, "distribute"}, {target, "reproduce"}},
+		Prohibition: []Rule{{target, "odrl:distribute"}, {target, "odrl:reproduce"}},
 	}
 }
 
@@ -80,13 +80,14 @@ func (Context) object() map[string]any {
 	typed := func(id, typ string) any { return map[string]any{"@id": id, "@type": typ} }
 	c := map[string]any{
 		"@language": "en", "@vocab": "https://schema.org/",
+		"name": map[string]any{"@container": "@language"}, "description": map[string]any{"@container": "@language"},
 		"cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/", "gb": "https://glovebox.dev/ns#",
-		"dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/", "conformsTo": "dct:conformsTo",
+		"odrl": "http://www.w3.org/ns/odrl/2/", "dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/", "conformsTo": "dct:conformsTo",
 		"data": typed("cr:data", "@json"), "dataType": typed("cr:dataType", "@vocab"), "examples": typed("cr:examples", "@json"),
 	}
 	for _, t := range []string{
-		"citeAs", "column", "extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes", "isLiveDataset",
-		"jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated", "replace", "separator",
+		"arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field", "fileProperty", "fileObject", "fileSet", "format", "includes", "isArray",
+		"isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex", "repeated", "replace", "samplingRate", "separator",
 		"source", "subField", "transform",
 	} {
 		c[t] = "cr:" + t

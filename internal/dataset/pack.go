@@ -392,30 +392,3 @@ func (p *packer) wipe() {
 	clear(p.batch[:cap(p.batch)])
 	p.enc.wipe()
 }
-
-// levelWriter feeds one level of the tree into a blob, a tile at a time.
-type levelWriter struct {
-	put *putting
-	buf []byte
-}
-
-func (l *levelWriter) add(h tlog.Hash) error {
-	l.buf = append(l.buf, h[:]...)
-	if len(l.buf) < sha256.Size<<tileHeight {
-		return nil
-	}
-	_, err := l.put.Write(l.buf)
-	l.buf = l.buf[:0]
-	return err
-}
-
-func (l *levelWriter) close() (envelope.Digest, error) {
-	if len(l.buf) > 0 {
-		if _, err := l.put.Write(l.buf); err != nil {
-			return envelope.Digest{}, err
-		}
-	}
-	l.put.End()
-	d, _, err := l.put.Wait()
-	return d, err
-}
