@@ -35,6 +35,9 @@ and learns nothing of the content.`,
 			if err != nil {
 				return err
 			}
+			if blobs == "" {
+				return Errorf(KindUsage, "for example: --blobs op/blobs").because("say where the ciphertext is with --blobs")
+			}
 			h, err := dialHost(host)
 			if err != nil {
 				return err
@@ -61,7 +64,6 @@ and learns nothing of the content.`,
 	}
 	cmd.Flags().StringVar(&host, "host", defaultHost, "URL of the host that has the manifest")
 	cmd.Flags().StringVar(&blobs, "blobs", "", "directory of blobs, such as the operator's (required)")
-	cmd.MarkFlagRequired("blobs") //nolint:errcheck // the flag is there
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

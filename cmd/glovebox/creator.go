@@ -302,12 +302,13 @@ second: a running job gets no further data, its keys are wiped, and it still sig
 	f.StringVar(&job, "job", "", "job to stop, by digest")
 	f.StringVar(&buyer, "buyer", "", "buyer to refuse from now on, as did:key")
 	f.StringVar(&reason, "reason", "withdrawn by the owner", "why, for the record")
-	cmd.MarkFlagsOneRequired("package", "job", "buyer")
-	cmd.MarkFlagsMutuallyExclusive("package", "job", "buyer")
 	return cmd
 }
 
 func (o *owner) revocation(pkg, job, buyer string) (*grant.Revocation, error) {
+	if given(pkg, job, buyer) != 1 {
+		return nil, Errorf(KindUsage, "give one of --package, --job and --buyer").because("say what is revoked")
+	}
 	r := &grant.Revocation{}
 	switch {
 	case pkg != "":
@@ -330,6 +331,15 @@ func (o *owner) revocation(pkg, job, buyer string) (*grant.Revocation, error) {
 		r.Buyer = &k
 	}
 	return r, nil
+}
+
+func given(flags ...string) (n int) {
+	for _, f := range flags {
+		if f != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // parseDigest takes a whole digest, with or without its prefix.

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/glovebox-dev/glovebox/attestation/tpm/swtpm/swtpmtest"
+)
+
+// TestScripts drives the real binaries, as people would type them. Those in testdata/tpm need swtpm.
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
+	}
+	runScripts(t, "testdata")
+}
+
+func TestScriptsTPM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
+	}
+	swtpmtest.Require(t)
+	runScripts(t, filepath.Join("testdata", "tpm"))
+}
+
+func runScripts(t *testing.T, dir string) {
+	scripts, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts in %s: %v", dir, err)
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: dir,
+		Setup: func(e *testscript.Env) error {
+			bin, err := binaries(root)
+			if err != nil {
+				return err
+			}
+			e.Setenv("ROOT", root)
+			e.Setenv("PRODUCTION", filepath.Join(bin, "production"))
+			e.Setenv("DEMO", filepath.Join(bin, "demo"))
+			e.Setenv("GUEST", filepath.Join(bin, "guest"))
+			e.Setenv("PATH", filepath.Join(bin, "demo")+":"+os.Getenv("PATH"))
+			for _, k := range []string{"GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN", "GONOSUMDB", "GOSUMDB"} {
+				out, err := exec.Command("go", "env", k).Output()
+				if err != nil {
+					return err
+				}
+				e.Setenv(k, strings.TrimSpace(string(out)))
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf,
+		},
+	})
+}
+
+// binaries builds what the scripts run, once in a test run: production binaries, those with the simulated platform, and
+// guests.
+var binaries = func() func(root string) (string, error) {
+	var once sync.Once
+	var dir string
+	var err error
+	return func(root string) (string, error) {
+		once.Do(func() { dir, err = buildAll(root) })
+		return dir, err
+	}
+}()
+
+var built string // removed by TestMain
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+func buildAll(root string) (string, error) {
+	dir, err := os.MkdirTemp("", "glovebox-test-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	run := func(env []string, args ...string) error {
+		cmd := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}, args...)...)
+		cmd.Dir, cmd.Env = root, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %v: %w\n%s", args, err, out)
+		}
+		return nil
+	}
+	wasm := []string{"GOOS=wasip1", "GOARCH=wasm"}
+	return dir, errors.Join(
+		run(nil, "-o", filepath.Join(dir, "production")+"/", "./cmd/..."),
+		run(nil, "-tags", "simulated", "-o", filepath.Join(dir, "demo")+"/", "./cmd/..."),
+		run(wasm, "-o", filepath.Join(dir, "guest", "hostile.wasm"), "./cmd/glovebox/testdata/hostile"),
+	)
+}
+
+// exits CODE COMMAND...: the command ends with exactly this code. Its output is for stdout and stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	if neg || err != nil || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	path, err := lookPath(ts.Getenv("PATH"), args[1])
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	for _, k := range []string{"PATH", "HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS", "GOPROXY"} {
+		cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
+	}
+	err = cmd.Run()
+	exit, failed := errors.AsType[*exec.ExitError](err)
+	if err != nil && !failed {
+		ts.Fatalf("%v", err)
+	}
+	got := 0
+	if failed {
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func lookPath(path, name string) (string, error) {
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	for _, dir := range filepath.SplitList(path) {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil && st.Mode().IsRegular() {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in PATH", name)
+}
+
+// port NAME: sets NAME to a loopback address that nobody listens on.
+func freePort(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+// await FILE|URL: waits for the file to be there or for the URL to answer.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	for range 1200 {
+		if strings.HasPrefix(args[0], "http") {
+			if r, err := http.Get(args[0]); err == nil {
+				r.Body.Close()
+				if r.StatusCode == http.StatusOK {
+					return
+				}
+			}
+		} else if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("%s did not come", args[0])
+}
+
+// sets NAME PATH: sets NAME to the member at PATH (a.0.b) of the JSON that the last command printed.
+func sets(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv(args[0], member(ts, ts.ReadFile("stdout"), args[1]))
+}
+
+// field FILE PATH WANT: the member at PATH of a JSON file is WANT.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if got := member(ts, ts.ReadFile(args[0]), args[1]); (got == args[2]) == neg {
+		ts.Fatalf("%s is %q, want %q (negated: %v)", args[1], got, args[2], neg)
+	}
+}
+
+func member(ts *testscript.TestScript, text, path string) string {
+	var v any
+	ts.Check(json.Unmarshal([]byte(text), &v))
+	for _, k := range strings.Split(path, ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[k]
+		case []any:
+			i, err := strconv.Atoi(k)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("%s: only %d", path, len(at))
+			}
+			v = at[i]
+		}
+	}
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return fmt.Sprint(v)
+}
+
+// flipbyte FILE OFFSET: changes the lowest bit of one byte.
+func flipByte(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	b, err := os.ReadFile(path)
+	ts.Check(err)
+	off, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b[off] ^= 1
+	ts.Check(os.WriteFile(path, b, 0o600))
+}
+
+// sparse FILE BYTES: makes a file that is all hole.
+func sparse(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(errors.Join(f.Truncate(n), f.Close()))
+}
+
+// nofiles DIR: the directory holds no file at all, at any depth.
+func noFiles(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		return fmt.Errorf("%s is left", path)
+	}))
+}
+
+// resultof BUNDLE DST: copies the age file that was fetched with a bundle.
+func resultOf(ts *testscript.TestScript, _ bool, args []string) {
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(args[0]), resultFile))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}

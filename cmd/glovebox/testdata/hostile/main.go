@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command hostile is a guest that misbehaves as $MODE says, for the end-to-end tests.
+//
+// Trust domain: none. It stands for a buyer who wants out.
+package main
+
+import (
+	"os"
+	"strings"
+)
+
+func main() {
+	switch os.Getenv("MODE") {
+	case "trap":
+		var p *int
+		*p = 1
+	case "loop":
+		for n := 0; ; n++ {
+			sink(n)
+		}
+	case "allocate":
+		var kept [][]byte
+		for {
+			b := make([]byte, 16<<20)
+			for i := 0; i < len(b); i += 4096 {
+				b[i] = 1
+			}
+			kept = append(kept, b)
+			sink(len(kept))
+		}
+	case "write":
+		write("/out/model.safetensors", strings.Repeat("x", 4<<20))
+	case "escape":
+		for _, path := range []string{"/etc/passwd", "/data/small/records.csv", "../outside", "/out/../outside"} {
+			if os.WriteFile(path, []byte("out"), 0o600) == nil {
+				os.Exit(99) // it must not work
+			}
+		}
+		write("/out/undeclared.txt", "dropped")
+		write("/out/model.safetensors", "stayed inside")
+	case "read":
+		b, err := os.ReadFile("/data/small/records.csv")
+		if err != nil {
+			os.Exit(2)
+		}
+		write("/out/model.safetensors", strings.ToUpper(string(b)))
+	}
+}
+
+func write(path, text string) {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		os.Exit(3)
+	}
+}
+
+//go:noinline
+func sink(int) {}
