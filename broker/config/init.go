@@ -58,7 +58,8 @@ func Init(dir string, o Options) (*Config, error) {
 	if err := populate(Layout{tmp}, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(tmp))
 	}
-	if err := os.Rename(tmp, dir); err != nil { // replaces an empty directory only
+	os.Remove(dir) //nolint:errcheck // succeeds on an empty directory only; anything else makes the rename fail
+	if err := os.Rename(tmp, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrExists, dir, err), os.RemoveAll(tmp))
 	}
 	if err := syncDir(filepath.Dir(dir)); err != nil {

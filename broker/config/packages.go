@@ -36,6 +36,9 @@ func AddPackage(dir string, signedManifest, wrapped []byte) (envelope.Digest, er
 	if err != nil {
 		return envelope.Digest{}, err
 	}
+	if err := c.verifyBroker(&v.Predicate); err != nil {
+		return v.ID, err
+	}
 	if len(wrapped) == 0 || len(wrapped) > keyholder.MaxWrapped {
 		return v.ID, fmt.Errorf("%w: wrapped key of %d bytes", ErrPackage, len(wrapped))
 	}
@@ -76,7 +79,7 @@ func samePackage(dir string, signedManifest, wrapped []byte) error {
 	return nil
 }
 
-// verifyPackage checks that a manifest is this owner's, and names this broker.
+// verifyPackage checks that a manifest is this owner's.
 func (c *Config) verifyPackage(signed []byte) (*envelope.Verified[dataset.Manifest], error) {
 	v, err := dataset.Verify(signed)
 	if err != nil {
@@ -86,6 +89,19 @@ func (c *Config) verifyPackage(signed []byte) (*envelope.Verified[dataset.Manife
 		return nil, fmt.Errorf("%w: the manifest's owner is %s, this directory's is %s", ErrPackage, v.Predicate.Owner, c.Owner)
 	}
 	return v, nil
+}
+
+// verifyBroker checks that a manifest names the broker whose key is in this directory: no other could release it.
+func (c *Config) verifyBroker(m *dataset.Manifest) error {
+	s, err := envelope.LoadKeyFile(c.layout.BrokerKey(), envelope.RoleBroker)
+	if err != nil {
+		return err
+	}
+	defer s.Wipe()
+	if !m.Broker.Key.Equal(s.Public()) {
+		return fmt.Errorf("%w: the manifest names another broker's key", ErrPackage)
+	}
+	return nil
 }
 
 // LoadPackage reads and verifies one package's manifest; [ErrUnknown] when there is none.
