@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"net/http"
+	"path"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -42,7 +43,8 @@ func (h *Host) Server() *http.Server {
 func (h *Host) logFiles() http.Handler {
 	files := http.FileServerFS(h.logRoot.FS())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p := r.URL.Path; p != "/checkpoint" && (!strings.HasPrefix(p, "/tile/") || strings.HasSuffix(p, "/")) {
+		p := r.URL.Path // the file server cleans paths, so only clean ones may be judged
+		if p != path.Clean(p) || (p != "/checkpoint" && !strings.HasPrefix(p, "/tile/")) {
 			http.NotFound(w, r)
 			return
 		}

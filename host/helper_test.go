@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -32,6 +33,11 @@ import (
 // fakeEnclave is the argument that makes the test binary an enclave: fake-enclave BEHAVIOUR.
 const fakeEnclave = "fake-enclave"
 
+// fakeHost is the argument that makes it a host: fake-host DIR.
+const fakeHost = "fake-host"
+
+func listenLoopback() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == fakeEnclave {
 		if err := runFake(context.Background(), door.NewClient(os.Stdin, os.Stdout), os.Args[2]); err != nil {
@@ -41,6 +47,10 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	if len(os.Args) > 2 && os.Args[1] == fakeHost {
+		fmt.Fprintln(os.Stderr, "fake host:", runHost(os.Args[2]))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -488,4 +498,22 @@ func only(t *testing.T, dir string, want ...string) {
 	if strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("%s holds %q, want %q", filepath.Base(dir), got, want)
 	}
+}
+
+// keptOf takes a bundle apart again.
+func keptOf(t *testing.T, signedUsage, bundle []byte) []byte {
+	t.Helper()
+	p, err := usage.ParseBundle(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := runParts{Usage: signedUsage, Evidence: p.Evidence, Ticket: p.Ticket}
+	for i := range p.Grants {
+		k.Grants, k.Commits = append(k.Grants, p.Grants[i]), append(k.Commits, p.Commits[i])
+	}
+	b, err := envelope.Canonical(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
