@@ -124,6 +124,15 @@ func TestEveryMeasurementCounts(t *testing.T) {
 	}
 }
 
+// TestValueOfAnotherPlatform: the same digest pinned for another platform is not this platform's.
+func TestValueOfAnotherPlatform(t *testing.T) {
+	ref := reference()
+	ref.Values[0].Platform = attestation.PlatformSimulated
+	if _, err := newVerifier(t, ref, nil).Verify(t.Context(), encode(t, newEvidence(t, "a")), now); !errors.Is(err, attestation.ErrAppraise) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // resign signs a statement payload as it is, canonical or not sensible or not.
 func resign(t *testing.T, payload []byte) []byte {
 	t.Helper()

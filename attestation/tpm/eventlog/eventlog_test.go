@@ -180,6 +180,18 @@ func TestSeveralBanks(t *testing.T) {
 	}
 }
 
+// TestOneBankTwice: an event with two SHA-256 digests would mean whatever its reader takes.
+func TestOneBankTwice(t *testing.T) {
+	b := header([2]uint16{0x0c, 32}, [2]uint16{0x0b, 32})
+	b = append(b, 14, 0, 0, 0, 0x0d, 0, 0, 0, 2, 0, 0, 0)
+	for range 2 {
+		b = append(append(b, 0x0b, 0), enclave[:]...)
+	}
+	if _, err := eventlog.Parse(append(b, 0, 0, 0, 0)); !errors.Is(err, eventlog.ErrFormat) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestMalformed(t *testing.T) {
 	sha256Only := header([2]uint16{0x0b, 32})
 	with := func(b []byte, at int, v byte) []byte {
