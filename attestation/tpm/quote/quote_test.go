@@ -149,16 +149,22 @@ func TestQuoteRefused(t *testing.T) {
 			PCRSelect: tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{
 				{Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(pcrs...)},
 			}},
-			PCRDigest: tpm2.TPM2BDigest{Buffer: make([]byte, 32)},
 		}
 	}
 	quoteInfo := func(i *tpm2.TPMSQuoteInfo) func(*attest) {
-		return func(a *attest) { a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestQuote, i) }
+		return func(a *attest) {
+			if q, err := a.Attested.Quote(); err == nil && i.PCRDigest.Buffer == nil {
+				i.PCRDigest = q.PCRDigest // right, so that only the selection is wrong
+			}
+			a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestQuote, i)
+		}
 	}
 	sha1 := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
 	sha1.PCRSelect.PCRSelections[0].Hash = tpm2.TPMAlgSHA1
 	two := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
 	two.PCRSelect.PCRSelections = append(two.PCRSelect.PCRSelections, two.PCRSelect.PCRSelections[0])
+	wrong := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
+	wrong.PCRDigest.Buffer = make([]byte, 32)
 	for name, c := range map[string]struct {
 		change func(*attest)
 		want   error
@@ -175,13 +181,22 @@ func TestQuoteRefused(t *testing.T) {
 		"no PCR":                 {quoteInfo(info()), quote.ErrPCRs},
 		"SHA-1 bank":             {quoteInfo(sha1), quote.ErrPCRs},
 		"two banks":              {quoteInfo(two), quote.ErrMalformed},
-		"digest of other values": {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7, 14)), quote.ErrPCRs},
+		"digest of other values": {quoteInfo(wrong), quote.ErrPCRs},
 	} {
 		tpm := tpmtest.New("a")
 		tpm.Attest = c.change
 		if _, err := tpm.Quote(t, bound).Verify(); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
+	}
+}
+
+// TestTypeOfAttestation: what has the shape of a quote but was signed as another kind of statement is none.
+func TestTypeOfAttestation(t *testing.T) {
+	tpm := tpmtest.New("a")
+	tpm.Raw = func(b []byte) { b[5] = 0x17 } // TPM_ST_ATTEST_CERTIFY
+	if _, err := tpm.Quote(t, bound).Verify(); !errors.Is(err, quote.ErrMalformed) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -21,12 +21,12 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// TPM holds an attestation key derived from a seed, and PCR values. Template, Attest and Sign may be bent by a test.
+// TPM holds an attestation key derived from a seed, and PCR values. Template, Attest and Raw may be bent by a test.
 type TPM struct {
 	PCRs     map[int][sha256.Size]byte
 	Template tpm2.TPMTPublic
-	Attest   func(*tpm2.TPMSAttest)    // changes a quote before it is signed
-	Scheme   func(*tpm2.TPMTSignature) // changes a signature
+	Attest   func(*tpm2.TPMSAttest) // changes a quote before it is signed
+	Raw      func([]byte)           // changes its encoding before it is signed
 	key      *ecdsa.PrivateKey
 }
 
@@ -88,6 +88,9 @@ func (t *TPM) Quote(tb testing.TB, d envelope.Digest) *quote.Evidence {
 		t.Attest(&a)
 	}
 	attest := tpm2.Marshal(a)
+	if t.Raw != nil {
+		t.Raw(attest)
+	}
 	e := &quote.Evidence{AKPublic: public, PCRs: map[string]string{}, Quote: attest, Signature: t.sign(tb, attest)}
 	for _, i := range quote.PCRs() {
 		v := t.PCRs[i]
@@ -138,8 +141,5 @@ func (t *TPM) sign(tb testing.TB, attest []byte) []byte {
 		SignatureR: tpm2.TPM2BECCParameter{Buffer: r.FillBytes(make([]byte, 32))},
 		SignatureS: tpm2.TPM2BECCParameter{Buffer: s.FillBytes(make([]byte, 32))},
 	})}
-	if t.Scheme != nil {
-		t.Scheme(&sig)
-	}
 	return tpm2.Marshal(sig)
 }
