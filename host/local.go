@@ -3,6 +3,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ type localConn struct {
 }
 
 // run starts and reaps the process on one thread: the kernel sends Pdeathsig when the thread that forked is gone.
-func (c *localConn) run(cmd *exec.Cmd, started chan<- error, log io.Closer, childEnds ...*os.File) {
+func (c *localConn) run(cmd *exec.Cmd, started chan<- error, log *boundedLog, childEnds ...*os.File) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer log.Close()
@@ -102,6 +103,9 @@ func (c *localConn) run(cmd *exec.Cmd, started chan<- error, log io.Closer, chil
 	c.exit = "exit status 0"
 	if err != nil {
 		c.exit = err.Error()
+	}
+	if w := log.lastWords(); w != "" {
+		c.exit += ": " + w
 	}
 	close(c.done)
 	time.Sleep(drainGrace)
@@ -147,6 +151,18 @@ type boundedLog struct {
 	mu   sync.Mutex
 	f    *os.File
 	n    int64
+	tail []byte // of what was written since it was opened
+}
+
+// maxTail is how much of a log its last line is looked for in.
+const maxTail = 512
+
+// lastWords is the last line written, which is where a program that ends says why.
+func (b *boundedLog) lastWords() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := bytes.TrimSpace(b.tail)
+	return clip(string(t[bytes.LastIndexByte(t, '\n')+1:]))
 }
 
 func openBoundedLog(path string) (*boundedLog, error) {
@@ -165,6 +181,8 @@ func openBoundedLog(path string) (*boundedLog, error) {
 func (b *boundedLog) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.tail = append(b.tail, p[max(0, len(p)-maxTail):]...)
+	b.tail = bytes.Clone(b.tail[max(0, len(b.tail)-maxTail):])
 	if b.n+int64(len(p)) > maxLog {
 		b.rotate()
 	}

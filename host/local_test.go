@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -19,7 +20,9 @@ import (
 
 	pb "github.com/glovebox-dev/glovebox/host/api/glovebox/v1"
 	"github.com/glovebox-dev/glovebox/host/client"
+	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // local starts this test binary as an enclave.
@@ -96,13 +99,67 @@ func TestEnclaveDoesNotStart(t *testing.T) {
 func TestEnclaveWordsAreKept(t *testing.T) {
 	w := newWorld(t, anywhere, func(c *Config) { local(t, "die")(c); c.MaxDeaths = 1 })
 	j, _ := w.wait(w.submit(nil))
-	if j.Reason != reasonAttempts || !strings.Contains(j.Message, "exit status 1") {
+	if j.Reason != reasonAttempts || !strings.Contains(j.Message, "exit status 1: fake enclave: died of an ill") {
 		t.Errorf("%v", j)
 	}
 	b, err := os.ReadFile(filepath.Join(w.cfg.Dir, "enclave-0.log"))
 	if err != nil || !strings.Contains(string(b), "died of an ill") {
 		t.Errorf("%q, %v", b, err)
 	}
+}
+
+func TestSilentEnclaveIsReplaced(t *testing.T) {
+	d := &desk{lastWord: time.Now().Add(-24 * time.Hour)}
+	if d.stalled() {
+		t.Error("an idle enclave may be silent")
+	}
+	d.attempt = &attempt{order: &job.Job{Limits: job.Limits{WallSeconds: 24 * 3600}}}
+	if d.stalled() {
+		t.Error("silent for as long as the job may take")
+	}
+	d.attempt.order.Limits.WallSeconds = 3600
+	if !d.stalled() {
+		t.Error("silent for too long, and not noticed")
+	}
+}
+
+// A result that does not fit on the disk leaves nothing behind, and the job says why.
+func TestFullDisk(t *testing.T) {
+	w := newWorld(t, anywhere, func(c *Config) {
+		c.MaxDeaths = 2
+		with(func(ctx context.Context, c *door.Client, _ int) error {
+			for {
+				a, err := c.Next(ctx)
+				if err != nil {
+					return err
+				}
+				if a == nil {
+					continue
+				}
+				err = c.Output(ctx, a.Token, make([]byte, 1<<20))
+				if err == nil {
+					return errors.New("the payload fitted")
+				}
+				if err := c.Abandon(ctx, a.Token, door.Abandon{Code: "full", Message: err.Error(), Retry: false}); err != nil {
+					return err
+				}
+			}
+		})(c)
+	})
+	if err := syscall.Mount("tmpfs", w.h.results.dir, "tmpfs", 0, "size=64k,mode=700"); err != nil {
+		t.Skipf("needs a small file system: %v", err)
+	}
+	t.Cleanup(func() {
+		w.stop()
+		if err := syscall.Unmount(w.h.results.dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	j, _ := w.wait(w.submit(nil))
+	if j.State != StateFailed || !strings.Contains(j.Message, "no space left") {
+		t.Errorf("%v", j)
+	}
+	only(t, w.h.results.dir)
 }
 
 func TestEnclaveGetsNoEnvironment(t *testing.T) {

@@ -183,6 +183,15 @@ func TestUsageClosesItsGrants(t *testing.T) {
 	if err := w.h.db.read.QueryRow(`SELECT count(*) FROM closed_grants WHERE signer = ''`).Scan(&n); err != nil || n != 2 {
 		t.Fatalf("%d grants are accounted for, want 2: %v", n, err)
 	}
+	for q, want := range map[*pb.ListRecordsRequest]int{
+		{Job: id.String()}: 1, {Type: envelope.UsageType}: 1, {Type: envelope.GrantType}: 0, {Job: w.data.ID.String()}: 0,
+		{Job: id.String(), OpenGrants: true}: 0,
+	} {
+		r, err := w.c.Log.ListRecords(context.Background(), connect.NewRequest(q))
+		if err != nil || len(r.Msg.Records) != want {
+			t.Errorf("%v: %v, %v", q, r, err)
+		}
+	}
 }
 
 func TestRecordsAreRateBounded(t *testing.T) {
