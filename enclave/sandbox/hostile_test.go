@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 )
 
 // fakeWorker is a process that does as the test says in the place of a worker. behave has the worker's ends of the pipes.
@@ -55,12 +57,15 @@ func pipe(t *testing.T) [2]*os.File {
 	return [2]*os.File{r, w}
 }
 
-// honest writes an artefact as a worker would.
-func honest(outputs ...Artefact) []byte {
+// sent is what a worker with this artefact would send.
+func sent(a artefact) []byte {
 	var b bytes.Buffer
-	_ = (&artefact{outputs: outputs}).write(&b)
+	_ = a.write(&b)
 	return b.Bytes()
 }
+
+// honest is the artefact of a run that completed.
+func honest(outputs ...Artefact) []byte { return sent(artefact{outputs: outputs}) }
 
 // TestHostileWorker: a module that broke out of the engine owns the worker, and what it then sends is refused.
 func TestHostileWorker(t *testing.T) {
@@ -82,16 +87,20 @@ func TestHostileWorker(t *testing.T) {
 		"output twice":         send(honest(good, good)),
 		"output out of order":  send(honest(Artefact{"second", []byte("x")}, good)),
 		"output too large":     send(honest(Artefact{"result", make([]byte, 1<<10+1)})),
+		"together too much":    send(honest(good, Artefact{"second", make([]byte, 1<<20-2)})),
 		"declared as huge":     send(append(start, frame(kindOutput, 0xffffffff, "\x06result")...)),
 		"empty name":           send(append(start, frame(kindOutput, 1, "\x00")...)),
 		"name beyond frame":    send(append(start, frame(kindOutput, 3, "\x06result")...)),
 		"unknown frame":        send(append(start, frame('X', 0, "")...)),
 		"end with a body":      send(append(start, frame(kindEnd, 1, "x")...)),
 		"data after the end":   send(append(honest(good), 'x')),
-		"outputs of a failure": send(bytes.Replace(honest(good), []byte(`"reason":""`), []byte(`"reason":"trap"`), 1)),
-		"reason not its own":   send(frame(kindResult, 45, `{"detail":"","reason":"stopped","undeclared":0}`)),
-		"result not canonical": send(frame(kindResult, 41, `{"reason":"","detail":"","undeclared":0}`+" ")),
-		"logs not asked for":   send(slices.Concat(honest()[:5+40], frame(kindLogs, 4, "logs"), frame(kindEnd, 0, ""))),
+		"outputs of a failure": send(sent(artefact{result: result{Reason: ReasonTrap}, outputs: []Artefact{good}})),
+		"reason not its own":   send(sent(artefact{result: result{Reason: usage.ReasonStopped}})),
+		"detail too long":      send(sent(artefact{result: result{Reason: ReasonTrap, Detail: strings.Repeat("x", maxDetail+1)}})),
+		"undeclared too many":  send(sent(artefact{result: result{Undeclared: maxOutFiles + 1}})),
+		"undeclared negative":  send(sent(artefact{result: result{Undeclared: -1}})),
+		"result not canonical": send(bytes.Replace(honest(), []byte(`{"detail":"","reason":""`), []byte(`{"reason":"","detail":""`), 1)),
+		"logs not asked for":   send(sent(artefact{logs: []byte("logs")})),
 		"huge result":          send(frame(kindResult, maxResult+1, "")),
 		"file that is not":     ask(1, 1, 0),
 		"nothing asked":        ask(0, 0, 0),
@@ -104,7 +113,7 @@ func TestHostileWorker(t *testing.T) {
 			sp := spec(nil)
 			sp.Logs = false
 			sp.Files = []File{{"f", 10}}
-			sp.Outputs = append(sp.Outputs, Output{"second", 10})
+			sp.Outputs = append(sp.Outputs, Output{"second", 1 << 20})
 			p := fakeWorker(t, behave)
 			defer p.close()
 			r := &run{process: p, spec: &sp, data: memData{make([]byte, 10)}}
@@ -292,4 +301,26 @@ func FuzzParseRequest(f *testing.F) {
 			t.Error("one request, two encodings")
 		}
 	})
+}
+
+// TestLateKill: a kill that comes after a worker was put away must not hit the worker that got its descriptor number.
+func TestLateKill(t *testing.T) {
+	nothing := func(io.Reader, io.Writer, io.Writer) {}
+	first := fakeWorker(t, nothing)
+	number := first.pidfd
+	first.close()
+	second := fakeWorker(t, nothing)
+	defer second.close()
+	if second.pidfd != number { // give the second worker the number that the first one had
+		if err := unix.Dup3(second.pidfd, number, unix.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(number)
+	}
+	first.kill()
+	select {
+	case <-second.exit:
+		t.Error("a late kill ended another worker")
+	case <-time.After(100 * time.Millisecond):
+	}
 }

@@ -163,9 +163,11 @@ func (s *Spawner) fail(err error) {
 // process is one running worker, seen from the enclave.
 type process struct {
 	down, up, out *os.File
-	pidfd         int
 	isolation     string
 	exit          chan exitReport
+
+	mu    sync.Mutex // a late kill must not hit a descriptor's next owner
+	pidfd int        // -1 once closed
 }
 
 // start asks for a worker that is confined and waits for its header.
@@ -223,8 +225,15 @@ func newProcess(r startReply, ok bool, exit chan exitReport) (*process, error) {
 	}, nil
 }
 
-// kill ends every process of the worker: its first is the init of their PID namespace. It asks nobody's help.
-func (p *process) kill() { _ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0) }
+// kill ends every process of the worker: its first is the init of their PID namespace. It asks nobody's help, and does
+// nothing after close: timers and contexts may call it late.
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pidfd >= 0 {
+		_ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
+	}
+}
 
 // wait kills the worker unless it ends by itself within grace, and returns how it ended.
 func (p *process) wait(grace time.Duration) (exitReport, error) {
@@ -245,7 +254,10 @@ func (p *process) wait(grace time.Duration) (exitReport, error) {
 func (p *process) close() {
 	p.kill()
 	p.closePipes()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	unix.Close(p.pidfd)
+	p.pidfd = -1
 }
 
 func (p *process) closePipes() {

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -129,6 +130,11 @@ func outside() error {
 	} {
 		if err := os.WriteFile(p, []byte("x"), 0o600); err == nil {
 			return fmt.Errorf("wrote %s", p)
+		}
+	}
+	for _, p := range []string{"/data/set/records.csv", "/data/new"} {
+		if err := os.WriteFile(p, []byte("x"), 0o600); !errors.Is(err, syscall.EROFS) {
+			return fmt.Errorf("write %s: %v, want a read-only file system", p, err)
 		}
 	}
 	for _, p := range []string{"/etc/passwd", "/proc/self/maps", "/", "/out/../../etc/passwd"} {
