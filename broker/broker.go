@@ -55,14 +55,11 @@ type Broker struct {
 
 	releasing sync.Mutex // one decision at a time, so that two jobs cannot take the last use
 
-	mu         sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
-	nonces     map[envelope.Nonce]time.Time
-	seen       map[envelope.Digest]time.Time // live leases: last sign of life
-	packages   map[envelope.Digest]*config.Package
-	withdrawn  map[envelope.Digest]bool // files already recorded
-	refFile    envelope.Digest
-	refVersion int64
-	verifier   *attestation.Verifier
+	mu        sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
+	nonces    map[envelope.Nonce]time.Time
+	seen      map[envelope.Digest]time.Time // live leases: last sign of life
+	packages  map[envelope.Digest]*config.Package
+	withdrawn map[envelope.Digest]bool // files already recorded
 }
 
 // New opens the owner's directory: keys, policy and ledger. It refuses a ledger that another broker uses, that is behind
@@ -121,11 +118,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 func (b *Broker) Key() envelope.PublicKey { return b.signer.Public() }
 
 // Close gives the ledger up. Requests that come later fail.
-func (b *Broker) Close() error {
-	err := b.ledger.Close()
-	b.signer.Wipe()
-	return err
-}
+func (b *Broker) Close() error { return b.ledger.Close() }
 
 // millis is a time as statements carry it.
 func millis(t time.Time) int64 { return t.UnixMilli() }

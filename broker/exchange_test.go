@@ -310,7 +310,12 @@ func TestOutbox(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- w.creator.Run(ctx) }()
 	e := w.released() // a log that is away blocks nothing
-	_, err := e.commit(w.data, e.usage(nil))
+	other := envelope.Sum([]byte("another manifest"))
+	_, err := config.AddRevocation(w.creator.dir, &grant.Revocation{Manifest: &other, Reason: "r", Time: 1})
+	must(t, err)
+	_, err = e.heartbeat(w.data, 1) // records the revocation, which the log does not take
+	must(t, err)
+	_, err = e.commit(w.data, e.usage(nil))
 	must(t, err)
 	log.set(false)
 	for deadline := time.Now().Add(20 * time.Second); log.len() < 2 && time.Now().Before(deadline); {
@@ -336,8 +341,8 @@ func TestHTTPPublisher(t *testing.T) {
 	status := http.StatusOK
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
-		want := fmt.Sprintf(`{"record":"cmVjb3Jk","broker":"%s"}`, key.Public())
-		if r.URL.Path != "/glovebox.v1.LogService/AppendRecord" || r.Header.Get("Content-Type") != "application/json" || string(b) != want {
+		body := fmt.Sprintf(`{"record":"cmVjb3Jk","broker":"%s"}`, key.Public())
+		if r.URL.Path != "/glovebox.v1.LogService/AppendRecord" || r.Header.Get("Content-Type") != "application/json" || string(b) != body {
 			t.Errorf("%s %s", r.URL, b)
 		}
 		w.WriteHeader(status)
@@ -346,9 +351,11 @@ func TestHTTPPublisher(t *testing.T) {
 	p := broker.NewHTTPPublisher(srv.URL + "/")
 	must(t, p.Publish(t.Context(), []byte("record"), key.Public()))
 	status = http.StatusServiceUnavailable
-	if p.Publish(t.Context(), []byte("record"), key.Public()) == nil {
-		t.Error("an error of the log was swallowed")
+	if err := p.Publish(t.Context(), []byte("record"), key.Public()); err == nil || errors.Is(err, broker.ErrRefused) {
+		t.Errorf("the log is away: %v", err)
 	}
+	status = http.StatusForbidden
+	want(t, p.Publish(t.Context(), []byte("record"), key.Public()), broker.ErrRefused)
 }
 
 // victim is a broker in a process of its own that gets killed.

@@ -252,28 +252,30 @@ func TestUsageThatDoesNotFit(t *testing.T) {
 	e := w.released()
 	data := func(s *usage.Statement) *usage.Package { return &s.Packages[1] }
 	for name, change := range map[string]func(*usage.Statement){
-		"another job":            func(s *usage.Statement) { s.Job = envelope.Sum([]byte("x")) },
-		"another binding":        func(s *usage.Statement) { s.Binding = envelope.Sum([]byte("x")) },
-		"another evidence":       func(s *usage.Statement) { s.Evidence = envelope.Sum([]byte("x")) },
-		"another attempt":        func(s *usage.Statement) { s.Attempt = 2 },
-		"another runtime":        func(s *usage.Statement) { s.Runtime = "x" },
-		"better assurance":       func(s *usage.Statement) { s.Assurance = "tpm" },
-		"unknown assurance":      func(s *usage.Statement) { s.Assurance = "x" },
-		"another policy":         func(s *usage.Statement) { data(s).Policy = envelope.Sum([]byte("x")) },
-		"another manifest":       func(s *usage.Statement) { data(s).Manifest = envelope.Sum([]byte("x")) },
-		"packages out of order":  func(s *usage.Statement) { s.Packages[0], s.Packages[1] = s.Packages[1], s.Packages[0] },
-		"a package twice":        func(s *usage.Statement) { s.Packages[0] = s.Packages[1]; s.Packages[0].Grant = s.Job },
-		"a package more":         func(s *usage.Statement) { s.Packages = append(s.Packages, s.Packages[0]) },
-		"leaves outside":         func(s *usage.Statement) { data(s).Leaves[0].First = 1 << 20 },
-		"more reads than leave":  func(s *usage.Statement) { data(s).Reads = 1 << 20 },
-		"more epochs":            func(s *usage.Statement) { data(s).Epochs = 3 },
-		"more billable":          func(s *usage.Statement) { data(s).Billable, data(s).Records = 2*rows+1, 2*rows+1 },
-		"heartbeats never sent":  func(s *usage.Statement) { data(s).Heartbeat = 9 },
-		"records without leaves": func(s *usage.Statement) { data(s).Reads, data(s).Leaves, data(s).ReadRoot = 0, nil, nil },
-		"undeclared output":      func(s *usage.Statement) { s.Outputs[0].Name = "x" },
-		"output of other class":  func(s *usage.Statement) { s.Outputs[0].Class = "table" },
-		"output too large":       func(s *usage.Statement) { s.Outputs[0].Bytes = 1<<15 + 1 },
-		"output twice":           func(s *usage.Statement) { s.Outputs = append(s.Outputs, s.Outputs[0]) },
+		"another job":           func(s *usage.Statement) { s.Job = envelope.Sum([]byte("x")) },
+		"another binding":       func(s *usage.Statement) { s.Binding = envelope.Sum([]byte("x")) },
+		"another evidence":      func(s *usage.Statement) { s.Evidence = envelope.Sum([]byte("x")) },
+		"another attempt":       func(s *usage.Statement) { s.Attempt = 2 },
+		"another runtime":       func(s *usage.Statement) { s.Runtime = "x" },
+		"better assurance":      func(s *usage.Statement) { s.Assurance = "tpm" },
+		"unknown assurance":     func(s *usage.Statement) { s.Assurance = "x" },
+		"another policy":        func(s *usage.Statement) { data(s).Policy = envelope.Sum([]byte("x")) },
+		"another manifest":      func(s *usage.Statement) { data(s).Manifest = envelope.Sum([]byte("x")) },
+		"packages out of order": func(s *usage.Statement) { s.Packages[0], s.Packages[1] = s.Packages[1], s.Packages[0] },
+		"a package more": func(s *usage.Statement) {
+			p := s.Packages[0]
+			p.Manifest, p.Grant = envelope.Sum([]byte("x")), envelope.Sum([]byte("y"))
+			s.Packages = append(s.Packages, p)
+		},
+		"leaves outside":        func(s *usage.Statement) { data(s).Leaves[0].First = 1 << 20 },
+		"more reads than leave": func(s *usage.Statement) { data(s).Reads = 1 << 20 },
+		"more epochs":           func(s *usage.Statement) { data(s).Epochs = 3 },
+		"more billable":         func(s *usage.Statement) { data(s).Billable, data(s).Records = 2*rows+1, 2*rows+1 },
+		"heartbeats never sent": func(s *usage.Statement) { data(s).Heartbeat = 9 },
+		"undeclared output":     func(s *usage.Statement) { s.Outputs[0].Name = "x" },
+		"output of other class": func(s *usage.Statement) { s.Outputs[0].Class = "table" },
+		"output too large":      func(s *usage.Statement) { s.Outputs[0].Bytes = 1<<15 + 1 },
+		"output twice":          func(s *usage.Statement) { s.Outputs = append(s.Outputs, s.Outputs[0]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := e.commit(w.data, e.usage(change))

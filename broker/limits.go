@@ -18,6 +18,7 @@ const (
 	tickInterval  = 250 * time.Millisecond
 	publishBatch  = 64
 	publishRetry  = 2 * time.Second
+	maxRefusals   = 10 // of one record, before it is passed over
 	publishWait   = 10 * time.Second
 	maxPublishAck = 64 << 10
 )

@@ -17,7 +17,11 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// Publisher takes a signed record to a public log. A record may come twice; it is the same bytes then.
+// ErrRefused means that a log will not take a record, as opposed to being away.
+var ErrRefused = errors.New("broker: the log refuses the record")
+
+// Publisher takes a signed record to a public log. A record may come twice; it is the same bytes then. An error that
+// wraps [ErrRefused] is about this one record.
 type Publisher interface {
 	Publish(ctx context.Context, signed []byte, key envelope.PublicKey) error
 }
@@ -58,32 +62,40 @@ func (p *HTTPPublisher) Publish(ctx context.Context, signed []byte, key envelope
 	if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxPublishAck)); err != nil {
 		return err
 	}
-	if resp.StatusCode != http.StatusOK {
+	switch c := resp.StatusCode; {
+	case c == http.StatusOK:
+		return nil
+	case c >= 400 && c < 500 && c != http.StatusRequestTimeout && c != http.StatusTooManyRequests:
+		return fmt.Errorf("%w: it answered %s", ErrRefused, resp.Status)
+	default:
 		return fmt.Errorf("log answered %s", resp.Status)
 	}
-	return nil
 }
 
 // publish pushes records in order until ctx ends. The log is not on the path of any release: when it is away, records
-// wait in the ledger.
+// wait in the ledger. A record that it refuses again and again is passed over, so that it does not hold up the others.
 func (b *Broker) publish(ctx context.Context) {
 	if b.cfg.Publisher == nil {
 		return
 	}
-	failing := false
+	refusals := 0
 	for {
-		n, err := b.publishSome(ctx)
+		n, err := b.publishSome(ctx, refusals >= maxRefusals)
 		if ctx.Err() != nil {
 			return
 		}
-		if (err != nil) != failing {
-			failing = err != nil
-			b.log.Warn("publishing records", "failing", failing, "error", err)
+		if n > 0 {
+			refusals = 0
 		}
 		wait := tickInterval
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrRefused):
+			refusals, wait = refusals+1, publishRetry
+			b.log.Warn("record not published", "error", err)
+		case err != nil:
 			wait = publishRetry
-		} else if n == publishBatch {
+			b.log.Warn("log is away", "error", err)
+		case n > 0:
 			wait = 0
 		}
 		select {
@@ -94,8 +106,9 @@ func (b *Broker) publish(ctx context.Context) {
 	}
 }
 
-// publishSome pushes the next records and remembers how far it came.
-func (b *Broker) publishSome(ctx context.Context) (n int, err error) {
+// publishSome pushes the next records and remembers how far it came. Statements by others stay here: the log takes what
+// brokers sign.
+func (b *Broker) publishSome(ctx context.Context, skipRefused bool) (n int, err error) {
 	var records []ledger.Record
 	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
 		done, err := t.Meta(ledger.MetaPublished)
@@ -110,7 +123,14 @@ func (b *Broker) publishSome(ctx context.Context) (n int, err error) {
 	}
 	var failed error
 	for _, r := range records {
-		if failed = b.cfg.Publisher.Publish(ctx, r.Signed, r.Key); failed != nil {
+		if r.Sequence > 0 {
+			failed = b.cfg.Publisher.Publish(ctx, r.Signed, r.Key)
+		}
+		if errors.Is(failed, ErrRefused) && skipRefused {
+			b.log.Error("record passed over", "record", r.Digest.String(), "error", failed)
+			failed, skipRefused = nil, false
+		}
+		if failed != nil {
 			break
 		}
 		n++
