@@ -113,6 +113,9 @@ certifies chips only.`,
 			}
 			say(cmd, "signed reference values, version %d: %s on %s may get keys", v, m.Name, m.Platform)
 			say(cmd, "compare its digest with the enclave you built: %s", m.Enclave)
+			if healthy(cmd.Context(), o.Address) {
+				say(cmd, "the broker at %s is running: start it again, so that it knows", o.Address)
+			}
 			return nil
 		},
 	}

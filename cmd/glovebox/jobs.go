@@ -13,8 +13,10 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	hostv1 "github.com/glovebox-dev/glovebox/host/api/glovebox/v1"
 	"github.com/glovebox-dev/glovebox/host/client"
@@ -207,7 +209,7 @@ func viewJob(j *hostv1.Job) *jobView {
 }
 
 func (v *jobView) row() []string {
-	note := strings.TrimSpace(v.Reason + " " + v.Message)
+	note := v.note()
 	if v.State == "running" && v.Total > 0 {
 		note = fmt.Sprintf("%d leaves delivered, %d in the data", v.Leaves, v.Total)
 	}
@@ -310,24 +312,56 @@ func (o *owner) fetch(cmd *cobra.Command, h *hostClient, id envelope.Digest, j *
 		}
 	}
 	if v.State != client.StateCompleted {
+		h.denials(cmd.Context(), id, v)
 		return nil, v.failure()
 	}
 	v.Result = filepath.Join(dir, resultFile)
 	return v, h.result(cmd.Context(), id, v.Result, j.GetResultBytes(), newProgress(cmd.ErrOrStderr(), "fetching result"))
 }
 
+// note is the machine's word and the person's, once each.
+func (v *jobView) note() string {
+	if v.Reason == "" || strings.HasPrefix(v.Message, v.Reason) {
+		return v.Message
+	}
+	return strings.TrimSuffix(v.Reason+": "+v.Message, ": ")
+}
+
+// denials finds the signed refusals that the owners' brokers logged for a job that was not permitted to run: the enclave
+// may not repeat their words. They follow the job's end shortly.
+func (h *hostClient) denials(ctx context.Context, id envelope.Digest, v *jobView) {
+	for range 20 {
+		if v.Reason != usage.ReasonNotPermitted || len(v.Denied) > 0 {
+			return
+		}
+		r, err := h.Log.ListRecords(ctx, connect.NewRequest(&hostv1.ListRecordsRequest{Type: envelope.DenialType, Job: id.String()}))
+		if err != nil {
+			return
+		}
+		for _, rec := range r.Msg.GetRecords() {
+			if d, err := envelope.Peek[grant.Denial](rec.GetSigned(), envelope.DenialType); err == nil && d.Predicate.Job == id {
+				v.Denied = append(v.Denied, d.Predicate.Reasons...)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // failure is why a job has no result.
 func (v *jobView) failure() error {
 	k, hint := KindError, v.Hint
 	msg := fmt.Sprintf("job %s %s", short(v.Job), v.State)
-	if note := strings.TrimSpace(v.Reason + " " + v.Message); note != "" {
+	if note := v.note(); note != "" {
 		msg += ": " + note
 	}
 	for _, r := range v.Denied {
 		msg += fmt.Sprintf("\n%s (%s); to satisfy it: %s", r.Message, r.Rule, r.Satisfy)
 	}
 	switch {
-	case len(v.Denied) > 0 || v.Reason == grant.CodeDenied || v.Reason == grant.CodeEvidence:
+	case len(v.Denied) > 0 || v.Reason == grant.CodeDenied || v.Reason == grant.CodeEvidence || v.Reason == usage.ReasonNotPermitted:
 		k = KindDenied
 	case v.Reason == grant.CodeTryAgain:
 		k = KindTryAgain

@@ -48,7 +48,7 @@ func runScripts(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: dir,
+		Dir: dir, ContinueOnError: true,
 		Setup: func(e *testscript.Env) error {
 			bin, err := binaries(root)
 			if err != nil {

@@ -39,6 +39,13 @@ func main() {
 		}
 		write("/out/undeclared.txt", "dropped")
 		write("/out/model.safetensors", "stayed inside")
+	case "slow":
+		for n := range 1_500_000_000 { // about a second
+			if n&0xfffffff == 0xfffffff {
+				sink(n)
+			}
+		}
+		fallthrough
 	case "read":
 		b, err := os.ReadFile("/data/small/records.csv")
 		if err != nil {
