@@ -303,24 +303,12 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-// TestLateKill: a kill that comes after a worker was put away must not hit the worker that got its descriptor number.
+// TestLateKill: a kill that comes after a worker was put away must not hit whatever got its descriptor number.
 func TestLateKill(t *testing.T) {
-	nothing := func(io.Reader, io.Writer, io.Writer) {}
-	first := fakeWorker(t, nothing)
-	number := first.pidfd
-	first.close()
-	second := fakeWorker(t, nothing)
-	defer second.close()
-	if second.pidfd != number { // give the second worker the number that the first one had
-		if err := unix.Dup3(second.pidfd, number, unix.O_CLOEXEC); err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(number)
+	p := fakeWorker(t, func(io.Reader, io.Writer, io.Writer) {})
+	p.close()
+	if p.pidfd != -1 {
+		t.Errorf("descriptor %d still there for a late kill", p.pidfd)
 	}
-	first.kill()
-	select {
-	case <-second.exit:
-		t.Error("a late kill ended another worker")
-	case <-time.After(100 * time.Millisecond):
-	}
+	p.kill()
 }

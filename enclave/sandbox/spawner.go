@@ -20,8 +20,9 @@ import (
 
 // Spawner is the enclave's end of the spawner process. It is safe for concurrent use.
 type Spawner struct {
-	cmd  *exec.Cmd
-	sock int
+	cmd     *exec.Cmd
+	sock    int
+	closing sync.Once
 
 	mu      sync.Mutex
 	next    uint64
@@ -91,8 +92,10 @@ func StartSpawner(Config) (*Spawner, error) {
 	return s, nil
 }
 
-// Close ends the spawner and with it every worker.
-func (s *Spawner) Close() {
+// Close ends the spawner and with it every worker. Further calls wait for the first.
+func (s *Spawner) Close() { s.closing.Do(s.end) }
+
+func (s *Spawner) end() {
 	s.mu.Lock()
 	if s.err == nil {
 		_ = unix.Shutdown(s.sock, unix.SHUT_RDWR)
