@@ -230,6 +230,10 @@ func (b *Bundle) check() error {
 	if err := envelope.DecodeStrict(b.Usage, MaxBundle, &b.sigstore); err != nil {
 		return &PartError{PartProof, err}
 	}
+	// Member names in another case decode to the same struct; only the struct's own encoding counts.
+	if c, err := envelope.Canonical(&b.sigstore); err != nil || !bytes.Equal(c, b.Usage) {
+		return &PartError{b.notCanonical(), envelope.ErrNotCanonical}
+	}
 	switch s := &b.sigstore; {
 	case s.MediaType != sigstoreMediaType:
 		return bad(PartProof, "media type %q", s.MediaType)
@@ -264,11 +268,15 @@ func (b *Bundle) members() []member {
 	return out
 }
 
+// notCanonical names the part that is not in canonical form.
 func (b *Bundle) notCanonical() string {
 	for _, m := range append([]member{{PartUsage, PartUsage, b.sigstore.DSSE}}, b.members()...) {
 		if c, err := envelope.Canonical(m.raw); err != nil || !bytes.Equal(c, m.raw) {
 			return m.part
 		}
+	}
+	if c, err := envelope.Canonical(&b.sigstore); err != nil || !bytes.Equal(c, b.Usage) {
+		return PartProof
 	}
 	return PartBundle
 }

@@ -139,6 +139,7 @@ func TestParseBundle(t *testing.T) {
 			v := m["usage"].(map[string]any)["verificationMaterial"].(map[string]any)
 			v["tlogEntries"] = append(v["tlogEntries"].([]any), v["tlogEntries"].([]any)...)
 		}), "proof", usage.ErrBundle},
+		"a name re-cased":   {bytes.Replace(r.Bundle, []byte(`"logIndex"`), []byte(`"LogIndex"`), 1), "proof", envelope.ErrNotCanonical},
 		"spaces in a part":  {bytes.Replace(r.Bundle, []byte(`"grants":[{`), []byte(`"grants":[{ `), 1), "grant[0]", envelope.ErrNotCanonical},
 		"cut in the ticket": {r.Bundle[:bytes.Index(r.Bundle, []byte(`"ticket":`))+30], "ticket", envelope.ErrMalformed},
 		"deep nesting":      {[]byte(strings.Repeat("[", 100_000)), "bundle", envelope.ErrMalformed},
