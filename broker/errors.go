@@ -90,16 +90,23 @@ func failures() []failure {
 	}
 }
 
-// explain turns an error into a reply. Errors of our own carry no secrets: they cite digests, times and terms.
+// explain turns an error into a reply, and says whether the cause is on the owner's side. Errors that come from the
+// request carry no secrets: they cite digests, times and terms.
 func explain(err error) (reply *grant.Error, internal bool) {
 	var d *DeniedError
 	if errors.As(err, &d) {
 		return &grant.Error{Code: grant.CodeDenied, Message: d.Error(), Hint: d.Denial.Reasons[0].Satisfy, Denial: d.Signed}, false
 	}
 	for _, f := range failures() {
-		if errors.Is(err, f.is) {
-			return &grant.Error{Code: f.code, Message: err.Error(), Hint: f.hint}, false
+		if !errors.Is(err, f.is) {
+			continue
 		}
+		e := &grant.Error{Code: f.code, Message: err.Error(), Hint: f.hint}
+		if f.code == grant.CodeTryAgain && f.is != ErrBusy { // the owner's trouble: her log says more than strangers need
+			e.Message = f.is.Error()
+			return e, true
+		}
+		return e, false
 	}
 	return &grant.Error{Code: grant.CodeTryAgain, Message: "internal error", Hint: "the owner finds more in the broker's log"}, true
 }

@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,12 @@ func TestReplyCodes(t *testing.T) {
 	}
 	if _, err := grant.VerifyDenial(r.Error.Denial, w.data.Manifest.Broker.Key); err != nil {
 		t.Errorf("signed denial: %v", err)
+	}
+	must(t, os.Remove(w.creator.cfg.Layout().Reference()))
+	must(t, config.WriteFile(filepath.Join(w.creator.cfg.Layout().Revocations(), "x.dsse"), []byte("{}")))
+	if r := w.creator.exchange(encode(t, &grant.Message{Release: e.request(w.data)})); r.Error == nil || r.Error.Code != grant.CodeTryAgain ||
+		strings.Contains(r.Error.Message, w.creator.dir) {
+		t.Errorf("the owner's trouble: %+v", r.Error)
 	}
 	must(t, w.creator.Close())
 	if r := w.creator.exchange(encode(t, &grant.Message{Challenge: &grant.ChallengeRequest{Manifest: w.data.ID, Job: w.jobID}})); r.Error == nil || r.Error.Code != grant.CodeTryAgain {

@@ -572,3 +572,16 @@ func deniedBytes(t *testing.T, err error) []byte {
 	}
 	return d.Signed
 }
+
+// TestOtherEvidenceForTheSameBinding: a lease stands on the evidence it was granted on.
+func TestOtherEvidenceForTheSameBinding(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.released()
+	ev, err := attestation.ParseEvidence(e.evidence)
+	must(t, err)
+	ev.EventLogs = append(ev.EventLogs, attestation.EventLog{Type: "tcg2", Body: []byte("x")})
+	e.evidence, err = ev.Encode()
+	must(t, err)
+	want(t, e.release(w.data), broker.ErrBinding)
+}
