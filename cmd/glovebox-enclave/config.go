@@ -10,6 +10,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	"github.com/glovebox-dev/glovebox/attestation/tpm"
+	"github.com/glovebox-dev/glovebox/enclave"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -22,6 +23,9 @@ type config struct {
 	EventLogFile     string `json:"eventLogFile,omitempty"`     // tpm: TCG2 event log
 	SimulatedKeyFile string `json:"simulatedKeyFile,omitempty"` // simulated: the root's key
 }
+
+// A TPM's attestation key must be enrolled; the enclave finds out by asking for this ability.
+var _ enclave.Enroller = (*tpm.Collector)(nil)
 
 const maxConfig = 64 << 10
 

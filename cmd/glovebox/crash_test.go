@@ -67,7 +67,7 @@ func startSystem(t *testing.T) *system {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.HeartbeatTimeoutMillis = 4000
+		c.HeartbeatTimeoutMillis = 3000
 		if err := config.Write(filepath.Join(s.dir, d), c); err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestKill9(t *testing.T) {
 	s := startSystem(t)
 	ended := map[string]jobView{}
 	for _, victim := range []string{"glovebox-enclave", "glovebox-worker", "creator", "buyer", "host"} {
-		for i, delay := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond} {
+		for i, delay := range []time.Duration{0, 600 * time.Millisecond} {
 			id := s.submit()
 			if i > 0 {
 				s.awaitState(id, "running", "committing", "publishing", "completed")
