@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,6 +181,56 @@ func (s longerStore) Size(ctx context.Context, d envelope.Digest) (int64, error)
 		n++
 	}
 	return n, err
+}
+
+// TestOwnerSignsAnotherRoot: all blobs agree with each other, and not with the root.
+func TestOwnerSignsAnotherRoot(t *testing.T) {
+	f, p, _ := attacked(t)
+	m := *p.Manifest
+	m.Tree.Root = envelope.Sum([]byte("another"))
+	m.Metadata.Distribution = m.distribution()
+	if err := VerifyBlobs(t.Context(), &m, f.store); !errors.Is(err, ErrProof) {
+		t.Errorf("%v, want ErrProof", err)
+	}
+}
+
+// aliasStore answers for one digest with the blob of another.
+type aliasStore struct {
+	*DirStore
+	alias, real envelope.Digest
+}
+
+func (s aliasStore) name(d envelope.Digest) envelope.Digest {
+	if d == s.alias {
+		return s.real
+	}
+	return d
+}
+
+func (s aliasStore) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int64) (int, error) {
+	return s.DirStore.ReadAt(ctx, s.name(d), p, off)
+}
+
+func (s aliasStore) Size(ctx context.Context, d envelope.Digest) (int64, error) {
+	return s.DirStore.Size(ctx, s.name(d))
+}
+
+// TestBlobUnderAnotherDigest: leaves that are in the tree do not make a blob the one that the manifest names.
+func TestBlobUnderAnotherDigest(t *testing.T) {
+	f, p, _ := attacked(t)
+	other := envelope.Sum([]byte("another"))
+	m := *p.Manifest
+	m.Segments = slices.Clone(m.Segments)
+	m.Segments[1].Blob = other
+	if err := VerifyBlobs(t.Context(), &m, aliasStore{f.store, other, p.Manifest.Segments[1].Blob}); !errors.Is(err, ErrBlob) {
+		t.Errorf("segment: %v, want ErrBlob", err)
+	}
+	m = *p.Manifest
+	m.Tree.Levels = []envelope.Digest{other}
+	m.Metadata.Distribution = m.distribution()
+	if err := VerifyBlobs(t.Context(), &m, aliasStore{f.store, other, p.Manifest.Tree.Levels[0]}); !errors.Is(err, ErrBlob) {
+		t.Errorf("level: %v, want ErrBlob", err)
+	}
 }
 
 // TestSegmentsSwapped: blobs cannot trade places, whoever arranges it.

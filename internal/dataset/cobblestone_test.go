@@ -111,6 +111,26 @@ func TestChunksMoved(t *testing.T) {
 	}
 }
 
+// TestChunkLength: a full chunk is never the last, and a short one always is, whatever else was checked before.
+func TestChunkLength(t *testing.T) {
+	m, err := deriveMessage(NewKey(), make([]byte, saltSize), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, short := m.seal(nil, 0, make([]byte, chunkSize)), m.seal(nil, 0, make([]byte, 5))
+	if _, err := m.open(nil, 0, full, true); !errors.Is(err, ErrTruncated) {
+		t.Errorf("full last chunk: %v, want ErrTruncated", err)
+	}
+	if _, err := m.open(nil, 0, short, false); !errors.Is(err, ErrTruncated) {
+		t.Errorf("short chunk in the middle: %v, want ErrTruncated", err)
+	}
+	for _, chunk := range []int64{-1, maxChunks} {
+		if _, err := m.open(nil, chunk, short, true); !errors.Is(err, ErrChunk) {
+			t.Errorf("chunk %d: %v, want ErrChunk", chunk, err)
+		}
+	}
+}
+
 func TestKey(t *testing.T) {
 	for name, b := range map[string][]byte{"nil": nil, "short": make([]byte, 31), "long": make([]byte, 33), "zero": make([]byte, 32)} {
 		if _, err := KeyFromBytes(b); !errors.Is(err, ErrConfig) {

@@ -274,14 +274,19 @@ func TestManifestContradicts(t *testing.T) {
 func contradictions() map[string]func(*Manifest) {
 	d := envelope.Sum([]byte("other"))
 	return map[string]func(*Manifest){
-		"segment repeated":     func(m *Manifest) { m.Segments = append(m.Segments, m.Segments[1]) },
-		"segments swapped":     func(m *Manifest) { m.Segments[0], m.Segments[1] = m.Segments[1], m.Segments[0] },
-		"segment dropped":      func(m *Manifest) { m.Segments = m.Segments[:1] },
-		"blob repeated":        func(m *Manifest) { m.Segments[1].Blob = m.Segments[0].Blob },
-		"future segment":       func(m *Manifest) { m.Segments[1].Version = 3 },
-		"segment length":       func(m *Manifest) { m.Segments[1].Bytes = headerSize + sealedChunk },
-		"segment leaves":       func(m *Manifest) { m.Segments[1].Leaves++; m.Tree.Size++ },
-		"swollen segment":      func(m *Manifest) { m.Segments[1].Bytes += 400_000 },
+		"segment repeated": func(m *Manifest) { m.Segments = append(m.Segments, m.Segments[1]) },
+		"segments swapped": func(m *Manifest) { m.Segments[0], m.Segments[1] = m.Segments[1], m.Segments[0] },
+		"segment dropped":  func(m *Manifest) { m.Segments = m.Segments[:1] },
+		"blob repeated":    func(m *Manifest) { m.Segments[1].Blob = m.Segments[0].Blob },
+		"future segment":   func(m *Manifest) { m.Segments[1].Version = 3 },
+		"segment length":   func(m *Manifest) { m.Segments[1].Bytes = headerSize + sealedChunk },
+		"segment leaves":   func(m *Manifest) { m.Segments[1].Leaves++; m.Tree.Size++ },
+		"swollen segment": func(m *Manifest) {
+			g := &m.Segments[1]
+			g.Bytes += 100 * leafSize
+			g.Leaves, m.Tree.Size = g.Leaves+100, m.Tree.Size+100
+			m.Metadata.Distribution = m.distribution()
+		},
 		"records":              func(m *Manifest) { m.Records++ },
 		"records moved":        func(m *Manifest) { m.Segments[0].Records, m.Segments[1].Records = -1, 3 },
 		"raw bytes":            func(m *Manifest) { m.RawBytes-- },

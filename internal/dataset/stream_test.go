@@ -127,13 +127,15 @@ func TestOpenStreamRefuses(t *testing.T) {
 	f, p, _ := attacked(t)
 	wiped := NewKey()
 	wiped.Wipe()
-	all := p.Manifest.AllLeaves()
+	all, contradictory := p.Manifest.AllLeaves(), *p.Manifest
+	contradictory.Records++
 	for name, c := range map[string]struct {
 		m *Manifest
 		r BlobReader
 		k Key
 		o StreamOptions
 	}{
+		"contradiction": {&contradictory, f.store, f.key, all},
 		"zero manifest": {&Manifest{}, f.store, f.key, all},
 		"nil manifest":  {nil, f.store, f.key, all},
 		"no reader":     {p.Manifest, nil, f.key, all},
@@ -198,5 +200,55 @@ func TestDishonestOwner(t *testing.T) {
 				t.Errorf("%v, want ErrBatch or ErrDiscrepant", err)
 			}
 		})
+	}
+}
+
+// TestDishonestEnd: what is wrong at a segment's very end is found before its last batch is handed out.
+func TestDishonestEnd(t *testing.T) {
+	for name, defect := range map[string]func(int64, []byte) []byte{
+		"byte after":           func(_ int64, b []byte) []byte { return append(b, 0) },
+		"chunk after":          func(_ int64, b []byte) []byte { return append(b, make([]byte, chunkSize)...) },
+		"leaf after":           func(_ int64, b []byte) []byte { return append(b, make([]byte, 2*leafChunks*chunkSize)...) },
+		"fewer records":        func(_ int64, b []byte) []byte { b[11]--; return b },
+		"empty batch after it": func(_ int64, b []byte) []byte { return append(b, make([]byte, batchHeader)...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			cfg := f.config(FormatCSV, "a\n1\n2\n")
+			cfg.testOnlyDefect = defect
+			p, err := Pack(t.Context(), cfg)
+			if errors.Is(err, ErrManifest) {
+				return // swollen: not even signed
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := readAll(t, p.Manifest, f.store, f.key); !errors.Is(err, ErrDiscrepant) || len(got) != 0 {
+				t.Errorf("%d bytes, %v, want ErrDiscrepant", len(got), err)
+			}
+		})
+	}
+}
+
+func TestBatchHeader(t *testing.T) {
+	enc, err := newBatchEncoder(MaxBatchBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := enc.encode(labelled("x", MaxBatchBytes), 3)
+	if h, err := parseBatchHeader(good); err != nil || h.raw != MaxBatchBytes || h.records != 3 || h.packed != len(good)-batchHeader {
+		t.Fatalf("%+v, %v", h, err)
+	}
+	for name, b := range map[string][]byte{
+		"short":              good[:batchHeader-1],
+		"raw over the limit": {0, 0x10, 0, 1, 0, 0, 0, 9, 0, 0, 0, 1},
+		"raw zero":           {0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0},
+		"packed zero":        {0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1},
+		"packed over bound":  {0, 0, 0, 9, 0, 0, 1, 0, 0, 0, 0, 1},
+		"records over raw":   {0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 10},
+	} {
+		if _, err := parseBatchHeader(b); !errors.Is(err, ErrBatch) {
+			t.Errorf("%s: %v, want ErrBatch", name, err)
+		}
 	}
 }
