@@ -80,6 +80,7 @@ func signer(t *testing.T, r envelope.Role) *envelope.Signer {
 
 func newWorld(t *testing.T, address string, change func(*Config)) *world {
 	t.Helper()
+	t.Parallel() // most of the time goes into waiting for the disk
 	w := &world{
 		t: t, buyer: signer(t, envelope.RoleBuyer), broker: signer(t, envelope.RoleBroker),
 		cfg: Config{
