@@ -35,11 +35,16 @@ func good() Request {
 		Now:     1_800_000_000_000,
 		Package: Package{envelope.Sum([]byte("m")), dataset.KindDataset, true, 2, 2, 10},
 		Terms: Terms{
-			[]string{grant.ModeRaw}, []string{"research"}, []string{"metrics", "model"}, 1000, 8, 3, grant.LogsSealed, 4, 3600,
+			[]string{grant.ModeRaw},
+			[]string{"research"},
+			[]string{"metrics", "model"},
+			1000, 8, 3, grant.LogsSealed, 4, 3600,
 			1_800_086_400, string(attestation.AssuranceSimulated),
 		},
 		Job: Job{
-			envelope.Sum([]byte("j")), "did:key:zBuyer", "research", grant.ModeRaw, "wasm-wall/1", 8, []string{"model"}, 1000, 500,
+			envelope.Sum([]byte("j")), "did:key:zBuyer", "research", grant.ModeRaw, "wasm-wall/1", 8,
+			[]string{"model"},
+			1000, 500,
 			1_800_043_200,
 		},
 		Evidence: Evidence{attestation.AssuranceSimulated, "r", "wasm-wall/1"},

@@ -413,8 +413,10 @@ func FuzzVerify(f *testing.F) {
 func FuzzParse(f *testing.F) {
 	d := sum("m")
 	for _, m := range []any{
-		grant.Message{Challenge: &grant.ChallengeRequest{Manifest: d, Job: d}}, grant.Message{Commit: []byte("x"), Package: &d},
-		grant.Reply{Error: &grant.Error{Code: grant.CodeInvalid}}, grant.Reply{Release: &grant.ReleaseReply{Grant: []byte("g")}},
+		grant.Message{Challenge: &grant.ChallengeRequest{Manifest: d, Job: d}},
+		grant.Message{Commit: []byte("x"), Package: &d},
+		grant.Reply{Error: &grant.Error{Code: grant.CodeInvalid}},
+		grant.Reply{Release: &grant.ReleaseReply{Grant: []byte("g")}},
 	} {
 		b, err := envelope.Canonical(m)
 		if err != nil {
