@@ -180,7 +180,7 @@ func TestFailedRunHasABundle(t *testing.T) {
 	w := newWorld(t, anywhere, always("trap"))
 	id := w.submit(nil)
 	j, states := w.wait(id)
-	if j.State != StateFailed || j.Reason != usage.ReasonTrap || j.Usage == "" || j.Result != "" {
+	if j.State != StateFailed || j.Reason != usage.ReasonTrap || j.Hint == "" || j.Usage == "" || j.Result != "" {
 		t.Fatalf("%v after %v", j, states)
 	}
 	if b, err := w.c.Bundle(context.Background(), id); err != nil || len(b) == 0 {

@@ -19,6 +19,20 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
+// runHints say what a buyer can do about each way a run may fail.
+var runHints = map[string]string{
+	usage.ReasonTrap:         "run the code on data of your own first; it exited with an error or trapped",
+	usage.ReasonWall:         "raise the job's wall limit, or do less in it",
+	usage.ReasonMemory:       "raise the job's memory limit, or use less",
+	usage.ReasonOutput:       "write only declared outputs, within the limits of the job and of the creator's terms",
+	usage.ReasonModule:       "build the code as a WASI preview 1 module (GOOS=wasip1 GOARCH=wasm)",
+	usage.ReasonDataset:      "ask the creator to verify the dataset and publish it again",
+	usage.ReasonStopped:      "the owner revoked it or its time was over; ask the creator, then submit a new job",
+	usage.ReasonUnavailable:  "a broker or the host did not answer in time; submit the work again as a new job",
+	usage.ReasonWorker:       "submit the work again as a new job; if it happens again, ask the operator",
+	usage.ReasonNotPermitted: "plan the job: it asks for more than the creators' terms allow",
+}
+
 // run is a finished attempt, about to be recorded.
 type run struct {
 	outcome string // the job's state once its usage is in the log
@@ -76,24 +90,25 @@ func (h *Host) checkRun(ctx context.Context, a *attempt, r *door.Result) (*run, 
 
 // store moves the job to publishing, if the attempt still holds it.
 func (r *run) store(tx *sql.Tx, a *attempt, now int64) error {
-	outcome, reason, message := r.outcome, r.reason, ""
+	outcome, reason, message, hint := r.outcome, r.reason, "", ""
 	if outcome == StateFailed {
 		message = "the run failed inside the enclave; its usage attestation says what was used"
+		hint = runHints[reason]
 		var cancel bool
 		if err := tx.QueryRow(`SELECT cancel FROM jobs WHERE id = ?`, a.job[:]).Scan(&cancel); err != nil {
 			return err
 		}
 		if cancel && reason == usage.ReasonStopped {
-			outcome, reason, message = StateCancelled, reasonCancelled, "the buyer cancelled the job"
+			outcome, reason, message, hint = StateCancelled, reasonCancelled, "the buyer cancelled the job", ""
 		}
 	}
 	var result []byte
 	if r.result != nil {
 		result = r.result[:]
 	}
-	return fenced(tx, &a.lease, `state = ?, outcome = ?, reason = ?, message = ?, hint = '', denial = NULL, result = ?,
+	return fenced(tx, &a.lease, `state = ?, outcome = ?, reason = ?, message = ?, hint = ?, denial = NULL, result = ?,
 		result_bytes = ?, leaves = ?, usage = ?, run = ?, updated = ?`,
-		StatePublishing, outcome, reason, message, result, r.bytes, r.leaves, r.usage[:], r.parts, now)
+		StatePublishing, outcome, reason, message, hint, result, r.bytes, r.leaves, r.usage[:], r.parts, now)
 }
 
 // parts adds the signed job and its manifests to what the database kept.
