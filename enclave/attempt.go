@@ -52,6 +52,9 @@ func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, err
 		}
 		r.packages = append(r.packages, p)
 	}
+	if err := r.affordable(); err != nil {
+		return nil, err
+	}
 	if r.lease, err = newLease(); err != nil {
 		return nil, err
 	}

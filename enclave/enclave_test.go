@@ -238,6 +238,18 @@ func TestHostGivesAnotherManifest(t *testing.T) {
 	}
 }
 
+// One broker sees its own packages only, so the enclave adds up what all of them may cost.
+func TestSpendCapCoversAllPackages(t *testing.T) {
+	w := newWorldOf(t, 100, func(j *job.Job) { j.SpendCap = 100 + 2*100 - 1 })
+	if r, a := w.run(reader{}); r != nil || a.Retry || !strings.Contains(a.Message, "spend cap") {
+		t.Fatalf("finished %v, %+v", r != nil, a)
+	}
+	w = newWorldOf(t, 100, func(j *job.Job) { j.SpendCap = 100 + 2*100 })
+	if r, a := w.run(reader{}); r == nil {
+		t.Fatalf("%+v", a)
+	}
+}
+
 func TestEmptyConfigRefused(t *testing.T) {
 	if _, err := New(Config{}); !errors.Is(err, ErrConfig) {
 		t.Fatal(err)
