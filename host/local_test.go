@@ -256,7 +256,11 @@ func (p *hostProcess) kill() {
 func TestKillNine(t *testing.T) {
 	w := newWorld(t, anywhere, nil)
 	var ids []envelope.Digest
-	for range 12 {
+	jobs := 12
+	if testing.Short() {
+		jobs = 4
+	}
+	for range jobs {
 		ids = append(ids, w.submit(nil))
 	}
 	w.stop()
