@@ -3,9 +3,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -48,7 +50,7 @@ func runScripts(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: dir, ContinueOnError: true,
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
 			bin, err := binaries(root)
 			if err != nil {
@@ -69,7 +71,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf,
+			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches,
 		},
 	})
 }
@@ -124,25 +126,26 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || err != nil || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND...")
 	}
-	path, err := lookPath(ts.Getenv("PATH"), args[1])
+	if got := command(ts, ts.Stdout(), args[1:]); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// command runs a program as a script would, and returns its exit code.
+func command(ts *testscript.TestScript, stdout io.Writer, args []string) int {
+	path, err := lookPath(ts.Getenv("PATH"), args[0])
 	ts.Check(err)
-	cmd := exec.Command(path, args[2:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), ts.Stdout(), ts.Stderr()
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), stdout, ts.Stderr()
 	for _, k := range []string{"PATH", "HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS", "GOPROXY"} {
 		cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
 	}
 	err = cmd.Run()
-	exit, failed := errors.AsType[*exec.ExitError](err)
-	if err != nil && !failed {
-		ts.Fatalf("%v", err)
+	if exit, failed := errors.AsType[*exec.ExitError](err); failed {
+		return exit.ExitCode()
 	}
-	got := 0
-	if failed {
-		got = exit.ExitCode()
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
+	ts.Check(err)
+	return 0
 }
 
 func lookPath(path, name string) (string, error) {
@@ -254,4 +257,16 @@ func resultOf(ts *testscript.TestScript, _ bool, args []string) {
 	b, err := os.ReadFile(filepath.Join(filepath.Dir(args[0]), resultFile))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
+
+// reaches STATE COMMAND...: waits until the latest job that the command lists is in a state.
+func reaches(ts *testscript.TestScript, _ bool, args []string) {
+	for range 600 {
+		var out bytes.Buffer
+		if command(ts, &out, args[1:]) == 0 && member(ts, out.String(), "jobs.0.state") == args[0] {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	ts.Fatalf("the job did not get to be %s", args[0])
 }

@@ -32,9 +32,9 @@ func main() {
 	case "write":
 		write("/out/model.safetensors", strings.Repeat("x", 4<<20))
 	case "escape":
-		for _, path := range []string{"/etc/passwd", "/data/small/records.csv", "../outside", "/out/../outside"} {
+		for i, path := range []string{"/etc/passwd", "/data/small/records.csv", "/data/new", "../elsewhere", "/out/../elsewhere"} {
 			if os.WriteFile(path, []byte("out"), 0o600) == nil {
-				os.Exit(99) // it must not work
+				os.Exit(90 + i) // it must not work
 			}
 		}
 		write("/out/undeclared.txt", "dropped")
