@@ -12,7 +12,10 @@ import (
 	"time"
 )
 
-const cgroupRoot = "/sys/fs/cgroup"
+const (
+	cgroupRoot   = "/sys/fs/cgroup"
+	cgroupPrefix = "glovebox-" // then the spawner's process id, a dash, a number
+)
 
 // cgroup is the worker's control group: version 2, version 1 (also on hybrid machines), or none where this user may not
 // make one. Without one, resource limits of the processes stand alone, and the stamp says so.
@@ -31,7 +34,7 @@ func (g *cgroup) stamp() string {
 
 // newCgroup makes a group with memory and process limits, or an empty one where that is not possible.
 func newCgroup(q startRequest) *cgroup {
-	name := fmt.Sprintf("glovebox-%d-%d", os.Getpid(), q.ID)
+	name := fmt.Sprintf("%s%d-%d", cgroupPrefix, os.Getpid(), q.ID)
 	memory := strconv.FormatInt(q.memory(), 10)
 	own := ownCgroups()
 	for _, g := range []*cgroup{cgroupV2(own, name, memory), cgroupV1(own, name, memory)} {
@@ -161,6 +164,29 @@ func (g *cgroup) remove() {
 				break
 			}
 			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// sweepCgroups removes the empty groups of spawners that were killed before they could do it themselves.
+func sweepCgroups() {
+	own := ownCgroups()
+	for _, parent := range []string{
+		filepath.Join(cgroupRoot, own[""]), filepath.Join(cgroupRoot, "memory", own["memory"]), filepath.Join(cgroupRoot, "pids", own["pids"]),
+	} {
+		names, err := os.ReadDir(parent)
+		if err != nil {
+			continue
+		}
+		for _, n := range names {
+			rest, ok := strings.CutPrefix(n.Name(), cgroupPrefix)
+			pid, _, dash := strings.Cut(rest, "-")
+			if _, err := strconv.Atoi(pid); !ok || !dash || err != nil {
+				continue
+			}
+			if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+				_ = os.Remove(filepath.Join(parent, n.Name())) // refused while a process is in it
+			}
 		}
 	}
 }

@@ -143,6 +143,11 @@ func TestKilledSpawner(t *testing.T) {
 		t.Errorf("outcome %+v, err %v; want ErrSpawner", o, err)
 	}
 	wantDead(t, init, worker)
+	s.Close()
+	if _, err := newSpawner(t).SelfTest(t.Context()); err != nil { // the next one sweeps up
+		t.Error(err)
+	}
+	wantNoCgroups(t, s)
 	if _, err := s.Run(t.Context(), readerSpec(), memData{}); !errors.Is(err, ErrSpawner) {
 		t.Errorf("next run: %v, want ErrSpawner", err)
 	}
@@ -162,6 +167,17 @@ func TestEnclaveGone(t *testing.T) {
 	})
 	if !errors.Is(err, ErrSpawner) {
 		t.Errorf("err = %v, want ErrSpawner", err)
+	}
+	wantNoCgroups(t, s)
+}
+
+// wantNoCgroups: a spawner that ended by itself leaves no control group behind.
+func wantNoCgroups(t *testing.T, s *Spawner) {
+	t.Helper()
+	for _, at := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
+		if left, _ := filepath.Glob(at + cgroupPrefix + strconv.Itoa(s.cmd.Process.Pid) + "-*"); len(left) != 0 {
+			t.Errorf("control groups left: %v", left)
+		}
 	}
 }
 
@@ -185,10 +201,7 @@ func TestWorkersSideBySide(t *testing.T) {
 	if left := children(t, s.cmd.Process.Pid); len(left) != 0 {
 		t.Errorf("workers left: %v", left)
 	}
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/glovebox-" + strconv.Itoa(s.cmd.Process.Pid) + "-*")
-	if len(groups) != 0 {
-		t.Errorf("control groups left: %v", groups)
-	}
+	wantNoCgroups(t, s)
 }
 
 // TestCanary: plaintext is in the worker while it runs and, once it is dead, in no file, no log and no other process

@@ -32,51 +32,52 @@ const (
 // worker gets its parent-death signal when the thread that started it ends.
 func spawnerMain() int {
 	runtime.LockOSThread()
+	sweepCgroups()
 	sp := &spawnerProcess{running: map[uint64]*exec.Cmd{}}
+	defer sp.end()
 	for {
 		b, fds, err := receiveMessage(spawnerSocket)
 		closeAll(fds)
 		if err != nil {
-			sp.killAll()
 			return 0
 		}
 		var q startRequest
 		if err := envelope.DecodeStrict(b, maxControl, &q); err != nil {
-			sp.killAll()
 			return 1
 		}
-		sp.serve(q)
+		if err := sp.serve(q); err != nil {
+			return 1
+		}
 	}
 }
 
 type spawnerProcess struct {
 	mu      sync.Mutex
 	running map[uint64]*exec.Cmd
+	reapers sync.WaitGroup
 }
 
-func (sp *spawnerProcess) send(m controlMessage, fds ...int) {
+func (sp *spawnerProcess) send(m controlMessage, fds ...int) error {
 	b, err := json.Marshal(m)
-	if err == nil {
-		err = sendMessage(spawnerSocket, b, fds...)
-	}
 	if err != nil {
-		os.Exit(1) // workers die with this process
+		return err
 	}
+	return sendMessage(spawnerSocket, b, fds...)
 }
 
 // serve starts one worker and answers with the enclave's ends of its pipes.
-func (sp *spawnerProcess) serve(q startRequest) {
+func (sp *spawnerProcess) serve(q startRequest) error {
 	j, err := startJail(q)
 	if err != nil {
-		sp.send(controlMessage{Started: &startReply{ID: q.ID, Error: err.Error()}})
-		return
+		return sp.send(controlMessage{Started: &startReply{ID: q.ID, Error: err.Error()}})
 	}
 	sp.mu.Lock()
 	sp.running[q.ID] = j.cmd
 	sp.mu.Unlock()
-	sp.send(controlMessage{Started: &startReply{ID: q.ID, Isolation: j.isolation}}, j.ends...)
+	err = sp.send(controlMessage{Started: &startReply{ID: q.ID, Isolation: j.isolation}}, j.ends...)
 	closeAll(j.ends)
-	go sp.reap(q.ID, j)
+	sp.reapers.Go(func() { sp.reap(q.ID, j) })
+	return err
 }
 
 // reap waits for a worker to end and reports what the kernel measured.
@@ -91,15 +92,17 @@ func (sp *spawnerProcess) reap(id uint64, j *jail) {
 		r.PeakKiB = ru.Maxrss
 	}
 	j.group.remove()
-	sp.send(controlMessage{Exited: &r})
+	_ = sp.send(controlMessage{Exited: &r}) // an enclave that is gone needs no report
 }
 
-func (sp *spawnerProcess) killAll() {
+// end kills every worker and waits until nothing of them is left.
+func (sp *spawnerProcess) end() {
 	sp.mu.Lock()
-	defer sp.mu.Unlock()
 	for _, c := range sp.running {
 		_ = c.Process.Kill()
 	}
+	sp.mu.Unlock()
+	sp.reapers.Wait()
 }
 
 // jail is a started and confined worker.
