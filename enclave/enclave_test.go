@@ -200,6 +200,19 @@ func TestHostCancels(t *testing.T) {
 	}
 }
 
+// A host that cannot keep the payload gets an attestation of failure, and the brokers close their leases.
+func TestHostDiskFull(t *testing.T) {
+	w := newWorldOf(t, 2_000, nil)
+	w.full = true
+	r, a := w.run(reader{})
+	if r == nil {
+		t.Fatalf("abandoned: %+v", a)
+	}
+	if s, _ := w.statement(r); s.Reason != usage.ReasonUnavailable || len(r.Header) != 0 || len(r.Commits) != 2 {
+		t.Fatalf("%+v", s)
+	}
+}
+
 func TestHostSwapsChunk(t *testing.T) {
 	for name, m := range map[string]func(p []byte, off int64) int64{
 		"flips a bit":       func(p []byte, off int64) int64 { return off },

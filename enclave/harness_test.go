@@ -96,6 +96,7 @@ type world struct {
 	abandon  *door.Abandon
 	progress []door.Progress
 	cancel   bool
+	full     bool // the host's disk
 }
 
 func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t, 20_000, change) }
@@ -273,6 +274,9 @@ func (w *world) Progress(_ context.Context, _ string, p door.Progress) (bool, er
 }
 
 func (w *world) Output(_ context.Context, _ string, p []byte) error {
+	if w.full {
+		return fmt.Errorf("%w: no space left on device", door.ErrRefused)
+	}
 	w.payload = append(w.payload, p...)
 	return nil
 }

@@ -23,30 +23,26 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 			out.reason = usage.ReasonOutput
 		}
 	}
-	st, err := r.statement(out, s)
-	if err != nil {
-		return nil, err
-	}
-	res := &door.Result{Outcome: st.Outcome, Reason: st.Reason, Evidence: r.evidence, Ticket: r.ticket}
-	var digest *envelope.Digest
-	if s != nil {
-		digest = &s.digest
-	}
-	var id envelope.Digest
-	if res.Usage, id, err = usage.Sign(st, digest, r.lease.signer); err != nil {
-		return nil, err
-	}
 	// Settling must survive the end of the run's own time: a failed run is attested and committed too.
 	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
 	defer r.keepAlive(ctx, door.StateCommitting, func(error) {})() // what a broker thinks now it says in its commit
+	signed, id, st, err := r.attestUsage(out, s)
+	if err != nil {
+		return nil, err
+	}
 	if s != nil {
 		if err := r.e.c.Host.Output(ctx, r.token, s.payload); err != nil {
-			return nil, err
+			// The host cannot keep the payload. The statement about it has gone nowhere; the run is attested as failed.
+			out.reason, s = usage.ReasonUnavailable, nil
+			if signed, id, st, err = r.attestUsage(out, nil); err != nil {
+				return nil, err
+			}
 		}
 	}
+	res := &door.Result{Outcome: st.Outcome, Reason: st.Reason, Usage: signed, Evidence: r.evidence, Ticket: r.ticket}
 	for _, p := range r.granted() {
-		c, err := r.commit(ctx, p, res.Usage, id, st)
+		c, err := r.commit(ctx, p, signed, id, st)
 		if err != nil {
 			return nil, fmt.Errorf("commit: %w", err)
 		}
@@ -56,6 +52,19 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 		res.Header = s.header
 	}
 	return res, nil
+}
+
+// attestUsage signs what was used, and what came of it: s, or nothing.
+func (r *attempt) attestUsage(out *outcome, s *sealed) (signed []byte, id envelope.Digest, st *usage.Statement, err error) {
+	if st, err = r.statement(out, s); err != nil {
+		return nil, id, nil, err
+	}
+	var digest *envelope.Digest
+	if s != nil {
+		digest = &s.digest
+	}
+	signed, id, err = usage.Sign(st, digest, r.lease.signer)
+	return signed, id, st, err
 }
 
 // statement says how the run ended and what it used.
