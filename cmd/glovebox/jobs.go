@@ -366,8 +366,8 @@ func (v *jobView) failure() error {
 	case v.Reason == grant.CodeTryAgain:
 		k = KindTryAgain
 	}
-	if hint == "" && v.Bundle != "" {
-		hint = "what was used is attested all the same: " + v.Bundle
+	if v.Bundle != "" {
+		hint = strings.TrimPrefix(hint+"\nwhat was used is attested all the same: "+v.Bundle, "\n")
 	}
 	return &Error{Kind: k, Hint: hint, Err: errors.New(msg)}
 }
