@@ -37,6 +37,7 @@ func (r *attempt) openView(ctx context.Context) (*view, []sandbox.File, error) {
 	for i, p := range r.packages[1:] {
 		s, err := r.openStream(ctx, p)
 		if err != nil {
+			v.close()
 			return nil, nil, err
 		}
 		folder := p.m.Name
@@ -70,6 +71,13 @@ func (r *attempt) openStream(ctx context.Context, p *pack) (*dataset.Stream, err
 		},
 		AfterLeaf: p.meter.leaf,
 	})
+}
+
+// close wipes what the streams hold in the clear.
+func (v *view) close() {
+	for _, f := range v.files {
+		f.stream.Close()
+	}
 }
 
 // ReadAt fills b from file at off, over as many batches as it takes. io.EOF ends the file as usual.

@@ -73,6 +73,7 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 	if err != nil {
 		return err
 	}
+	defer v.close()
 	out.started = r.sinceChallenge()
 	w, err := r.e.c.Runner.Run(run, r.spec(module, files), v)
 	if w != nil {
@@ -114,6 +115,7 @@ func (r *attempt) loadCode(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.Close()
 	var raw bytes.Buffer
 	for int64(raw.Len()) < s.Size() {
 		b, err := s.Batch(ctx, int64(raw.Len()))

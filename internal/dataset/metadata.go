@@ -149,9 +149,16 @@ func (m *Manifest) describe(header, checksum []byte, now time.Time) error {
 		field *string
 		value string
 	}{
-		{&d.Description, notStated}, {&d.License, "see usageInfo"}, {&d.Creator.Type, "sc:Organization"}, {&d.Creator.Name, notStated},
-		{&d.DatePublished, today}, {&d.Collection, notStated}, {&d.Labels, notStated}, {&d.Retention, notStated},
-		{&d.Sampling, notStated}, {&d.Contact, notStated},
+		{&d.Description, notStated},
+		{&d.License, "see usageInfo"},
+		{&d.Creator.Type, "sc:Organization"},
+		{&d.Creator.Name, notStated},
+		{&d.DatePublished, today},
+		{&d.Collection, notStated},
+		{&d.Labels, notStated},
+		{&d.Retention, notStated},
+		{&d.Sampling, notStated},
+		{&d.Contact, notStated},
 	} {
 		if *s.field == "" {
 			*s.field = s.value

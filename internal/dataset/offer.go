@@ -60,9 +60,12 @@ func (m *Manifest) offer() Offer {
 		Permission: []Permission{{
 			Target: target, Action: "gb:train",
 			Constraint: []Constraint{
-				{"odrl:purpose", "odrl:isAnyOf", t.Purposes, ""}, {"gb:mode", "odrl:isAnyOf", t.Modes, ""}, {"gb:output", "odrl:isAnyOf", t.Outputs, ""},
+				{"odrl:purpose", "odrl:isAnyOf", t.Purposes, ""},
+				{"gb:mode", "odrl:isAnyOf", t.Modes, ""},
+				{"gb:output", "odrl:isAnyOf", t.Outputs, ""},
 				limit("gb:outputBytes", t.MaxOutputBytes), limit("gb:epochs", int64(t.MaxEpochs)), limit("odrl:count", t.MaxUses),
-				limit("gb:notAfter", t.NotAfter), {"gb:assurance", "odrl:gteq", []string{t.MinAssurance}, ""},
+				limit("gb:notAfter", t.NotAfter),
+				{"gb:assurance", "odrl:gteq", []string{t.MinAssurance}, ""},
 			},
 			Duty: []Duty{{"odrl:compensate", []Constraint{
 				{"gb:perRecordMicros", "odrl:eq", n(t.Price.PerRecord), t.Price.Currency},

@@ -46,6 +46,7 @@ func (s *scripted) Relay(_ context.Context, address string, msg []byte) ([]byte,
 }
 
 func (s *scripted) Progress(context.Context, string, door.Progress) (bool, error) { return true, nil }
+
 func (s *scripted) Output(_ context.Context, _ string, p []byte) error {
 	s.output = append(s.output, p...)
 	return nil
