@@ -143,17 +143,17 @@ func flip(path string) error {
 
 // refusedJob runs the same job on the altered data: it must fail, and say why.
 func (d *demonstration) refusedJob(ctx context.Context) (string, error) {
-	out, err := d.output(ctx, append(append([]string{"buyer", "submit"}, d.jobArgs()...), "--json")...)
-	if err == nil {
+	if _, err := d.output(ctx, append(append([]string{"buyer", "submit"}, d.jobArgs()...), "--json")...); err == nil {
 		return "", errors.New("a job on altered data completed")
 	}
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
-	var jobs struct{ Jobs []jobView }
-	if out, err = d.output(ctx, "buyer", "ls", "--dir", d.at("buyer"), "--json"); err != nil {
+	out, err := d.output(ctx, "buyer", "ls", "--dir", d.at("buyer"), "--json")
+	if err != nil {
 		return "", err
 	}
+	var jobs struct{ Jobs []jobView }
 	if err := json.Unmarshal(out, &jobs); err != nil {
 		return "", err
 	}

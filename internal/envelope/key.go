@@ -73,7 +73,15 @@ func ParsePublicKey(s string) (PublicKey, error) {
 	if x == nil {
 		return PublicKey{}, fmt.Errorf("%w: not a point on P-256", ErrKey)
 	}
-	p := PublicKey{&ecdsa.PublicKey{Curve: elliptic.P256(), X: x, Y: y}}
+	raw := make([]byte, 65) // 4 ‖ x ‖ y
+	raw[0] = 4
+	x.FillBytes(raw[1:33])
+	y.FillBytes(raw[33:])
+	k, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
+	if err != nil {
+		return PublicKey{}, fmt.Errorf("%w: %v", ErrKey, err)
+	}
+	p := PublicKey{k}
 	if p.String() != s {
 		return PublicKey{}, fmt.Errorf("%w: not in canonical form", ErrKey)
 	}
@@ -109,8 +117,12 @@ func (p PublicKey) String() string {
 	if p.k == nil {
 		return ""
 	}
-	c := elliptic.MarshalCompressed(elliptic.P256(), p.k.X, p.k.Y)
-	return didPrefix + base58Encode(append(append([]byte{}, p256Multicodec...), c...))
+	raw, err := p.k.Bytes() // 4 ‖ x ‖ y
+	if err != nil {
+		panic("envelope: P-256 key has no encoding: " + err.Error())
+	}
+	c := append(append([]byte{}, p256Multicodec...), 2|raw[64]&1) // compressed: the sign of y, then x
+	return didPrefix + base58Encode(append(c, raw[1:33]...))
 }
 
 // MarshalText implements encoding.TextMarshaler. The zero value does not marshal.
@@ -186,8 +198,9 @@ func (s *Signer) sign(pae []byte) ([]byte, error) {
 
 // Wipe overwrites the private scalar where the key is held in this process. The signer is unusable afterwards.
 func (s *Signer) Wipe() {
+	//lint:ignore SA1019 the field is deprecated for arithmetic; nothing else reaches the bytes to overwrite
 	if k, ok := s.key.(*ecdsa.PrivateKey); ok && k.D != nil {
-		clear(k.D.Bits())
+		clear(k.D.Bits()) //lint:ignore SA1019 as above
 	}
 	s.key = nil
 	s.role = ""

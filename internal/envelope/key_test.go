@@ -175,10 +175,12 @@ func TestMalformedKeyFile(t *testing.T) {
 func TestSignerIsSilent(t *testing.T) {
 	s := newSigner(t, envelope.RoleOwner)
 	for _, verb := range []string{"%v", "%+v", "%s", "%x"} {
+		//lint:ignore SA1019 the number as it would be printed
 		if strings.Contains(fmt.Sprintf(verb, s.Signer), s.secret.D.String()) {
 			t.Errorf("%s prints the key", verb)
 		}
 	}
+	//lint:ignore SA9005 that nothing is marshalled is what is tested
 	if b, err := json.Marshal(s.Signer); err != nil || string(b) != "{}" {
 		t.Errorf("marshals as %s, %v", b, err)
 	}
