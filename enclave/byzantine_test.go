@@ -22,7 +22,6 @@ type byzantine struct {
 	seen     int
 	messages [][]byte
 	replies  [][]byte
-	last     string // address of the last message
 }
 
 // behaviours are what a host can do to a message. Each gets the message's turn and returns what the enclave sees.
