@@ -89,10 +89,13 @@ func TestNoHiddenWiring(t *testing.T) {
 	})
 }
 
-// TestLongFiles keeps one idea to a file.
+// TestLongFiles keeps one idea to a file. Tests may be longer: a table of attacks is one idea.
 func TestLongFiles(t *testing.T) {
-	const most = 600
 	sources(t, func(rel string, src []byte) {
+		most := 600
+		if strings.HasSuffix(rel, "_test.go") {
+			most = 900
+		}
 		if n := strings.Count(string(src), "\n"); n > most && !generated(src) {
 			t.Errorf("%s has %d lines, split it at %d", rel, n, most)
 		}
