@@ -175,6 +175,9 @@ func (d *demonstration) stop() {
 }
 
 func (d *demonstration) explain(err error) error {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted; every process of the demo is stopped")
+	}
 	if e := classify(err); e.Hint == "" {
 		return Errorf(e.Kind, "everything so far is in %s; the daemons' words are in its .log files", d.dir).from(err)
 	}
