@@ -62,7 +62,7 @@ and learns nothing of the content.`,
 			return Errorf(KindVerify, "the copy is damaged; publish the package again").from(refused)
 		},
 	}
-	cmd.Flags().StringVar(&host, "host", defaultHost, "URL of the host that has the manifest")
+	cmd.Flags().StringVar(&host, "host", defaultHost, "host that has the manifest, by URL")
 	cmd.Flags().StringVar(&blobs, "blobs", "", "directory of blobs, such as the operator's (required)")
 	jsonFlag(cmd, &asJSON)
 	return cmd

@@ -81,7 +81,7 @@ has neither a usage attestation nor a lease-lost is a finding.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&host, "host", defaultHost, "URL of the host")
+	f.StringVar(&host, "host", defaultHost, "host, by URL")
 	f.StringVar(&trust, "trust", "", "trust file (required); make one with: glovebox auditor trust")
 	f.StringVar(&remember, "remember", "", "file that keeps the checkpoint from one run to the next")
 	jsonFlag(cmd, &asJSON)

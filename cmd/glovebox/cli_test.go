@@ -112,6 +112,27 @@ func checkDocumented(t *testing.T, file, verbs, rest string) {
 	}
 }
 
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+// TestDocumentedFilesExist follows every relative link.
+func TestDocumentedFilesExist(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "../../README.md", "../../SECURITY.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", file, m[1])
+			}
+		}
+	}
+}
+
 // TestREADMEIsShort keeps the first page a first page.
 func TestREADMEIsShort(t *testing.T) {
 	b, err := os.ReadFile("../../README.md")

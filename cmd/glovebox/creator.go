@@ -40,7 +40,14 @@ func newPack() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "pack SOURCE", Short: "Encrypt a dataset and sign its terms", Args: exactArgs(1, "one file or directory"),
 		Long: `Pack reads a CSV file, a JSON Lines file or a directory of files, encrypts it under a fresh key, and signs a manifest with
-the terms. The key stays in the creator's directory, wrapped; the ciphertext waits there for publish. SOURCE is only read.`,
+the terms. The key stays in the creator's directory, wrapped; the ciphertext waits there for publish. SOURCE is only read.
+
+The public card says what the terms do not. --card takes a JSON file with any of these members:
+
+  {"creator": "Alice", "person": true, "collection": "...", "labels": "...", "sampling": "...",
+   "knownBiases": ["..."], "retention": "...", "contact": "...",
+   "consent": [{"id": "...", "digest": "sha256:..."}], "payment": [{"id": "...", "digest": "sha256:..."}],
+   "piiScan": {"tool": "...", "version": "...", "date": "2026-01-31", "findings": 0, "report": "sha256:..."}}`,
 		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := openOwner(dir, config.Creator)
@@ -69,7 +76,7 @@ the terms. The key stays in the creator's directory, wrapped; the ciphertext wai
 	f := cmd.Flags()
 	dirFlag(cmd, &dir, config.Creator)
 	f.StringVar(&name, "name", "", "name of the dataset (default: from SOURCE)")
-	f.StringVar(&format, "format", "auto", "csv, jsonl, files, or auto: by extension, and files for a directory")
+	f.StringVar(&format, "format", "auto", "format of SOURCE: csv, jsonl, files, or auto (by extension; files for a directory)")
 	f.StringVar(&previous, "previous", "", "package that this is a later version of; its segments are kept, SOURCE is added")
 	f.BoolVar(&columns, "publish-columns", false, "put the CSV header's column names into the public manifest")
 	t.register(cmd)

@@ -229,7 +229,7 @@ func newStatus() *cobra.Command {
 			return show(cmd, asJSON, v, func(w io.Writer) { v.print(w) })
 		},
 	}
-	cmd.Flags().StringVar(&host, "host", defaultHost, "URL of the host")
+	cmd.Flags().StringVar(&host, "host", defaultHost, "host, by URL")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -170,9 +170,9 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	}
 	f := cmd.Flags()
 	dirFlag(cmd, &dir, role)
-	f.StringVar(&address, "address", defaultBroker, "URL under which enclaves reach this broker, through the host")
+	f.StringVar(&address, "address", defaultBroker, "where enclaves reach this broker, through the host, by URL")
 	f.StringVar(&listen, "listen", "", "address the broker listens on (default: that of --address)")
-	f.StringVar(&host, "host", defaultHost, "URL of the host to publish to and to log at")
+	f.StringVar(&host, "host", defaultHost, "host to publish to and to log at, by URL")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -199,7 +199,7 @@ func dirFlag(cmd *cobra.Command, dir *string, role config.Role) {
 }
 
 func hostFlag(cmd *cobra.Command, host *string) {
-	cmd.Flags().StringVar(host, "host", "", "URL of the host (default: the one given to init)")
+	cmd.Flags().StringVar(host, "host", "", "host, by URL (default: the one given to init)")
 }
 
 func jsonFlag(cmd *cobra.Command, v *bool) {

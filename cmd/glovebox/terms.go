@@ -46,13 +46,13 @@ func (t *termFlags) register(cmd *cobra.Command) {
 	f.StringVar(&t.away, "broker-away", "wait", "when the broker does not answer, a running job may wait or must fail")
 	f.StringVar(&t.perRecord, "price-per-record", "0", "price of one record delivered in one epoch")
 	f.StringVar(&t.perUse, "price-per-use", "0", "price of one completed job")
-	f.StringVar(&t.currency, "currency", "EUR", "ISO 4217 code of the prices")
+	f.StringVar(&t.currency, "currency", "EUR", "currency of the prices, by ISO 4217 code")
 	f.DurationVar(&t.valid, "valid", 365*24*time.Hour, "for how long the offer stands")
 	f.StringVar(&t.minAssurance, "min-assurance", "", "least assurance to release to: tpm or tee; with --test also software-tpm or simulated (default: tpm, with --test simulated)")
 	f.BoolVar(&t.test, "test", false, "not real data: may be released to an enclave without hardware")
 	f.StringVar(&t.description, "description", "", "what the dataset is, for its public card")
 	f.StringVar(&t.license, "license", "", "licence text or URL, for the public card")
-	f.StringVar(&t.card, "card", "", "JSON file with the rest of the public card: how it was collected, known biases, consent, contact, ...")
+	f.StringVar(&t.card, "card", "", "file with the rest of the public card, in JSON: how it was collected, known biases, consent, contact, ...")
 }
 
 // apply writes the terms into m.
@@ -185,7 +185,7 @@ func (t *termFlags) describe(m *dataset.Manifest) error {
 	}
 	var c card
 	if err := envelope.DecodeStrict(b, maxCard, &c); err != nil {
-		return Errorf(KindUsage, "see docs/spec/manifest.md for what a card may say").from(fmt.Errorf("%s: %w", t.card, err))
+		return Errorf(KindUsage, "glovebox creator pack --help says what a card may hold").from(fmt.Errorf("%s: %w", t.card, err))
 	}
 	d.Creator.Name, d.Collection, d.Labels, d.Sampling = c.Creator, c.Collection, c.Labels, c.Sampling
 	if c.Person {
