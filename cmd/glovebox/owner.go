@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -144,6 +145,7 @@ func (o *owner) find(what string) (*config.Package, error) {
 func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	var dir, address, listen, host string
 	var asJSON bool
+	var silence time.Duration
 	cmd := &cobra.Command{
 		Use: "init", Short: fmt.Sprintf("Make the directory of a %s: keys, broker configuration, keyholder", role), Args: noArgs,
 		Example: fmt.Sprintf("  glovebox %s init --dir %s", role, defaultDir(role)),
@@ -157,7 +159,7 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := config.Init(dir, config.Options{Role: role, Listen: l, Address: address, LogURL: host})
+			c, err := config.Init(dir, config.Options{Role: role, Listen: l, Address: address, LogURL: host, HeartbeatTimeout: silence.Milliseconds()})
 			if errors.Is(err, config.ErrExists) {
 				return Errorf(KindUsage, "choose another --dir; a directory with keys is never overwritten").from(err)
 			}
@@ -173,6 +175,7 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	f.StringVar(&address, "address", defaultBroker, "where enclaves reach this broker, through the host, by URL")
 	f.StringVar(&listen, "listen", "", "address the broker listens on (default: that of --address)")
 	f.StringVar(&host, "host", defaultHost, "host to publish to and to log at, by URL")
+	f.DurationVar(&silence, "silence", config.DefaultHeartbeatTimeout, "silence of an enclave after which its lease is lost; enclaves speak every 2s")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
