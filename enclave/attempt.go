@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -30,6 +31,18 @@ type attempt struct {
 	evidence []byte
 	ticket   []byte
 	attempt  int // from the grants
+
+	mu    sync.Mutex // guards what the heartbeats read
+	state string
+	live  []*pack // released, in order
+}
+
+// enter moves the run to a state and tells the host.
+func (r *attempt) enter(ctx context.Context, state string) {
+	r.mu.Lock()
+	r.state = state
+	r.mu.Unlock()
+	r.progress(ctx)
 }
 
 // accept verifies what the host handed over: a job signed by its buyer and the manifests that it pins.
@@ -136,11 +149,9 @@ func (r *attempt) attest(ctx context.Context) error {
 
 // granted are the packages whose keys were released; a prefix, since releases go in order and stop at the first refusal.
 func (r *attempt) granted() []*pack {
-	n := 0
-	for n < len(r.packages) && r.packages[n].grant != nil {
-		n++
-	}
-	return r.packages[:n]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.live[:len(r.live):len(r.live)]
 }
 
 // untilExpiry ends ctx when the first of the grants expires, by the enclave's monotonic clock.
@@ -157,8 +168,10 @@ func (r *attempt) untilExpiry(ctx context.Context) (context.Context, context.Can
 
 // progress tells the host how far the run is, best effort, and returns whether the host would rather end it. A host can
 // end a run anyway; asked like this, it gets a usage attestation too.
-func (r *attempt) progress(ctx context.Context, state string) (cancel bool) {
-	p := door.Progress{State: state}
+func (r *attempt) progress(ctx context.Context) (cancel bool) {
+	r.mu.Lock()
+	p := door.Progress{State: r.state}
+	r.mu.Unlock()
 	for _, k := range r.packages[1:] {
 		p.Leaves += k.meter.delivered()
 		p.Total += k.m.Tree.Size

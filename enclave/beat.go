@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -21,7 +22,16 @@ type beat struct {
 	mu      sync.Mutex
 	last    int64  // sequence of the last answered heartbeat
 	pending []byte // signed heartbeat last+1, until it is answered
+	told    int64  // leaves that the pending heartbeat reports
 	allowed int64
+	over    bool // the lease was committed; nothing more is to be said
+}
+
+// sequence is the last answered heartbeat.
+func (b *beat) sequence() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
 }
 
 // gate returns nil when one more leaf of p may be fetched. It asks the broker when the allowance is used up.
@@ -40,17 +50,26 @@ func (r *attempt) gate(ctx context.Context, p *pack) error {
 			return nil
 		}
 	}
-	if o := p.grant.Predicate.Obligations; p.meter.delivered() >= o.Leaves.Count*int64(o.Epochs) {
+	if p.meter.delivered() >= deliverable(&p.grant.Predicate.Obligations) {
 		return fmt.Errorf("%w: every leaf of %s was delivered as often as granted", errNotPermitted, p.id)
 	}
 	return fmt.Errorf("%w: %s allows no more leaves", ErrLeased, p.id)
+}
+
+// deliverable is how many leaves a grant can ever deliver: its range, once an epoch.
+func deliverable(o *grant.Obligations) int64 {
+	if o.Leaves.Count > math.MaxInt64/int64(o.Epochs) {
+		return math.MaxInt64
+	}
+	return o.Leaves.Count * int64(o.Epochs)
 }
 
 // heartbeat asks once for more; the caller holds p.beat.mu.
 func (r *attempt) heartbeat(ctx context.Context, p *pack, patience time.Duration) error {
 	seq := p.beat.last + 1
 	if p.beat.pending == nil {
-		h := &grant.Heartbeat{Binding: r.lease.d, Grant: p.grant.ID, Sequence: seq, Delivered: p.meter.delivered()}
+		p.beat.told = p.meter.delivered()
+		h := &grant.Heartbeat{Binding: r.lease.d, Grant: p.grant.ID, Sequence: seq, Delivered: p.beat.told}
 		signed, _, err := grant.Sign(h, r.lease.signer)
 		if err != nil {
 			return err
@@ -76,13 +95,16 @@ func (r *attempt) heartbeat(ctx context.Context, p *pack, patience time.Duration
 	if a.Stop != "" {
 		return fmt.Errorf("%w: %s", errStopped, a.Stop)
 	}
-	p.beat.allowed = max(p.beat.allowed, a.Leaves)
+	// The grant bounds what one heartbeat may allow; a broker that says more is not believed.
+	o := &p.grant.Predicate.Obligations
+	p.beat.allowed = max(p.beat.allowed, min(a.Leaves, p.beat.told+o.Allowance, deliverable(o)))
 	return nil
 }
 
-// keepAlive sends heartbeats while nothing is read (the code computes, another broker's commit is awaited), so that a broker can tell work from silence and can
-// stop it. It ends the run with errStopped and reports how far it is; a missing answer costs nothing here.
-func (r *attempt) keepAlive(ctx context.Context, state string, stop context.CancelCauseFunc) (wait func()) {
+// keepAlive sends heartbeats while nothing is read (other owners release, the code computes, commits are awaited), so
+// that a broker can tell work from silence and can stop it. It ends the run with errStopped and reports how far it is; a
+// missing answer costs nothing here.
+func (r *attempt) keepAlive(ctx context.Context, stop context.CancelCauseFunc) (halt func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -96,12 +118,10 @@ func (r *attempt) keepAlive(ctx context.Context, state string, stop context.Canc
 			for _, p := range r.granted() {
 				if err := r.tryHeartbeat(ctx, p); errors.Is(err, errStopped) {
 					stop(err)
-					return
 				}
 			}
-			if r.progress(ctx, state) {
+			if r.progress(ctx) {
 				stop(fmt.Errorf("%w: by the host", errStopped))
-				return
 			}
 		}
 	}()
@@ -114,5 +134,8 @@ func (r *attempt) tryHeartbeat(ctx context.Context, p *pack) error {
 		return nil
 	}
 	defer p.beat.mu.Unlock()
+	if p.beat.over {
+		return nil
+	}
 	return r.heartbeat(ctx, p, 0)
 }

@@ -34,15 +34,15 @@ func (r *attempt) openView(ctx context.Context) (*view, []sandbox.File, error) {
 	v := &view{r: r}
 	var list []sandbox.File
 	taken := map[string]bool{}
-	for i, p := range r.packages[1:] {
+	for _, p := range r.packages[1:] {
 		s, err := r.openStream(ctx, p)
 		if err != nil {
 			v.close()
 			return nil, nil, err
 		}
 		folder := p.m.Name
-		if taken[folder] {
-			folder = fmt.Sprintf("%s-%d", folder, i)
+		for n := 2; taken[folder]; n++ {
+			folder = fmt.Sprintf("%s-%d", p.m.Name, n)
 		}
 		taken[folder] = true
 		v.files = append(v.files, &file{p: p, stream: s})

@@ -38,73 +38,67 @@ func parseRecipient(s string) (age.Recipient, error) {
 	return rs[0], nil
 }
 
-// seal packs the declared outputs in the job's order and encrypts them to the buyer. Sizes are checked again here: the
-// worker that reported them is not trusted.
+// seal encrypts the declared outputs to the buyer, as a tar archive in the job's order. Sizes are checked again here: the
+// worker that reported them is not trusted. The archive is never whole in memory: it is encrypted as it is written.
 func (r *attempt) seal(out *outcome) (*sealed, error) {
 	j := &r.job.Predicate
 	recipient, err := parseRecipient(j.Recipient)
 	if err != nil {
 		return nil, err
 	}
-	declared, total := outputsOf(j), int64(0)
 	s := &sealed{}
-	a := newArchive()
+	if err := r.checkOutputs(out, s); err != nil {
+		return nil, err
+	}
+	a, err := newArchive(recipient)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range out.worker.Outputs {
-		o, ok := declared[f.Name]
-		if !ok || int64(len(f.Data)) > o.MaxBytes {
-			return nil, fmt.Errorf("%w: undeclared, repeated or oversized", ErrEgress)
-		}
-		delete(declared, f.Name) // each leaves once
-		if total += int64(len(f.Data)); total > r.outputCap() {
-			return nil, fmt.Errorf("%w: more than %d bytes in all", ErrEgress, r.outputCap())
-		}
 		a.add(f.Name, f.Data)
-		s.outputs = append(s.outputs, usage.Output{Name: o.Name, Class: o.Class, Bytes: int64(len(f.Data))})
 	}
 	if r.logs() {
 		a.add(logName, out.worker.Logs)
 	}
-	plain, commitment, err := a.close()
-	if err != nil {
-		return nil, err
-	}
-	defer clear(plain)
-	s.commitment = commitment
-	return s, s.encrypt(plain, recipient)
+	return s, a.close(s)
 }
 
-// encrypt splits the age file where its header and payload nonce end.
-func (s *sealed) encrypt(plain []byte, to age.Recipient) error {
-	var file bytes.Buffer
-	file.Grow(len(plain) + len(plain)/1024 + 4096)
-	w, err := age.Encrypt(&file, to)
-	if err != nil {
-		return fmt.Errorf("%w: encrypt: %w", ErrEgress, err)
+// checkOutputs refuses what was not declared, twice, too large, or too much, and lists the rest.
+func (r *attempt) checkOutputs(out *outcome, s *sealed) error {
+	declared, total := outputsOf(&r.job.Predicate), int64(0)
+	for _, f := range out.worker.Outputs {
+		o, ok := declared[f.Name]
+		if !ok || int64(len(f.Data)) > o.MaxBytes {
+			return fmt.Errorf("%w: undeclared, repeated or oversized", ErrEgress)
+		}
+		delete(declared, f.Name) // each leaves once
+		if total += int64(len(f.Data)); total > r.outputCap() {
+			return fmt.Errorf("%w: more than %d bytes in all", ErrEgress, r.outputCap())
+		}
+		s.outputs = append(s.outputs, usage.Output{Name: o.Name, Class: o.Class, Bytes: int64(len(f.Data))})
 	}
-	split := file.Len()
-	if _, err := w.Write(plain); err != nil {
-		return fmt.Errorf("%w: encrypt: %w", ErrEgress, err)
-	}
-	if err := w.Close(); err != nil {
-		return fmt.Errorf("%w: encrypt: %w", ErrEgress, err)
-	}
-	b := file.Bytes()
-	s.header, s.payload, s.digest = b[:split:split], b[split:], sha256.Sum256(b)
 	return nil
 }
 
-// archive writes a deterministic tar and remembers what its commitment is over.
+// archive is a deterministic tar on its way into an age file, and remembers what its commitment is over.
 type archive struct {
-	buf   bytes.Buffer
-	w     *tar.Writer
+	file  bytes.Buffer // header and payload of the age file
+	split int          // where its header and payload nonce end
+	age   io.WriteCloser
+	tar   *tar.Writer
 	files []usage.File
 	err   error
 }
 
-func newArchive() *archive {
+func newArchive(to age.Recipient) (*archive, error) {
 	a := &archive{}
-	a.w = tar.NewWriter(&a.buf)
-	return a
+	var err error
+	if a.age, err = age.Encrypt(&a.file, to); err != nil {
+		return nil, fmt.Errorf("%w: encrypt: %w", ErrEgress, err)
+	}
+	a.split = a.file.Len()
+	a.tar = tar.NewWriter(a.age)
+	return a, nil
 }
 
 func (a *archive) add(name string, data []byte) {
@@ -117,19 +111,28 @@ func (a *archive) put(name string, data []byte) {
 		return
 	}
 	h := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600, Size: int64(len(data)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
-	if a.err = a.w.WriteHeader(h); a.err == nil {
-		_, a.err = io.Copy(a.w, bytes.NewReader(data))
+	if a.err = a.tar.WriteHeader(h); a.err == nil {
+		_, a.err = io.Copy(a.tar, bytes.NewReader(data))
 	}
 }
 
-// close adds the salt and returns the archive with its commitment.
-func (a *archive) close() ([]byte, envelope.Digest, error) {
+// close adds the salt, ends the age file, and fills s.
+func (a *archive) close(s *sealed) error {
 	salt := envelope.NewNonce()
 	a.put(usage.SaltName, []byte(salt.String()))
 	if a.err == nil {
-		a.err = a.w.Close()
+		a.err = a.tar.Close()
 	}
-	return a.buf.Bytes(), usage.Commitment(salt, a.files), a.err
+	if a.err == nil {
+		a.err = a.age.Close()
+	}
+	if a.err != nil {
+		return fmt.Errorf("%w: encrypt: %w", ErrEgress, a.err)
+	}
+	b := a.file.Bytes()
+	s.header, s.payload, s.digest = b[:a.split:a.split], b[a.split:], sha256.Sum256(b)
+	s.commitment = usage.Commitment(salt, a.files)
+	return nil
 }
 
 // reservedOutput reports whether an output would clash with an entry the enclave writes itself.

@@ -106,17 +106,34 @@ func (e *Enclave) next(ctx context.Context) (*door.Assignment, error) {
 // attempt's outcome, and the next job does not depend on it.
 func (e *Enclave) serveOne(ctx context.Context, a *door.Assignment) error {
 	result, err := e.Run(ctx, a)
-	deliver, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.t.answer)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	if err == nil {
-		err = e.c.Host.Finish(deliver, a.Token, *result)
+		err = e.finish(ctx, a.Token, result)
 	} else {
+		deliver, cancel := context.WithTimeout(ctx, e.t.answer)
+		defer cancel()
 		err = e.c.Host.Abandon(deliver, a.Token, abandonment(err))
 	}
 	if errors.Is(err, door.ErrRefused) {
 		return nil
 	}
 	return err
+}
+
+// finish hands a committed run over, again and again for a while: it is paid for, and a host that is short of space now
+// may not be in a minute.
+func (e *Enclave) finish(ctx context.Context, token string, result *door.Result) error {
+	deadline, wait := time.Now().Add(e.t.commit), e.t.backoffFirst
+	for {
+		deliver, cancel := context.WithTimeout(ctx, e.t.answer)
+		err := e.c.Host.Finish(deliver, token, *result)
+		cancel()
+		if !errors.Is(err, door.ErrRefused) || time.Now().Add(wait).After(deadline) {
+			return err
+		}
+		time.Sleep(wait)
+		wait = min(2*wait, e.t.backoffMost)
+	}
 }
 
 // Run takes one job along the whole line (DESIGN §3): verify → challenge → attest → release → run → attest usage →
@@ -127,22 +144,26 @@ func (e *Enclave) Run(ctx context.Context, a *door.Assignment) (*door.Result, er
 		return nil, err
 	}
 	defer r.wipe()
-	r.progress(ctx, door.StateAttesting)
+	r.enter(ctx, door.StateAttesting)
 	if err := r.attest(ctx); err != nil {
 		return nil, err
 	}
-	r.progress(ctx, door.StateReleasing)
-	releaseErr := r.release(ctx)
+	r.enter(ctx, door.StateReleasing)
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// From the first release to the last commit every lease is kept alive, whatever the others' brokers take their time for.
+	defer r.keepAlive(context.WithoutCancel(ctx), stop)()
+	releaseErr := r.release(run)
 	if releaseErr != nil && len(r.granted()) == 0 {
 		return nil, releaseErr
 	}
-	// From here at least one owner has released: whatever happens, a signed usage attestation says how it ended.
-	ctx, cancel := r.untilExpiry(ctx)
+	// At least one owner has released: whatever happens now, a signed usage attestation says how it ended.
+	run, cancel := r.untilExpiry(run)
 	defer cancel()
-	out := r.execute(ctx, releaseErr)
+	out := r.execute(run, releaseErr)
 	defer out.wipe()
-	r.progress(ctx, door.StateCommitting)
-	return r.settle(ctx, out)
+	r.enter(ctx, door.StateCommitting)
+	return r.settle(context.WithoutCancel(ctx), out)
 }
 
 // abandonment says in the protocol's words why an attempt ended. Retry is set only where another attempt may differ.

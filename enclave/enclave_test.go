@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -210,6 +211,169 @@ func TestHostDiskFull(t *testing.T) {
 	}
 	if s, _ := w.statement(r); s.Reason != usage.ReasonUnavailable || len(r.Header) != 0 || len(r.Commits) != 2 {
 		t.Fatalf("%+v", s)
+	}
+}
+
+// TestSparseModule: a code package of a few bytes must not make the enclave allocate what it claims to be.
+func TestSparseModule(t *testing.T) {
+	gnu := make([]byte, 1536) // an old GNU sparse entry of one gigabyte, all hole
+	copy(gnu, mainModule)
+	copy(gnu[100:], "0000644\x000000000\x000000000\x00")
+	copy(gnu[124:], "00000000000\x0000000000000\x00")
+	gnu[156] = 'S'
+	copy(gnu[257:], "ustar  \x00")
+	copy(gnu[386:], "00000000000\x0000000000000\x00")
+	copy(gnu[483:], "10000000000\x00")
+	sum := int64(8 * ' ')
+	for i, b := range gnu[:512] {
+		if i < 148 || i >= 156 {
+			sum += int64(b)
+		}
+	}
+	copy(gnu[148:], fmt.Sprintf("%06o\x00 ", sum))
+	if h, err := tar.NewReader(bytes.NewReader(gnu)).Next(); err != nil || h.Size != 1<<30 {
+		t.Fatalf("the attack is not one: %+v %v", h, err)
+	}
+	var large bytes.Buffer
+	w := tar.NewWriter(&large)
+	check(t, w.WriteHeader(&tar.Header{Name: mainModule, Size: sandbox.MaxModule + 1}))
+	for name, b := range map[string][]byte{"sparse": gnu, "larger than allowed": large.Bytes(), "empty": nil} {
+		if _, err := findModule(bytes.NewReader(b)); !errors.Is(err, errModule) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestGreedyBroker: a commit that charges something else than the terms do opens no gate.
+func TestGreedyBroker(t *testing.T) {
+	for name, change := range map[string]func(*grant.Commit){
+		"amount":   func(c *grant.Commit) { c.Amount++ },
+		"currency": func(c *grant.Commit) { c.Currency = "XXX" },
+		"records":  func(c *grant.Commit) { c.Records-- },
+		"sequence": func(c *grant.Commit) { c.Sequence, c.Previous = 1, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldOf(t, 500, nil)
+			w.forge(func(r *grant.Reply, key *envelope.Signer) (err error) {
+				if len(r.Commit) == 0 {
+					return nil
+				}
+				v, err := grant.VerifyCommit(r.Commit, key.Public())
+				check(t, err)
+				change(&v.Predicate)
+				r.Commit, _, err = grant.Sign(&v.Predicate, key)
+				return err
+			})
+			if r, a := w.run(reader{}); r != nil || !a.Retry {
+				t.Fatalf("finished %v, %+v", r != nil, a)
+			}
+		})
+	}
+}
+
+// TestGenerousBroker: a broker cannot grant more than its owner's signed terms, nor let a heartbeat allow more than the
+// grant says.
+func TestGenerousBroker(t *testing.T) {
+	for name, change := range map[string]func(*grant.Obligations){
+		"epochs":       func(o *grant.Obligations) { o.Epochs = 3 },
+		"output bytes": func(o *grant.Obligations) { o.MaxOutput = 2 << 20 },
+		"output class": func(o *grant.Obligations) { o.Outputs = []string{"model", "table"} },
+		"allowance":    func(o *grant.Obligations) { o.Allowance = 4 },
+		"lease":        func(o *grant.Obligations) { o.Expires += 3600_000 },
+		"leaves":       func(o *grant.Obligations) { o.Leaves.Count++ },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldOf(t, 500, nil)
+			w.forge(func(r *grant.Reply, key *envelope.Signer) (err error) {
+				if r.Release == nil {
+					return nil
+				}
+				v, err := grant.VerifyGrant(r.Release.Grant, key.Public())
+				check(t, err)
+				change(&v.Predicate.Obligations)
+				r.Release.Grant, _, err = grant.Sign(&v.Predicate, key)
+				return err
+			})
+			r, a := w.run(reader{})
+			if r == nil {
+				t.Fatalf("%+v", a)
+			}
+			if s, _ := w.statement(r); s.Outcome == usage.OutcomeCompleted || len(s.Packages) != 1 {
+				t.Fatalf("%+v", s)
+			}
+		})
+	}
+	w := newWorldOf(t, 20_000, nil)
+	w.forge(func(r *grant.Reply, key *envelope.Signer) (err error) {
+		if len(r.Allowance) == 0 {
+			return nil
+		}
+		v, err := grant.VerifyAllowance(r.Allowance, key.Public())
+		check(t, err)
+		v.Predicate.Leaves = 1 << 40
+		r.Allowance, _, err = grant.Sign(&v.Predicate, key)
+		return err
+	})
+	if r, a := w.run(reader{}); r == nil || len(r.Header) == 0 {
+		t.Fatalf("finished %v, %+v", r != nil, a)
+	} else if s, _ := w.statement(r); s.Packages[1].Heartbeat < w.data.Manifest.Tree.Size/w.data.Manifest.Terms.Allowance {
+		t.Fatalf("%d heartbeats: an allowance beyond the grant's was believed", s.Packages[1].Heartbeat)
+	}
+}
+
+// TestSlowBroker: while one owner's broker takes its time, the others' leases are kept alive.
+func TestSlowBroker(t *testing.T) {
+	w := newWorldOf(t, 500, nil)
+	beats := 0
+	w.relay = func(address string, msg []byte) ([]byte, error) {
+		m, err := grant.ParseMessage(msg)
+		check(t, err)
+		if len(m.Heartbeat) > 0 && address == w.buyer.cfg.Address {
+			beats++
+		}
+		if m.Release != nil && address == w.creator.cfg.Address && beats < 3 {
+			return nil, fmt.Errorf("%w: not yet", door.ErrRefused)
+		}
+		return w.forward(address, msg)
+	}
+	if r, a := w.run(reader{}); r == nil || len(r.Header) == 0 {
+		t.Fatalf("finished %v, %+v after %d heartbeats", r != nil, a, beats)
+	}
+}
+
+// TestCommitOrder: the code's broker, whose commit ends a job for good, is asked last.
+func TestCommitOrder(t *testing.T) {
+	w := newWorldOf(t, 500, nil)
+	w.relay = func(address string, msg []byte) ([]byte, error) {
+		m, err := grant.ParseMessage(msg)
+		check(t, err)
+		if len(m.Commit) > 0 && address == w.buyer.cfg.Address {
+			return nil, fmt.Errorf("%w: gone", door.ErrRefused)
+		}
+		return w.forward(address, msg)
+	}
+	if r, a := w.run(reader{}); r != nil || !a.Retry {
+		t.Fatalf("finished %v, %+v", r != nil, a)
+	}
+	// The creator has committed and charged; the buyer's lease is lost in time, and the job runs again at no second charge.
+	w.relay = nil
+	w.buyer.lose(t)
+	r, a := w.run(reader{})
+	if r == nil || len(r.Header) == 0 {
+		t.Fatalf("finished %v, %+v", r != nil, a)
+	}
+	w.open(r)
+	if s, _ := w.statement(r); s.Attempt != 2 {
+		t.Fatalf("attempt %d", s.Attempt)
+	}
+}
+
+// TestHostRefusesFinish: a committed result is handed over again until the host takes it.
+func TestHostRefusesFinish(t *testing.T) {
+	w := newWorldOf(t, 500, nil)
+	w.refuseFinish = 3
+	if r, a := w.run(reader{}); r == nil || len(r.Header) == 0 {
+		t.Fatalf("finished %v, %+v", r != nil, a)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +52,7 @@ func (r *attempt) execute(ctx context.Context, releaseErr error) *outcome {
 		err = r.permitted()
 	}
 	if err == nil {
-		r.progress(ctx, door.StateRunning)
+		r.enter(ctx, door.StateRunning)
 		err = r.runCode(ctx, out)
 	}
 	out.reason = reasonOf(err, out.worker.Reason)
@@ -62,28 +64,25 @@ func (r *attempt) sinceChallenge() int64 { return time.Since(r.packages[0].clock
 
 // runCode returns the enclave's own reasons to end a run; the worker's are in out.worker.
 func (r *attempt) runCode(ctx context.Context, out *outcome) error {
-	run, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	defer r.keepAlive(run, door.StateRunning, stop)()
-	module, err := r.loadCode(run)
+	module, err := r.loadCode(ctx)
 	if err != nil {
 		return err
 	}
-	v, files, err := r.openView(run)
+	v, files, err := r.openView(ctx)
 	if err != nil {
 		return err
 	}
 	defer v.close()
 	out.started = r.sinceChallenge()
-	w, err := r.e.c.Runner.Run(run, r.spec(module, files), v)
+	w, err := r.e.c.Runner.Run(ctx, r.spec(module, files), v)
 	if w != nil {
 		out.worker = *w
 	}
 	switch {
+	case context.Cause(ctx) != nil: // what was stopped may fail in any way
+		return context.Cause(ctx)
 	case v.fault != nil:
 		return v.fault
-	case context.Cause(run) != nil:
-		return context.Cause(run)
 	case err != nil:
 		return fmt.Errorf("%w: %w", errWorker, err)
 	}
@@ -127,15 +126,30 @@ func (r *attempt) loadCode(ctx context.Context) ([]byte, error) {
 		}
 		raw.Write(b.Raw)
 	}
-	t := tar.NewReader(&raw)
+	return findModule(&raw)
+}
+
+// findModule takes the main module out of a code package's tar stream. The stream is the buyer's: an entry that would
+// expand to more than it holds (a sparse file) is refused before it is read.
+func findModule(r io.Reader) ([]byte, error) {
+	t := tar.NewReader(r)
 	for {
 		h, err := t.Next()
 		if err != nil {
 			return nil, fmt.Errorf("%w: the code package has no %s", errModule, mainModule)
 		}
-		if strings.TrimPrefix(h.Name, "./") == mainModule {
-			return io.ReadAll(t)
+		if strings.TrimPrefix(h.Name, "./") != mainModule {
+			continue
 		}
+		sparse := slices.ContainsFunc(slices.Collect(maps.Keys(h.PAXRecords)), func(k string) bool { return strings.HasPrefix(k, "GNU.sparse.") })
+		if h.Typeflag != tar.TypeReg || sparse || h.Size < 1 || h.Size > sandbox.MaxModule {
+			return nil, fmt.Errorf("%w: %s is not a plain file of at most %d bytes", errModule, mainModule, sandbox.MaxModule)
+		}
+		module := make([]byte, h.Size)
+		if _, err := io.ReadFull(t, module); err != nil {
+			return nil, fmt.Errorf("%w: %s is cut short", errModule, mainModule)
+		}
+		return module, nil
 	}
 }
 

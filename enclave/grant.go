@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -55,6 +57,9 @@ func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) e
 		r.ticket, r.attempt = ticket, g.Predicate.Attempt
 	}
 	p.grant, p.raw, p.key = g, reply.Grant, key
+	r.mu.Lock()
+	r.live = append(r.live, p)
+	r.mu.Unlock()
 	return nil
 }
 
@@ -80,12 +85,11 @@ func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Gran
 		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrOther)
 	case g.Obligations.Expires <= p.clock.now():
 		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrExpired)
-	case g.Obligations.Leaves.First+g.Obligations.Leaves.Count > p.m.Tree.Size:
-		return fmt.Errorf("%w: leaf range beyond the package", ErrGrant)
 	case code && g.Ticket != nil:
 		return fmt.Errorf("%w: the code's grant names a ticket", ErrGrant)
-	case code:
-		return nil
+	}
+	if err := withinTerms(g, p.m); err != nil || code {
+		return err
 	}
 	id, err := envelope.ID(r.ticket)
 	if err != nil || g.Ticket == nil || *g.Ticket != id || g.Attempt != r.attempt {
@@ -94,15 +98,34 @@ func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Gran
 	return nil
 }
 
+// withinTerms: a broker may narrow what its owner signed, never widen it. What may leave is for a dataset's terms to say;
+// the job is the word of the code's own owner.
+func withinTerms(g *grant.Grant, m *dataset.Manifest) error {
+	o, t := &g.Obligations, &m.Terms
+	ok := slices.Contains(t.Modes, o.Mode) && o.Epochs <= t.MaxEpochs && o.Allowance <= t.Allowance &&
+		o.Leaves.Count <= m.Tree.Size && o.Leaves.First <= m.Tree.Size-o.Leaves.Count &&
+		(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed) &&
+		o.Expires-g.Issued <= t.LeaseSeconds*1000 && g.Issued/1000 <= t.NotAfter &&
+		attestation.Assurance(g.Assurance).AtLeast(attestation.Assurance(t.MinAssurance))
+	if ok && m.Kind == dataset.KindDataset {
+		ok = o.MaxOutput <= t.MaxOutputBytes &&
+			!slices.ContainsFunc(o.Outputs, func(c string) bool { return !slices.Contains(t.Outputs, c) })
+	}
+	if !ok {
+		return fmt.Errorf("%w: the broker grants more than its owner's terms", ErrGrant)
+	}
+	return nil
+}
+
 // permitted checks the job against what every grant obliges to, before the code starts.
 func (r *attempt) permitted() error {
 	j := &r.job.Predicate
-	for _, p := range r.packages[1:] {
+	for i, p := range r.packages {
 		o := &p.grant.Predicate.Obligations
 		if o.Mode != j.Mode {
 			return fmt.Errorf("%w: mode", ErrGrant)
 		}
-		if j.Epochs > o.Epochs {
+		if i > 0 && j.Epochs > o.Epochs { // code is read once
 			return fmt.Errorf("%w: the job wants %d epochs, the grant allows %d", ErrGrant, j.Epochs, o.Epochs)
 		}
 		for _, out := range j.Outputs {
@@ -114,18 +137,18 @@ func (r *attempt) permitted() error {
 	return nil
 }
 
-// outputCap is the most that may leave: the job's limit and every dataset's.
+// outputCap is the most that may leave: the job's limit and every owner's.
 func (r *attempt) outputCap() int64 {
 	most := r.job.Predicate.Limits.OutputBytes
-	for _, p := range r.packages[1:] {
+	for _, p := range r.packages {
 		most = min(most, p.grant.Predicate.Obligations.MaxOutput)
 	}
 	return most
 }
 
-// logs reports whether every dataset's owner lets the code's own words travel inside the sealed result.
+// logs reports whether every owner lets the code's own words travel inside the sealed result.
 func (r *attempt) logs() bool {
-	for _, p := range r.packages[1:] {
+	for _, p := range r.packages {
 		if p.grant.Predicate.Obligations.Logs != grant.LogsSealed {
 			return false
 		}

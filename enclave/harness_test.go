@@ -35,6 +35,9 @@ import (
 // measured is what the test platform reports and reference values expect.
 var measured = strings.Repeat("ab", 32)
 
+// isolation is what a worker's stamp looks like.
+const isolation = "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit"
+
 // platform is a root of trust in a key, for tests: collector and format in one.
 type platform struct{ key ed25519.PrivateKey }
 
@@ -70,6 +73,7 @@ type party struct {
 	dir    string
 	cfg    *config.Config
 	broker *broker.Broker
+	ahead  time.Duration // of its clock
 }
 
 // world is a creator, a buyer and a host that holds their blobs; everything but hardware, network and worker is real.
@@ -97,6 +101,8 @@ type world struct {
 	progress []door.Progress
 	cancel   bool
 	full     bool // the host's disk
+
+	refuseFinish int // so many times
 }
 
 func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t, 20_000, change) }
@@ -153,7 +159,9 @@ func (w *world) newParty(role config.Role, address string) *party {
 func (w *world) startBrokers() {
 	for _, p := range []*party{w.creator, w.buyer} {
 		var err error
-		p.broker, err = broker.New(w.t.Context(), broker.Config{Settings: p.cfg, Formats: []attestation.Format{w.root}})
+		p.broker, err = broker.New(w.t.Context(), broker.Config{
+			Settings: p.cfg, Formats: []attestation.Format{w.root}, Now: func() time.Time { return time.Now().Add(p.ahead) },
+		})
 		check(w.t, err)
 		w.t.Cleanup(func() { p.broker.Close() })
 	}
@@ -282,6 +290,10 @@ func (w *world) Output(_ context.Context, _ string, p []byte) error {
 }
 
 func (w *world) Finish(_ context.Context, _ string, r door.Result) error {
+	if w.refuseFinish > 0 {
+		w.refuseFinish--
+		return fmt.Errorf("%w: no space left on device", door.ErrRefused)
+	}
 	w.result = &r
 	return nil
 }
@@ -310,7 +322,7 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 			h.Write(buf[:n])
 			off += int64(n)
 			if err != nil && !errors.Is(err, io.EOF) {
-				return &sandbox.Outcome{Isolation: "test"}, fmt.Errorf("%w: %w", sandbox.ErrData, err)
+				return &sandbox.Outcome{Isolation: isolation}, fmt.Errorf("%w: %w", sandbox.ErrData, err)
 			}
 		}
 	}
@@ -318,11 +330,34 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 		r.during()
 	}
 	if ctx.Err() != nil {
-		return &sandbox.Outcome{Isolation: "test"}, ctx.Err()
+		return &sandbox.Outcome{Isolation: isolation}, ctx.Err()
 	}
-	o := &sandbox.Outcome{Isolation: "test", Outputs: []sandbox.Artefact{{Name: "model.bin", Data: h.Sum(nil)}}, Logs: []byte("said")}
+	o := &sandbox.Outcome{Isolation: isolation, Outputs: []sandbox.Artefact{{Name: "model.bin", Data: h.Sum(nil)}}, Logs: []byte("said")}
 	if r.change != nil {
 		r.change(o)
 	}
 	return o, nil
+}
+
+// forge has the creator's broker sign something else than it should.
+func (w *world) forge(change func(*grant.Reply, *envelope.Signer) error) {
+	key, err := envelope.LoadKeyFile(w.creator.cfg.Layout().BrokerKey(), envelope.RoleBroker)
+	check(w.t, err)
+	w.relay = func(address string, msg []byte) ([]byte, error) {
+		b, err := w.forward(address, msg)
+		if err != nil || address != w.creator.cfg.Address {
+			return b, err
+		}
+		r, err := grant.ParseReply(b)
+		check(w.t, err)
+		check(w.t, change(r, key))
+		return envelope.Canonical(r)
+	}
+}
+
+// lose makes a broker take its live leases for lost, as silence does in time.
+func (p *party) lose(t testing.TB) {
+	t.Helper()
+	p.ahead += 2 * p.cfg.HeartbeatTimeout()
+	check(t, p.broker.ExpireLeases(t.Context()))
 }

@@ -23,10 +23,6 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 			out.reason = usage.ReasonOutput
 		}
 	}
-	// Settling must survive the end of the run's own time: a failed run is attested and committed too.
-	ctx, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	defer r.keepAlive(ctx, door.StateCommitting, func(error) {})() // what a broker thinks now it says in its commit
 	signed, id, st, err := r.attestUsage(out, s)
 	if err != nil {
 		return nil, err
@@ -41,17 +37,29 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 		}
 	}
 	res := &door.Result{Outcome: st.Outcome, Reason: st.Reason, Usage: signed, Evidence: r.evidence, Ticket: r.ticket}
-	for _, p := range r.granted() {
-		c, err := r.commit(ctx, p, signed, id, st)
-		if err != nil {
-			return nil, fmt.Errorf("commit: %w", err)
-		}
-		res.Grants, res.Commits = append(res.Grants, p.raw), append(res.Commits, c)
+	if res.Grants, res.Commits, err = r.commitAll(ctx, signed, id, st); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if s != nil {
 		res.Header = s.header
 	}
 	return res, nil
+}
+
+// commitAll asks the datasets' brokers first and the code's last: once her own broker has committed, a buyer's job has
+// completed and is never tried again, so nobody may be left to ask. A dataset's broker charges a later attempt no second
+// time.
+func (r *attempt) commitAll(ctx context.Context, signed []byte, id envelope.Digest, st *usage.Statement) (grants, commits [][]byte, err error) {
+	packs := r.granted()
+	grants, commits = make([][]byte, len(packs)), make([][]byte, len(packs))
+	for n := range packs {
+		i := (n + 1) % len(packs)
+		grants[i] = packs[i].raw
+		if commits[i], err = r.commit(ctx, packs[i], signed, id, st, &st.Packages[i]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return grants, commits, nil
 }
 
 // attestUsage signs what was used, and what came of it: s, or nothing.
@@ -72,7 +80,7 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 	st := &usage.Statement{
 		Job: r.job.ID, Binding: r.lease.d, Evidence: envelope.Sum(r.evidence), Runtime: r.job.Predicate.Runtime,
 		Isolation: out.worker.Isolation, Attempt: r.attempt, Outcome: usage.OutcomeFailed, Reason: out.reason,
-		Outputs: []usage.Output{}, Undeclared: int64(out.worker.Undeclared), Transforms: []usage.Transform{},
+		Outputs: []usage.Output{}, Transforms: []usage.Transform{},
 		Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{
 			CPUMillis: out.worker.CPU.Milliseconds(), PeakMemory: out.worker.Peak, WallMillis: out.worker.Wall.Milliseconds(),
@@ -81,10 +89,11 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 	}
 	if s != nil {
 		st.Outcome, st.Commitment, st.Outputs = usage.OutcomeCompleted, &s.commitment, s.outputs
+		st.Undeclared = int64(out.worker.Undeclared) // of a failed run it would be a free channel
 	}
 	for _, p := range r.granted() {
 		g := &p.grant.Predicate
-		k := usage.Package{Manifest: p.id, Grant: p.grant.ID, Policy: g.Policy, Leaves: []grant.Range{}, Heartbeat: p.beat.last}
+		k := usage.Package{Manifest: p.id, Grant: p.grant.ID, Policy: g.Policy, Leaves: []grant.Range{}, Heartbeat: p.beat.sequence()}
 		if err := p.meter.report(&k); err != nil {
 			return nil, err
 		}
@@ -98,7 +107,11 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 }
 
 // commit has p's broker accept the usage attestation. The same question gets the same answer, so repeats are safe.
-func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelope.Digest, st *usage.Statement) (commit []byte, err error) {
+func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelope.Digest, st *usage.Statement, used *usage.Package) (commit []byte, err error) {
+	records, amount, err := usage.Charge(p.m.Terms.Price, st.Outcome, used.Billable)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBroker, err)
+	}
 	err = r.ask(ctx, p, r.e.t.commit, &grant.Message{Commit: signed, Package: &p.id}, func(reply *grant.Reply) error {
 		v, err := grant.VerifyCommit(reply.Commit, p.m.Broker.Key)
 		if err != nil {
@@ -110,11 +123,16 @@ func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelop
 		if !same {
 			return fmt.Errorf("%w: commit for another run", ErrBroker)
 		}
-		if c.Amount < 0 || c.Amount > r.job.Predicate.SpendCap {
-			return fmt.Errorf("%w: commit beyond the job's spend cap", ErrBroker)
+		if c.Records != records || c.Amount != amount || c.Currency != p.m.Terms.Price.Currency || c.Sequence <= p.grant.Predicate.Sequence {
+			return fmt.Errorf("%w: the commit does not charge what the terms do", ErrBroker)
 		}
 		commit = reply.Commit
 		return nil
 	})
+	if err == nil {
+		p.beat.mu.Lock()
+		p.beat.over = true
+		p.beat.mu.Unlock()
+	}
 	return commit, err
 }
