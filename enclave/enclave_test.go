@@ -191,7 +191,7 @@ func TestHostCancels(t *testing.T) {
 		w.mu.Lock()
 		w.cancel = true
 		w.mu.Unlock()
-		time.Sleep(10 * w.enclave(reader{}).t.heartbeat)
+		w.await(func() bool { return w.cancels > 1 }) // the second question comes after the first answer was acted on
 	}})
 	if r == nil {
 		t.Fatalf("abandoned: %+v", a)

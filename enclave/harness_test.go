@@ -100,6 +100,7 @@ type world struct {
 	abandon  *door.Abandon
 	progress []door.Progress
 	cancel   bool
+	cancels  int  // answers that said so
 	full     bool // the host's disk
 
 	refuseFinish int // so many times
@@ -277,7 +278,9 @@ func (w *world) forward(address string, msg []byte) ([]byte, error) {
 func (w *world) Progress(_ context.Context, _ string, p door.Progress) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.progress = append(w.progress, p)
+	if w.progress = append(w.progress, p); w.cancel {
+		w.cancels++
+	}
 	return w.cancel, nil
 }
 
@@ -337,6 +340,20 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 		r.change(o)
 	}
 	return o, nil
+}
+
+// await waits for what happens under w.mu.
+func (w *world) await(done func() bool) {
+	for range 1000 {
+		w.mu.Lock()
+		ok := done()
+		w.mu.Unlock()
+		if ok {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.t.Error("it did not come")
 }
 
 // forge has the creator's broker sign something else than it should.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -98,12 +99,12 @@ func (r *repeating) Read(p []byte) (int, error) {
 // failingStore fails the n-th Put after some bytes, as a full disk does.
 type failingStore struct {
 	*DirStore
-	left *int
+	left *atomic.Int64 // Puts run beside each other
 	err  error
 }
 
 func (s failingStore) Put(ctx context.Context, r io.Reader) (envelope.Digest, int64, error) {
-	if *s.left--; *s.left < 0 {
+	if s.left.Add(-1) < 0 {
 		r = io.MultiReader(io.LimitReader(r, 10_000), failing{s.err})
 	}
 	return s.DirStore.Put(ctx, r)
@@ -114,7 +115,8 @@ func TestStoreFails(t *testing.T) {
 		t.Run(fmt.Sprintf("put %d", n), func(t *testing.T) {
 			f := newFixture(t)
 			cfg := f.config(FormatCSV, bigCSV(1<<20))
-			left := n
+			var left atomic.Int64
+			left.Store(int64(n))
 			cfg.Store = failingStore{f.store, &left, syscall.ENOSPC}
 			if _, err := Pack(t.Context(), cfg); !errors.Is(err, ErrFull) {
 				t.Errorf("%v, want ErrFull", err)
