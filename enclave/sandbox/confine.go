@@ -8,23 +8,8 @@ import (
 	"math"
 	"os"
 
-	seccomp "github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/sys/unix"
 )
-
-// denied are the system calls a worker never needs: sockets of any family (AF_VSOCK leads out of a VM and is in no
-// namespace), new programs and processes, other processes' memory, namespaces, mounts and kernel interfaces. An
-// allow-list takes this list's place when the full jail comes.
-var denied = []string{
-	"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "recvfrom", "sendmsg", "recvmsg",
-	"sendmmsg", "recvmmsg", "execve", "execveat", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd",
-	"io_uring_setup", "io_uring_enter", "io_uring_register", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key",
-	"request_key", "mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "move_mount", "open_tree", "fsopen",
-	"fsconfig", "fsmount", "fspick", "mount_setattr", "kexec_load", "init_module", "finit_module", "delete_module",
-	"open_by_handle_at", "name_to_handle_at", "personality", "swapon", "swapoff", "reboot", "acct", "quotactl", "syslog",
-	"clock_settime", "settimeofday", "adjtimex", "memfd_create", "memfd_secret", "shmget", "shmat", "msgget", "semget",
-	"mq_open", "inotify_init1", "fanotify_init",
-}
 
 // confine finishes the jail from the inside, on every thread of the worker, and verifies what others did. It runs before
 // the worker reads its first byte. fdReady and fdGo are the start-up pipes with the jail's first process.
@@ -54,17 +39,6 @@ func confine() (step byte, err error) {
 		return 8, err
 	}
 	return 1, nil
-}
-
-// filterCalls loads the seccomp filter on all threads; calls of a foreign ABI kill the process.
-func filterCalls() error {
-	return seccomp.LoadFilter(seccomp.Filter{
-		NoNewPrivs: true, Flag: seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{
-			DefaultAction: seccomp.ActionAllow,
-			Syscalls:      []seccomp.SyscallGroup{{Action: seccomp.ActionErrno, Names: denied}},
-		},
-	})
 }
 
 // verifyConfined trusts none of the steps before it: no capability, no new privileges, a filter, an empty root.
