@@ -51,12 +51,18 @@ type Broker struct {
 	log     *slog.Logger
 	now     func() time.Time
 	started time.Time
-	slots   chan struct{} // bounds requests being served
+
+	maxNonces int64 // a field for tests
+
+	serving slots // bounds requests being served
+	leased  slots // bounds heartbeats and commits being served
+	large   slots // bounds large messages in memory
 
 	releasing sync.Mutex // one decision at a time, so that two jobs cannot take the last use
 
 	mu        sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
 	nonces    map[envelope.Nonce]time.Time
+	swept     time.Time                     // when nonces was last pruned
 	seen      map[envelope.Digest]time.Time // live leases: last sign of life
 	packages  map[envelope.Digest]*config.Package
 	withdrawn map[envelope.Digest]bool // files already recorded
@@ -72,7 +78,8 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{
-		cfg: cfg, log: cfg.Log, now: cfg.Now, slots: make(chan struct{}, maxConcurrent),
+		cfg: cfg, log: cfg.Log, now: cfg.Now, serving: make(slots, maxServing),
+		leased: make(slots, maxLeased), large: make(slots, maxLarge), maxNonces: maxNonces,
 		nonces: map[envelope.Nonce]time.Time{}, seen: map[envelope.Digest]time.Time{},
 		packages: map[envelope.Digest]*config.Package{}, withdrawn: map[envelope.Digest]bool{},
 	}

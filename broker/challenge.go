@@ -33,12 +33,8 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 		return nil, err
 	}
 	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
-		n, err := t.PruneNonces(c.Manifest, c.Issued)
-		if err != nil {
+		if err := b.makeRoom(t, &c); err != nil {
 			return err
-		}
-		if n >= maxNonces {
-			return fmt.Errorf("%w: %d challenges for this package are unanswered", ErrBusy, n)
 		}
 		return t.AddNonce(&ledger.Nonce{Nonce: c.Nonce, Manifest: c.Manifest, Job: c.Job, Issued: c.Issued, Expires: c.Expires})
 	})
@@ -49,11 +45,43 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	return signed, nil
 }
 
+// makeRoom drops the oldest unanswered challenges, of the job and of the package, when there are too many: a stranger
+// who asks for very many can delay a release so, never prevent it.
+func (b *Broker) makeRoom(t *ledger.Tx, c *grant.Challenge) error {
+	n, err := t.PruneNonces(c.Manifest, c.Issued)
+	if err != nil {
+		return err
+	}
+	ofJob, err := t.JobNonces(c.Manifest, c.Job)
+	if err != nil {
+		return err
+	}
+	if ofJob >= maxJobNonces {
+		dropped, err := t.DropNonces(c.Manifest, &c.Job, ofJob-maxJobNonces+1)
+		if err != nil {
+			return err
+		}
+		n -= dropped
+	}
+	if n < b.maxNonces {
+		return nil
+	}
+	dropped, err := t.DropNonces(c.Manifest, nil, n-b.maxNonces+1)
+	if err == nil && n-dropped >= b.maxNonces {
+		err = fmt.Errorf("%w: %d challenges for this package are in use", ErrBusy, n)
+	}
+	return err
+}
+
 // rememberNonce notes the monotonic time of a challenge, and forgets those long past.
 func (b *Broker) rememberNonce(n envelope.Nonce, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.nonces[n] = now
+	if now.Sub(b.swept) < nonceLife {
+		return
+	}
+	b.swept = now
 	for k, t := range b.nonces {
 		if now.Sub(t) > 2*nonceLife {
 			delete(b.nonces, k)

@@ -24,6 +24,9 @@ func (b *Broker) Commit(ctx context.Context, signed []byte, pack *envelope.Diges
 	if err := b.scan(ctx); err != nil {
 		b.log.Error("revocations", "error", err)
 	}
+	if len(signed) > grant.MaxUsage {
+		return nil, fmt.Errorf("%w: usage statement of %d bytes", envelope.ErrTooLarge, len(signed))
+	}
 	p, err := envelope.Peek[usage.Statement](signed, envelope.UsageType)
 	if err != nil {
 		return nil, err
@@ -52,7 +55,11 @@ func (b *Broker) Commit(ctx context.Context, signed []byte, pack *envelope.Diges
 		out, err = b.settle(t, l, m.Manifest, v)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	b.forget(l.Grant)
+	return out, nil
 }
 
 // leaseIn finds the lease a statement is about, before anything in it is believed.

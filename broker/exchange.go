@@ -4,7 +4,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -93,27 +92,25 @@ func (b *Broker) Handler() http.Handler {
 	return mux
 }
 
+// serveExchange takes a slot only once it has the message: who sends slowly, or nothing, keeps nobody waiting.
 func (b *Broker) serveExchange(w http.ResponseWriter, r *http.Request) {
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	default:
-		http.Error(w, "busy", http.StatusServiceUnavailable)
-		return
-	}
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		http.Error(w, "want application/json", http.StatusUnsupportedMediaType)
 		return
 	}
-	msg, err := io.ReadAll(http.MaxBytesReader(w, r.Body, grant.MaxMessage))
+	msg, done, err := b.receive(w, r)
 	if err != nil {
-		status := http.StatusBadRequest
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			status = http.StatusRequestEntityTooLarge
-		}
-		http.Error(w, "request body", status)
+		w.Header().Set("Connection", "close")
+		http.Error(w, "request body", statusOf(err))
 		return
 	}
+	defer done()
+	leave, ok := enter(r.Context(), b.slotsFor(msg))
+	if !ok {
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+		return
+	}
+	defer leave()
 	w.Header().Set("Content-Type", "application/json")
 	w.Write(b.Exchange(r.Context(), msg)) //nolint:errcheck // the client has gone; it will ask again
 }

@@ -19,6 +19,9 @@ func (b *Broker) Heartbeat(ctx context.Context, signed []byte) ([]byte, error) {
 	if err := b.scan(ctx); err != nil {
 		b.log.Error("revocations", "error", err) // running leases go on under what is known; releases do not
 	}
+	if len(signed) > grant.MaxHeartbeat {
+		return nil, fmt.Errorf("%w: heartbeat of %d bytes", envelope.ErrTooLarge, len(signed))
+	}
 	p, err := envelope.Peek[grant.Heartbeat](signed, envelope.HeartbeatType)
 	if err != nil {
 		return nil, err

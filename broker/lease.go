@@ -44,6 +44,13 @@ func (b *Broker) touch(grantID envelope.Digest, now time.Time) {
 	b.seen[grantID] = now
 }
 
+// forget drops the signs of life of a lease that has ended.
+func (b *Broker) forget(grantID envelope.Digest) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.seen, grantID)
+}
+
 // silence is how long a lease has been silent; after a restart, how long at most since then.
 func (b *Broker) silence(grantID envelope.Digest, now time.Time) time.Duration {
 	b.mu.Lock()
@@ -94,9 +101,7 @@ func (b *Broker) lose(ctx context.Context, grantID envelope.Digest) error {
 		return err
 	}
 	b.log.Warn("lease lost", "grant", grantID.String(), "job", lost.Job.String(), "attempt", lost.Attempt, "heartbeats", lost.Sequence)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.seen, grantID)
+	b.forget(grantID)
 	return nil
 }
 

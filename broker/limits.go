@@ -11,9 +11,15 @@ import (
 // Bounds of a broker.
 const (
 	nonceLife     = grant.MaxNonceLife
-	maxNonces     = 1024            // outstanding for each package
+	maxNonces     = 32_768          // outstanding for each package; more than a disk writes in nonceLife
+	maxJobNonces  = 64              // of them for one job
 	maxSkew       = 2 * time.Minute // between two brokers' clocks
-	maxConcurrent = 32              // requests being served; each may hold MaxMessage bytes
+	maxServing    = 16              // requests of strangers being served
+	maxLeased     = 16              // heartbeats and commits being served
+	maxLarge      = 4               // messages above grant.MaxSmallMessage held, each up to grant.MaxMessage
+	bodyWait      = 5 * time.Second // for the first grant.MaxSmallMessage bytes of a message
+	largeWait     = 30 * time.Second
+	slotWait      = 2 * time.Second // for a slot, before the caller is told to try again
 	dataKeySize   = 32
 	tickInterval  = 250 * time.Millisecond
 	publishBatch  = 64

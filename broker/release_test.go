@@ -164,23 +164,57 @@ func TestClockAYearOff(t *testing.T) {
 	}
 }
 
-func TestTooManyChallenges(t *testing.T) {
+// TestStrangersExhaustChallenges: whoever asks for very many challenges, an enclave still gets one, and can use it.
+func TestStrangersExhaustChallenges(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for range 1024 {
+	const most = 50
+	w.creator.SetMaxNonces(most)
+	early := w.newEnclave(nil)
+	must(t, early.release(w.code))
+	flood := func(n int) {
+		for range n {
+			w.clock.advance(time.Millisecond)
+			other := envelope.Digest(envelope.NewNonce())
+			if _, err := w.creator.Challenge(t.Context(), &grant.ChallengeRequest{Manifest: w.data.ID, Job: other}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	flood(most - 2)
+	must(t, early.release(w.data)) // spends its nonce, which from now on stays
+	flood(3 * most)
+	w.clock.advance(time.Second)
+	_, err := early.commit(w.data, early.usage(failed))
+	must(t, err)
+	_, err = early.commit(w.code, early.usage(failed))
+	must(t, err)
+	e := w.newEnclave(nil)
+	flood(most - 2)
+	must(t, e.release(w.code))
+	must(t, e.release(w.data))
+	replay := w.newEnclave(func(b *attestation.Binding) { b.Owners[1].Nonce = early.binding.Owners[1].Nonce })
+	replay.ticket = forgeTicket(t, w, replay, 9)
+	want(t, replay.release(w.data), broker.ErrNonceReplayed)
+}
+
+// TestTooManyChallengesForOneJob: they push out each other, not those of other jobs.
+func TestTooManyChallengesForOneJob(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	mine, signedJob, jobID := w.newEnclave(nil), w.signedJob, w.jobID
+	w.newJob(nil)
+	oldest := w.newEnclave(nil)
+	for range broker.MaxJobNonces {
+		w.clock.advance(time.Millisecond)
 		if _, err := w.challenge(w.code); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.challenge(w.code)
-	want(t, err, broker.ErrBusy)
-	if _, err := w.challenge(w.data); err != nil {
-		t.Errorf("another package: %v", err)
-	}
-	w.clock.advance(grant.MaxNonceLife + time.Second)
-	if _, err := w.challenge(w.code); err != nil {
-		t.Errorf("after the others expired: %v", err)
-	}
+	want(t, oldest.release(w.code), broker.ErrNonce)
+	must(t, w.newEnclave(nil).release(w.code))
+	w.signedJob, w.jobID = signedJob, jobID
+	must(t, mine.release(w.code))
 }
 
 func TestChallengeForUnknownPackage(t *testing.T) {

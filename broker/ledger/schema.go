@@ -35,6 +35,7 @@ CREATE TABLE nonces(
 	binding  BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX nonce_manifest ON nonces(manifest, expires);
+CREATE INDEX nonce_job ON nonces(manifest, job, expires);
 
 CREATE TABLE leases(
 	grant_id BLOB PRIMARY KEY,

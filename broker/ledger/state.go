@@ -83,6 +83,22 @@ func (t *Tx) PruneNonces(manifest envelope.Digest, now int64) (left int64, err e
 	return left, t.row(`SELECT COUNT(*) FROM nonces WHERE manifest = ?`, []any{manifest[:]}, []any{&left})
 }
 
+// JobNonces counts a manifest's nonces for one job.
+func (t *Tx) JobNonces(manifest, jobID envelope.Digest) (n int64, err error) {
+	return n, t.row(`SELECT COUNT(*) FROM nonces WHERE manifest = ? AND job = ?`, []any{manifest[:], jobID[:]}, []any{&n})
+}
+
+// DropNonces forgets a manifest's n oldest nonces that no evidence has used, of one job or of all, and says how many
+// there were. What was used stays: it must not be used again.
+func (t *Tx) DropNonces(manifest envelope.Digest, jobID *envelope.Digest, n int64) (dropped int64, err error) {
+	var ofJob any
+	if jobID != nil {
+		ofJob = jobID[:]
+	}
+	return t.exec(`DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces
+		WHERE manifest = ?1 AND (?2 IS NULL OR job = ?2) AND binding IS NULL ORDER BY expires LIMIT ?3)`, manifest[:], ofJob, n)
+}
+
 // Account is what one job owes for one package. Money and uses count once a job, whatever the attempts.
 type Account struct {
 	Reserved int64 // held for the live lease

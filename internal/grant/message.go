@@ -3,6 +3,7 @@
 package grant
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -111,10 +112,11 @@ type Error struct {
 
 func (e *Error) Error() string { return "broker: " + e.Message }
 
-// ParseMessage reads a request strictly and refuses one with no member or with several.
+// ParseMessage reads a request strictly and refuses one with no member or with several, and, before it decodes anything,
+// one that is too large for its kind.
 func ParseMessage(b []byte) (*Message, error) {
 	var m Message
-	if err := envelope.Decode(b, MaxMessage, &m); err != nil {
+	if err := envelope.Decode(b, KindOf(b).Limit(), &m); err != nil {
 		return nil, err
 	}
 	if count(m.Challenge != nil, m.Enroll != nil, m.Activate != nil, m.Release != nil, len(m.Heartbeat) > 0, len(m.Commit) > 0, m.Plan != nil) != 1 {
@@ -123,7 +125,28 @@ func ParseMessage(b []byte) (*Message, error) {
 	if m.Package != nil && len(m.Commit) == 0 {
 		return nil, fmt.Errorf("%w: package goes with a commit only", ErrInvalid)
 	}
+	if err := m.bounded(); err != nil {
+		return nil, err
+	}
 	return &m, nil
+}
+
+// bounded refuses members that are too large for what they should be, before anybody decodes them.
+func (m *Message) bounded() error {
+	check := func(what string, b []byte, limit int) error {
+		if len(b) > limit {
+			return fmt.Errorf("%w: %s of %d bytes, at most %d", envelope.ErrTooLarge, what, len(b), limit)
+		}
+		return nil
+	}
+	err := errors.Join(check("heartbeat", m.Heartbeat, MaxHeartbeat), check("usage statement", m.Commit, MaxUsage))
+	if r := m.Release; r != nil {
+		err = errors.Join(err, check("job", r.Job, MaxJob), check("code manifest", r.Code, MaxCodeManifest), check("ticket", r.Ticket, MaxTicket))
+	}
+	if p := m.Plan; p != nil {
+		err = errors.Join(err, check("job", p.Job, MaxJob))
+	}
+	return err
 }
 
 // ParseReply reads a reply strictly and refuses one with no member or with several.

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+// SetMaxNonces makes the bound of outstanding challenges small enough to meet in a test.
+func (b *Broker) SetMaxNonces(n int64) { b.maxNonces = n }
+
+// MaxJobNonces is the bound for one job.
+const MaxJobNonces = maxJobNonces
+
+// Remembered counts the leases whose signs of life are in memory.
+func (b *Broker) Remembered() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.seen)
+}
