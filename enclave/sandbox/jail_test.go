@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // children lists the processes that pid started.
@@ -498,6 +499,21 @@ func TestReasonsAreThoseOfTheStatement(t *testing.T) {
 		if ours != theirs {
 			t.Errorf("%q is %q in the statement", ours, theirs)
 		}
+	}
+}
+
+// TestLimitsAreThoseOfTheJob: what a job may ask for, a worker may be started with.
+func TestLimitsAreThoseOfTheJob(t *testing.T) {
+	for name, l := range map[string]struct{ ours, jobs int64 }{
+		"output": {maxOutput, job.MaxOutput},
+		"memory": {maxMemory, job.MaxMemory},
+	} {
+		if l.ours != l.jobs {
+			t.Errorf("%s: at most %d here, %d in a job", name, l.ours, l.jobs)
+		}
+	}
+	if maxOutputs < job.MaxOutputs || maxParams < job.MaxParams || maxParam < job.MaxParam || maxWall < job.MaxWall*time.Second {
+		t.Error("a job may ask for more than a worker is given")
 	}
 }
 

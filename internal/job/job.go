@@ -57,13 +57,13 @@ type Limits struct {
 
 // Output declares one file the code may write under /out.
 type Output struct {
-	Name     string `json:"name"`  // one path element: letters, digits, dot, dash, underscore
+	Name     string `json:"name"`  // one path element: at most 100 letters, digits, dots, dashes, underscores
 	Class    string `json:"class"` // "model", "metrics" or "table": what the creator's terms speak of
 	MaxBytes int64  `json:"maxBytes"`
 }
 
 var (
-	outputName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
+	outputName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`) // 100 bytes: a name in a USTAR archive
 	paramName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	term       = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,127}$`)
 )

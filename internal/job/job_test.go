@@ -106,6 +106,7 @@ func TestLimits(t *testing.T) {
 		"too many outputs":      func(j *job.Job) { j.Outputs = many(job.MaxOutputs + 1) },
 		"output in a folder":    func(j *job.Job) { j.Outputs[0].Name = "a/b" },
 		"output above":          func(j *job.Job) { j.Outputs[0].Name = ".." },
+		"output name of 101":    func(j *job.Job) { j.Outputs[0].Name = strings.Repeat("n", 101) },
 		"output twice":          func(j *job.Job) { j.Outputs[1].Name = j.Outputs[0].Name },
 		"unknown class":         func(j *job.Job) { j.Outputs[0].Class = "records" },
 		"output over the limit": func(j *job.Job) { j.Outputs[0].MaxBytes = j.Limits.OutputBytes + 1 },
@@ -126,6 +127,11 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	j := good(k)
+	j.Outputs[0].Name, j.Limits.OutputBytes = strings.Repeat("n", 100), job.MaxOutput
+	if err := j.Validate(); err != nil {
+		t.Errorf("the longest name and the most output: %v", err)
+	}
+	j = good(k)
 	j.Runtime = "native-jail/1"
 	if err := j.Validate(); !errors.Is(err, job.ErrRuntime) {
 		t.Errorf("runtime: %v", err)

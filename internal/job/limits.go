@@ -13,5 +13,5 @@ const (
 	MaxAmount    = 1<<53 - 1 // the integers that canonical JSON keeps exact
 	MaxMemory    = 4 << 30   // wasm32
 	MaxWall      = 7 * 24 * 3600
-	MaxOutput    = 4 << 30
+	MaxOutput    = 1 << 30 // what a worker and its enclave hold in memory until it is sealed
 )
