@@ -158,10 +158,7 @@ func (s jobService) FetchResult(ctx context.Context, r *connect.Request[pb.Fetch
 	if err := ready(j, j.State == StateCompleted); err != nil {
 		return answer(err)
 	}
-	f, err := os.Open(s.h.results.path(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return answer(fmt.Errorf("%w: the result file of job %s", ErrUnknown, id))
-	}
+	f, err := s.h.results.open(id)
 	if err != nil {
 		return answer(err)
 	}

@@ -200,6 +200,9 @@ func (d *desk) Output(ctx context.Context, token string, p []byte) error {
 	if len(p) > maxOutput || a.written+int64(len(p)) > limit {
 		return fmt.Errorf("%w: payload of more than %d bytes", ErrTooLarge, limit)
 	}
+	if err := d.h.results.room(len(p)); err != nil {
+		return err
+	}
 	if a.payload == nil {
 		if a.payload, err = d.h.results.payload(&a.lease); err != nil {
 			return diskError(err)

@@ -3,18 +3,12 @@
 package host
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
-
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // Names under the state directory.
@@ -29,8 +23,8 @@ const (
 	resultsDir   = "results"
 
 	partSuffix   = ".part"   // payload of an attempt that goes on
-	sealedSuffix = ".sealed" // header and payload of an attempt whose run is about to be recorded
-	resultSuffix = ".age"
+	sealedSuffix = ".sealed" // payload and header of an attempt whose run is about to be recorded
+	resultSuffix = ".result"
 	bundleSuffix = ".json"
 	tempSuffix   = ".tmp"
 )
@@ -83,67 +77,6 @@ func free(dir string) (int64, error) {
 		return 0, err
 	}
 	return int64(st.Bavail) * st.Bsize, nil
-}
-
-// results is the directory of age files. A file gets its final name only when its run is recorded.
-type results struct{ dir string }
-
-func (r results) path(job envelope.Digest) string {
-	return filepath.Join(r.dir, job.Hex()+resultSuffix)
-}
-
-func (r results) attempt(l *lease, suffix string) string {
-	return filepath.Join(r.dir, l.job.Hex()+"."+strconv.FormatInt(l.epoch, 10)+suffix)
-}
-
-// payload opens the file that an attempt's payload is appended to.
-func (r results) payload(l *lease) (*os.File, error) {
-	return os.OpenFile(r.attempt(l, partSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-}
-
-// seal writes header and payload, flushed, under the attempt's name and returns the digest of both. The payload stays.
-func (r results) seal(l *lease, header []byte, payload *os.File) (d envelope.Digest, n int64, err error) {
-	f, err := os.OpenFile(r.attempt(l, sealedSuffix), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return d, 0, err
-	}
-	h := sha256.New()
-	w := io.MultiWriter(f, h)
-	m, err := w.Write(header)
-	if err == nil && payload != nil {
-		if _, err = payload.Seek(0, io.SeekStart); err == nil {
-			n, err = io.Copy(w, payload)
-		}
-	}
-	if err = errors.Join(err, f.Sync(), f.Close(), syncDir(r.dir)); err != nil {
-		return d, 0, err
-	}
-	return envelope.Digest(h.Sum(nil)), n + int64(m), nil
-}
-
-// publish gives a recorded attempt's file its final name. It may be called again after a crash.
-func (r results) publish(l *lease) error {
-	err := os.Rename(r.attempt(l, sealedSuffix), r.path(l.job))
-	if errors.Is(err, fs.ErrNotExist) {
-		_, err = os.Stat(r.path(l.job))
-		return err
-	}
-	return errors.Join(err, syncDir(r.dir))
-}
-
-// discard removes an attempt's payload and, unless its run is recorded, the sealed file.
-func (r results) discard(l *lease, sealed bool) error {
-	suffixes := []string{partSuffix}
-	if sealed {
-		suffixes = append(suffixes, sealedSuffix)
-	}
-	var errs []error
-	for _, s := range suffixes {
-		if err := os.Remove(r.attempt(l, s)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // sweep removes everything in dir that is not final.

@@ -11,12 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/glovebox-dev/glovebox/host/config"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -30,7 +32,7 @@ const (
 	DefaultMaxWaits     = 500
 	DefaultRetryMin     = time.Second
 	DefaultRetryMax     = time.Minute
-	DefaultRelayTimeout = time.Minute
+	DefaultRelayTimeout = config.MaxRelayTimeout
 	DefaultCheckpoint   = 200 * time.Millisecond
 )
 
@@ -47,7 +49,8 @@ type Config struct {
 	MaxWaits     int           // attempts that end with "try again", before it fails
 	RetryMin     time.Duration // backoff between attempts
 	RetryMax     time.Duration
-	RelayTimeout time.Duration // for one answer of a broker
+	RelayTimeout time.Duration // for one answer of a broker, at most the default
+	RelayProxy   *url.URL      // HTTP proxy on the way to brokers; nil is none. It must refuse what the relay would
 	Checkpoint   time.Duration // between checkpoints of the log, at least 100 ms
 
 	Now  func() time.Time // wall clock; nil is the system's
@@ -100,6 +103,8 @@ func (c *Config) fill() error {
 		return fmt.Errorf("%w: enclaves without a launcher", ErrConfig)
 	case min(c.MaxBlob, int64(c.MaxQueued), int64(c.MaxDeaths), int64(c.MaxWaits)) < 1:
 		return fmt.Errorf("%w: limits must be positive", ErrConfig)
+	case c.RelayTimeout > DefaultRelayTimeout:
+		return fmt.Errorf("%w: a broker has at most %s to answer", ErrConfig, DefaultRelayTimeout)
 	case min(c.RetryMin, c.RelayTimeout) <= 0 || c.RetryMax < c.RetryMin || c.Checkpoint < 100*time.Millisecond:
 		return fmt.Errorf("%w: times must be positive, retryMax not below retryMin, checkpoints 100 ms apart", ErrConfig)
 	}
@@ -150,7 +155,7 @@ func (h *Host) open(ctx context.Context) (err error) {
 		db: h.db, now: h.cfg.Now, backoff: backoff{h.cfg.RetryMin, h.cfg.RetryMax},
 		deaths: h.cfg.MaxDeaths, waits: h.cfg.MaxWaits, changed: h.changed,
 	}
-	h.relay = newRelay(h.cfg.RelayTimeout)
+	h.relay = newRelay(h.cfg.RelayTimeout, h.cfg.RelayProxy)
 	signer, log, vkey, err := openLogKey(h.cfg.Dir, h.cfg.Origin, h.cfg.Now())
 	if err != nil {
 		return err

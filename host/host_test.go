@@ -56,7 +56,7 @@ func TestJobRunsToItsBundle(t *testing.T) {
 	if _, err := usage.ParseBundle(b); err != nil {
 		t.Fatal(err)
 	}
-	only(t, w.h.results.dir, id.Hex()+".age")
+	only(t, w.h.results.dir, id.Hex()+resultSuffix)
 	only(t, filepath.Join(w.cfg.Dir, bundlesDir), id.Hex()+".json")
 	root, err := os.ReadFile(filepath.Join(w.cfg.Dir, rootFile))
 	if err != nil {
@@ -139,7 +139,7 @@ func TestEnclaveDies(t *testing.T) {
 	if j.State != StateCompleted || j.Attempts != 3 {
 		t.Fatalf("%v after %v", j, states)
 	}
-	only(t, w.h.results.dir, id.Hex()+".age")
+	only(t, w.h.results.dir, id.Hex()+resultSuffix)
 	st, err := w.c.Status(context.Background())
 	if err != nil || st.Enclaves[0].Restarts != 2 || !strings.Contains(st.Enclaves[0].LastExit, "died of an ill") {
 		t.Errorf("status %v, %v", st, err)
@@ -207,7 +207,7 @@ func TestEnclaveHandsOverNonsense(t *testing.T) {
 			if j.State != StateCompleted || j.Attempts != 2 || slices.Contains(states[:1], StatePublishing) {
 				t.Fatalf("%v after %v", j, states)
 			}
-			only(t, w.h.results.dir, id.Hex()+".age")
+			only(t, w.h.results.dir, id.Hex()+resultSuffix)
 			if recs, err := w.c.Records(context.Background(), false); err != nil || len(recs) != 1 {
 				t.Fatalf("%d records, %v", len(recs), err)
 			}

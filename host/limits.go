@@ -5,6 +5,7 @@ package host
 import (
 	"time"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -28,13 +29,17 @@ const (
 	maxText     = 1 << 10 // of a reason, message or hint that comes from elsewhere
 	maxReply    = grant.MaxMessage
 	maxOutput   = door.MaxBlob
+	maxHeader   = 64 << 10 // of an age file
 	maxWatchers = 1024
 
 	// An age payload is longer than the plaintext by 16 bytes in 64 KiB, and the plaintext than the outputs by tar's
 	// framing, a salt and sealed logs.
 	payloadSlack = 16 << 20
 
-	// diskReserve stays free, so that a full disk stops uploads before it stops the queue.
+	// maxManifests bounds a job's manifests together. They are in its bundle, beside evidence, job, usage and grants.
+	maxManifests = usage.MaxBundle - 12<<20
+
+	// diskReserve stays free, so that a full disk stops uploads and payloads before it stops the queue or the end of a run.
 	diskReserve = 64 << 20
 
 	headerTimeout = 10 * time.Second

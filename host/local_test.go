@@ -146,15 +146,7 @@ func TestFullDisk(t *testing.T) {
 			}
 		})(c)
 	})
-	if err := syscall.Mount("tmpfs", w.h.results.dir, "tmpfs", 0, "size=64k,mode=700"); err != nil {
-		t.Skipf("needs a small file system: %v", err)
-	}
-	t.Cleanup(func() {
-		w.stop()
-		if err := syscall.Unmount(w.h.results.dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	w.tight("64k")
 	j, _ := w.wait(w.submit(nil))
 	if j.State != StateFailed || !strings.Contains(j.Message, "no space left") {
 		t.Errorf("%v", j)

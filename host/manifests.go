@@ -18,7 +18,7 @@ import (
 // manifestInfo is what the host uses of a manifest.
 type manifestInfo struct {
 	kind, address, broker string
-	leaves                int64
+	leaves, bytes         int64 // bytes of the manifest as signed
 }
 
 // putManifest publishes a package, once all its blobs are here with the lengths the owner signed.
@@ -76,8 +76,8 @@ func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64,
 }
 
 func (h *Host) manifestInfo(ctx context.Context, id envelope.Digest) (m manifestInfo, err error) {
-	err = h.db.read.QueryRowContext(ctx, `SELECT kind, address, broker, leaves FROM manifests WHERE id = ?`, id[:]).
-		Scan(&m.kind, &m.address, &m.broker, &m.leaves)
+	err = h.db.read.QueryRowContext(ctx, `SELECT kind, address, broker, leaves, length(signed) FROM manifests WHERE id = ?`, id[:]).
+		Scan(&m.kind, &m.address, &m.broker, &m.leaves, &m.bytes)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%w: manifest %s", ErrUnknown, id)
 	}
@@ -92,9 +92,11 @@ func (h *Host) signedManifest(ctx context.Context, id envelope.Digest) (signed [
 	return signed, err
 }
 
-// packages looks up everything a job names: the broker addresses, and the leaves in its datasets.
+// packages looks up everything a job names: the broker addresses, and the leaves in its datasets. A job
+// whose bundle could not be made is refused before anybody pays for it.
 func (h *Host) packages(ctx context.Context, j *job.Job) (addresses map[string]bool, leaves int64, err error) {
 	addresses = map[string]bool{}
+	var bytes int64
 	for i, id := range j.Manifests() {
 		m, err := h.manifestInfo(ctx, id)
 		if err != nil {
@@ -108,9 +110,13 @@ func (h *Host) packages(ctx context.Context, j *job.Job) (addresses map[string]b
 			return nil, 0, fmt.Errorf("%w: the job names %s as %s, but it is %s", ErrInvalid, id, want, m.kind)
 		}
 		addresses[m.address] = true
+		bytes += m.bytes
 		if i > 0 {
 			leaves += m.leaves
 		}
+	}
+	if bytes > maxManifests {
+		return nil, 0, fmt.Errorf("%w: the manifests of the job's packages have %d bytes together, at most %d fit its bundle", ErrTooLarge, bytes, maxManifests)
 	}
 	return addresses, leaves, nil
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,26 +25,45 @@ const exchangePath = "/glovebox/v1/exchange"
 // relay carries messages between an enclave and brokers and looks at neither.
 type relay struct{ client *http.Client }
 
-func newRelay(timeout time.Duration) *relay {
-	d := &net.Dialer{Timeout: min(timeout, 10*time.Second), Control: refuseLinkLocal}
+// newRelay makes a relay that goes through proxy, or through none: what the environment names is not asked.
+func newRelay(timeout time.Duration, proxy *url.URL) *relay {
+	d := &net.Dialer{Timeout: timeout, Control: refuseMetadata}
 	return &relay{&http.Client{
 		Timeout: timeout,
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DialContext: d.DialContext, TLSHandshakeTimeout: min(timeout, 10*time.Second),
+			Proxy: http.ProxyURL(proxy), DialContext: d.DialContext, TLSHandshakeTimeout: timeout,
 			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// refuseLinkLocal keeps manifests from pointing the host at the metadata service of its cloud, or at everybody at once.
-func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
+// metadata are the addresses of clouds' metadata services that are not link-local.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),   // Amazon
+	netip.MustParseAddr("fd20:ce::254"),    // Google
+	netip.MustParseAddr("100.100.100.200"), // Alibaba
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+	netip.MustParseAddr("192.0.0.192"),     // Oracle
+}
+
+// nat64 has an IPv4 address in its last four bytes.
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// refuseMetadata keeps manifests from pointing the host at the metadata service of its cloud, or at everybody at once.
+// It sees the address that is dialled, after all names are resolved.
+func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	a, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return err
 	}
-	ip := a.Addr().Unmap()
-	if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	ip := a.Addr().Unmap().WithZone("")
+	if nat64.Contains(ip) {
+		b := ip.As16()
+		ip = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) ||
+		slices.Contains(metadata, ip) {
 		return fmt.Errorf("%w: %s", ErrAddress, ip)
 	}
 	return nil

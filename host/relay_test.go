@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"syscall"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func brokerServer(t *testing.T, f http.HandlerFunc) string {
 }
 
 func TestRelay(t *testing.T) {
-	r := newRelay(time.Second)
+	r := newRelay(time.Second, nil)
 	defer r.close()
 	echo := brokerServer(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Method != http.MethodPost || q.URL.Path != exchangePath || q.Header.Get("Content-Type") != "application/json" {
@@ -69,7 +70,7 @@ func TestRelay(t *testing.T) {
 }
 
 func TestRelayRefusesOtherAddresses(t *testing.T) {
-	r := newRelay(time.Second)
+	r := newRelay(time.Second, nil)
 	defer r.close()
 	reached := false
 	at := brokerServer(t, func(http.ResponseWriter, *http.Request) { reached = true })
@@ -80,13 +81,55 @@ func TestRelayRefusesOtherAddresses(t *testing.T) {
 			}
 		}
 	}
-	for _, a := range []string{"http://169.254.169.254", "http://[fe80::1]:80", "http://0.0.0.0:80", "http://224.0.0.1", "http://[::ffff:169.254.169.254]"} {
+	for _, a := range []string{
+		"http://169.254.169.254", "http://[fe80::1]:80", "http://0.0.0.0:80", "http://224.0.0.1", "http://[::ffff:169.254.169.254]",
+		"http://[64:ff9b::169.254.169.254]", "http://[fd00:ec2::254]", "http://100.100.100.200", "http://[::ffff:100.100.100.200]",
+		"http://[fd20:ce::254]", "http://168.63.129.16", "http://192.0.0.192",
+	} {
 		if _, err := r.post(context.Background(), map[string]bool{a: true}, a, []byte("m")); !errors.Is(err, ErrAddress) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
 	if reached {
 		t.Error("a message went out")
+	}
+}
+
+// A proxy that the environment names sees nothing; one that the operator configured carries every message.
+func TestRelayUsesTheConfiguredProxyOnly(t *testing.T) {
+	proxied := 0
+	proxy := brokerServer(t, func(w http.ResponseWriter, q *http.Request) {
+		proxied++
+		w.Write([]byte("proxied " + q.URL.Host))
+	})
+	t.Setenv("HTTP_PROXY", proxy)
+	t.Setenv("http_proxy", proxy)
+	const broker = "http://broker.invalid"
+	allowed := map[string]bool{broker: true}
+	r := newRelay(time.Second, nil)
+	defer r.close()
+	if b, err := r.post(context.Background(), allowed, broker, []byte("m")); !errors.Is(err, ErrRelay) || proxied != 0 {
+		t.Errorf("%q, %v, %d requests at the environment's proxy", b, err, proxied)
+	}
+	u, err := url.Parse(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	through := newRelay(time.Second, u)
+	defer through.close()
+	if b, err := through.post(context.Background(), allowed, broker, []byte("m")); err != nil || string(b) != "proxied broker.invalid" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
+func TestRelayTimeoutIsBounded(t *testing.T) {
+	c := Config{Dir: "x", Origin: "log.test"}
+	if err := c.fill(); err != nil || c.RelayTimeout != 10*time.Second {
+		t.Errorf("default of %s, %v", c.RelayTimeout, err)
+	}
+	c = Config{Dir: "x", Origin: "log.test", RelayTimeout: 10*time.Second + 1}
+	if err := c.fill(); !errors.Is(err, ErrConfig) {
+		t.Errorf("longer than that: %v", err)
 	}
 }
 

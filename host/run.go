@@ -76,14 +76,14 @@ func (h *Host) checkRun(ctx context.Context, a *attempt, r *door.Result) (*run, 
 		return nil, nil, err
 	}
 	if want != nil {
-		d, n, err := h.results.seal(&a.lease, r.Header, a.payload)
+		if a.payload == nil {
+			return nil, nil, fmt.Errorf("%w: a completed run without a payload", ErrInvalid)
+		}
+		n, err := h.results.seal(&a.lease, r.Header, a.payload, a.written, *want)
 		if err != nil {
 			return nil, nil, err
 		}
-		if d != *want {
-			return nil, nil, fmt.Errorf("%w: header and payload are not the file that the usage statement names", ErrDigest)
-		}
-		out.outcome, out.result, out.bytes = StateCompleted, &d, n
+		out.outcome, out.result, out.bytes = StateCompleted, want, n
 	}
 	return out, usageRecord(v, key, r.Usage), nil
 }

@@ -52,13 +52,17 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	proxy, err := c.Proxy()
+	if err != nil {
+		return err
+	}
 	l := c.Limits
 	h, err := host.New(ctx, host.Config{
 		Dir: c.Dir(), Origin: c.Origin, Enclaves: c.Enclave.Count,
 		Launcher: &host.Local{Binary: binary, Args: []string{"--config", c.EnclaveConfig()}, LogDir: c.Dir()},
 		MaxBlob:  l.MaxBlobBytes, MaxQueued: l.MaxQueued, MaxDeaths: l.MaxDeaths, MaxWaits: l.MaxWaits,
 		RetryMin: config.Millis(l.RetryMinMillis), RetryMax: config.Millis(l.RetryMaxMillis),
-		RelayTimeout: config.Millis(l.RelayTimeoutMillis), Checkpoint: config.Millis(l.CheckpointMillis), Slog: log,
+		RelayTimeout: config.Millis(l.RelayTimeoutMillis), RelayProxy: proxy, Checkpoint: config.Millis(l.CheckpointMillis), Slog: log,
 	})
 	if err != nil {
 		return err

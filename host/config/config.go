@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -23,6 +24,9 @@ var ErrConfig = errors.New("host/config: invalid configuration")
 
 // FileName is the configuration's name in the operator's directory, which is also the host's state directory.
 const FileName = "host.json"
+
+// MaxRelayTimeout bounds how long one question to a broker may take. An enclave waits meanwhile and asks nothing else.
+const MaxRelayTimeout = 10 * time.Second
 
 const (
 	maxConfig   = 64 << 10
@@ -37,6 +41,10 @@ type Config struct {
 	Origin  string  `json:"origin"` // of the log: a bare host name, fixed when the log is made
 	Enclave Enclave `json:"enclave"`
 	Limits  Limits  `json:"limits"`
+
+	// RelayProxy is the URL of an HTTP proxy on the way to brokers; "" is none, whatever the environment says. The proxy
+	// connects in the host's place, so it must refuse what the host would: metadata services and link-local addresses.
+	RelayProxy string `json:"relayProxy,omitempty"`
 
 	dir string
 }
@@ -127,6 +135,12 @@ func (c *Config) Validate() error {
 	case min(l.MaxBlobBytes, int64(l.MaxQueued), int64(l.MaxDeaths), int64(l.MaxWaits)) < 0:
 		return bad("negative limit")
 	}
+	if _, err := c.Proxy(); err != nil {
+		return bad("relay proxy: %v", err)
+	}
+	if l.RelayTimeoutMillis > MaxRelayTimeout.Milliseconds() {
+		return bad("relay timeout of %d ms, want at most %d", l.RelayTimeoutMillis, MaxRelayTimeout.Milliseconds())
+	}
 	for _, ms := range []int64{l.RetryMinMillis, l.RetryMaxMillis, l.RelayTimeoutMillis, l.CheckpointMillis} {
 		if ms < 0 || ms > maxMillis {
 			return bad("time of %d ms, want at most a day", ms)
@@ -137,6 +151,21 @@ func (c *Config) Validate() error {
 
 // Dir is the state directory: where the file was.
 func (c *Config) Dir() string { return c.dir }
+
+// Proxy is the relay's proxy, or nil.
+func (c *Config) Proxy() (*url.URL, error) {
+	if c.RelayProxy == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(c.RelayProxy)
+	if err != nil {
+		return nil, err
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("%q is not the URL of an HTTP proxy", u.Redacted())
+	}
+	return u, nil
+}
 
 // EnclaveBinary is the file to start.
 func (c *Config) EnclaveBinary() (string, error) {

@@ -88,7 +88,10 @@ func TestValidateRefuses(t *testing.T) {
 		"too many":                func(c *Config) { c.Enclave.Count = maxEnclaves + 1 },
 		"negative limit":          func(c *Config) { c.Limits.MaxWaits = -1 },
 		"negative time":           func(c *Config) { c.Limits.RetryMaxMillis = -1 },
-		"endless time":            func(c *Config) { c.Limits.RelayTimeoutMillis = maxMillis + 1 },
+		"endless time":            func(c *Config) { c.Limits.RetryMinMillis = maxMillis + 1 },
+		"slow relay":              func(c *Config) { c.Limits.RelayTimeoutMillis = 10_001 },
+		"proxy without a host":    func(c *Config) { c.RelayProxy = "proxy:3128" },
+		"proxy of another kind":   func(c *Config) { c.RelayProxy = "socks5://proxy:1080" },
 	} {
 		c := good()
 		spoil(c)
