@@ -172,11 +172,13 @@ func TestEnclaveGone(t *testing.T) {
 	wantNoCgroups(t, s)
 }
 
-// wantNoCgroups: a spawner that ended by itself leaves no control group behind.
-func wantNoCgroups(t *testing.T, s *Spawner) {
+// wantNoCgroups: nothing is left of the control groups of a spawner that ended.
+func wantNoCgroups(t testing.TB, s *Spawner) {
 	t.Helper()
-	for _, at := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		if left, _ := filepath.Glob(at + cgroupPrefix + strconv.Itoa(s.cmd.Process.Pid) + "-*"); len(left) != 0 {
+	own := ownCgroups()
+	for _, parent := range []string{own[""], "memory" + own["memory"], "pids" + own["pids"]} {
+		at := filepath.Join(cgroupRoot, parent, cgroupPrefix+strconv.Itoa(s.cmd.Process.Pid)+"-*")
+		if left, _ := filepath.Glob(at); len(left) != 0 {
 			t.Errorf("control groups left: %v", left)
 		}
 	}

@@ -34,7 +34,10 @@ func newSpawner(t testing.TB) *Spawner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.Close()
+		wantNoCgroups(t, s)
+	})
 	return s
 }
 
