@@ -56,7 +56,8 @@ type Broker struct {
 
 	serving slots // bounds requests being served
 	leased  slots // bounds heartbeats and commits being served
-	large   slots // bounds large messages in memory
+	large   slots // bounds large messages being served
+	budget  slots // bounds the memory for messages above the small
 
 	releasing sync.Mutex // one decision at a time, so that two jobs cannot take the last use
 
@@ -79,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b := &Broker{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, serving: make(slots, maxServing),
-		leased: make(slots, maxLeased), large: make(slots, maxLarge), maxNonces: maxNonces,
+		leased: make(slots, maxLeased), large: make(slots, maxLarge), budget: make(slots, maxBudget), maxNonces: maxNonces,
 		nonces: map[envelope.Nonce]time.Time{}, seen: map[envelope.Digest]time.Time{},
 		packages: map[envelope.Digest]*config.Package{}, withdrawn: map[envelope.Digest]bool{},
 	}

@@ -142,11 +142,14 @@ func checkUsage(s *usage.Statement, l *ledger.Lease, m *dataset.Manifest, j *job
 	case !attestation.Assurance(l.Assurance).AtLeast(attestation.Assurance(s.Assurance)):
 		return bad("assurance %q, the grant states %q", s.Assurance, l.Assurance)
 	}
+	for _, no := range usage.CheckMeasured(s, j) {
+		return bad("%s (%s)", no.Message, no.Rule)
+	}
 	p, err := ownPackage(s, l, j)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkReads(p, l, m); err != nil {
+	if err := checkReads(p, s.Outcome, l, m); err != nil {
 		return nil, err
 	}
 	if s.Outcome == usage.OutcomeCompleted {
@@ -181,26 +184,16 @@ func ownPackage(s *usage.Statement, l *ledger.Lease, j *job.Job) (own *usage.Pac
 }
 
 // checkReads holds the counters against what was granted and reported.
-func checkReads(p *usage.Package, l *ledger.Lease, m *dataset.Manifest) error {
+func checkReads(p *usage.Package, outcome string, l *ledger.Lease, m *dataset.Manifest) error {
 	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrUsage, fmt.Sprintf(f, a...)) }
-	o := &l.Obligations
-	for _, r := range p.Leaves {
-		if !o.Leaves.Contains(r.First) || r.Count > o.Leaves.First+o.Leaves.Count-r.First {
-			return bad("leaves %d to %d are outside the grant", r.First, r.First+r.Count-1)
-		}
-	}
-	billable, ok := times(m.Records, int64(o.Epochs))
 	switch {
 	case p.Reads > l.Allowed || p.Reads < l.Delivered:
 		return bad("%d leaves read; heartbeats reported %d, %d were allowed", p.Reads, l.Delivered, l.Allowed)
 	case p.Heartbeat > l.Sequence+1 || p.Heartbeat < 0:
 		return bad("heartbeat %d, the last here was %d", p.Heartbeat, l.Sequence)
-	case p.Epochs > int64(o.Epochs):
-		return bad("%d epochs, %d were granted", p.Epochs, o.Epochs)
-	case !ok || p.Billable > billable:
-		return bad("%d records billable, at most %d can be", p.Billable, billable)
-	case p.Reads == 0 && (p.Records != 0 || p.Bytes != 0):
-		return bad("records or bytes without a leaf")
+	}
+	for _, no := range usage.CheckMetered(p, m, &l.Obligations, outcome) {
+		return bad("%s (%s)", no.Message, no.Rule)
 	}
 	return nil
 }

@@ -55,7 +55,11 @@ func (b *Broker) grant(ctx context.Context, q *request) (*ledger.Lease, error) {
 // broker starts the next attempt only when the one before has ended, and none after one that completed.
 func (b *Broker) turn(ctx context.Context, q *request) (attempt int, err error) {
 	var last *ledger.Lease
+	var all, since int64
 	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		if all, since, err = t.Attempts(q.pack.ID, q.job.ID); err != nil {
+			return err
+		}
 		last, err = t.LastLease(q.pack.ID, q.job.ID)
 		if errors.Is(err, ledger.ErrNotFound) {
 			last, err = &ledger.Lease{State: ledger.Lost}, nil // attempt 0
@@ -75,6 +79,14 @@ func (b *Broker) turn(ctx context.Context, q *request) (attempt int, err error) 
 		return last.Attempt + 1, nil
 	case q.ticket.Predicate.Attempt <= last.Attempt:
 		return 0, fmt.Errorf("%w: attempt %d, but attempt %d was here before", ErrTicket, q.ticket.Predicate.Attempt, last.Attempt)
+	case all >= maxAttempts:
+		return 0, b.deny(ctx, q, []grant.Reason{{
+			Rule: "attempts", Message: fmt.Sprintf("this job had %d attempts", all), Satisfy: "submit a new job",
+		}})
+	case since >= maxReruns:
+		return 0, b.deny(ctx, q, []grant.Reason{{
+			Rule: "completed", Message: fmt.Sprintf("this job completed here, and had %d attempts since", since), Satisfy: "submit a new job",
+		}})
 	}
 	return q.ticket.Predicate.Attempt, nil
 }

@@ -105,7 +105,7 @@ func (b *Broker) serveExchange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer done()
-	leave, ok := enter(r.Context(), b.slotsFor(msg))
+	leave, ok := b.enterFor(r.Context(), msg)
 	if !ok {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return

@@ -13,10 +13,14 @@ const (
 	nonceLife     = grant.MaxNonceLife
 	maxNonces     = 32_768          // outstanding for each package; more than a disk writes in nonceLife
 	maxJobNonces  = 64              // of them for one job
+	maxAttempts   = 16              // of one job on one dataset
+	maxReruns     = 2               // of them after one completed: the other brokers' commits may have failed
 	maxSkew       = 2 * time.Minute // between two brokers' clocks
 	maxServing    = 16              // requests of strangers being served
 	maxLeased     = 16              // heartbeats and commits being served
-	maxLarge      = 4               // messages above grant.MaxSmallMessage held, each up to grant.MaxMessage
+	maxLarge      = 4               // of strangers' requests above grant.MaxCommitMessage being served
+	budgetPiece   = 256 << 10       // of the memory for messages being received
+	maxBudget     = 1024            // pieces
 	bodyWait      = 5 * time.Second // for the first grant.MaxSmallMessage bytes of a message
 	largeWait     = 30 * time.Second
 	slotWait      = 2 * time.Second // for a slot, before the caller is told to try again

@@ -33,46 +33,83 @@ func enter(ctx context.Context, s slots) (leave func(), ok bool) {
 	return nil, false
 }
 
-// slotsFor keeps two kinds of work apart: strangers may ask for challenges and releases as much as they like, running
-// leases still get their heartbeats and commits in.
-func (b *Broker) slotsFor(msg []byte) slots {
+// enterFor waits for what serving a message takes. It keeps two kinds of work apart: strangers may ask for challenges and
+// releases as much as they like, running leases still get their heartbeats and commits in. Large messages, which take
+// many times their size to decode, are few at a time.
+func (b *Broker) enterFor(ctx context.Context, msg []byte) (leave func(), ok bool) {
 	if grant.KindOf(msg).Leased() {
-		return b.leased
+		return enter(ctx, b.leased)
 	}
-	return b.serving
+	serving, ok := enter(ctx, b.serving)
+	if !ok || len(msg) <= grant.MaxCommitMessage {
+		return serving, ok
+	}
+	large, ok := enter(ctx, b.large)
+	if !ok {
+		serving()
+		return nil, false
+	}
+	return func() { large(); serving() }, true
 }
 
-// receive reads one message within its kind's size and a short time. The first part is read on trust. For the rest,
-// which only large messages have, one of few places is taken, so that strangers cannot fill the memory; done gives it
-// back.
+// receive reads one message within its kind's size and a short time. The first part is read on trust; every further
+// piece needs a part of a common budget, so that strangers cannot fill the memory, and who sends nothing holds nothing.
+// done gives it back.
 func (b *Broker) receive(w http.ResponseWriter, r *http.Request) (msg []byte, done func(), err error) {
 	body := timedBody{http.MaxBytesReader(w, r.Body, grant.MaxMessage), http.NewResponseController(w)}
-	defer func() {
-		if err == nil {
-			err = body.within(0)
-		}
-	}()
-	first, err := body.read(grant.MaxSmallMessage+1, bodyWait)
-	if err != nil || len(first) <= grant.MaxSmallMessage {
-		return first, func() {}, err
+	if err := body.within(bodyWait); err != nil {
+		return nil, nil, err
 	}
-	limit := grant.KindOf(first).Limit()
+	msg, err = body.read(nil, grant.MaxSmallMessage+1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(msg) <= grant.MaxSmallMessage {
+		return msg, func() {}, body.within(0)
+	}
+	limit := grant.KindOf(msg).Limit()
 	if limit <= grant.MaxSmallMessage || r.ContentLength > int64(limit) {
 		return nil, nil, &http.MaxBytesError{Limit: int64(limit)}
 	}
-	done, ok := enter(r.Context(), b.large)
-	if !ok {
-		return nil, nil, errFull
+	if err := body.within(largeWait); err != nil {
+		return nil, nil, err
 	}
-	rest, err := body.read(limit-len(first)+1, largeWait)
-	if err == nil && len(first)+len(rest) > limit {
-		err = &http.MaxBytesError{Limit: int64(limit)}
+	msg, done, err = b.receiveRest(r.Context(), body, msg, limit)
+	if err == nil {
+		err = body.within(0)
 	}
 	if err != nil {
 		done()
 		return nil, nil, err
 	}
-	return append(first, rest...), done, nil
+	return msg, done, nil
+}
+
+func (b *Broker) receiveRest(ctx context.Context, body timedBody, first []byte, limit int) (msg []byte, done func(), err error) {
+	var held []func()
+	done = func() {
+		for _, leave := range held {
+			leave()
+		}
+	}
+	msg = first
+	for {
+		leave, ok := enter(ctx, b.budget)
+		if !ok {
+			return nil, done, errFull
+		}
+		held = append(held, leave)
+		before := len(msg)
+		if msg, err = body.read(msg, budgetPiece); err != nil {
+			return nil, done, err
+		}
+		if len(msg) > limit {
+			return nil, done, &http.MaxBytesError{Limit: int64(limit)}
+		}
+		if len(msg) < before+budgetPiece {
+			return msg, done, nil
+		}
+	}
 }
 
 func statusOf(err error) int {
@@ -93,24 +130,21 @@ type timedBody struct {
 
 // within sets the deadline, or with 0 lifts it: it would cut off the work on the message. After an error it stays, since
 // the server would else wait for the rest.
-func (b timedBody) within(d time.Duration) error {
+func (t timedBody) within(d time.Duration) error {
 	var at time.Time
 	if d > 0 {
 		at = time.Now().Add(d)
 	}
-	if err := b.c.SetReadDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := t.c.SetReadDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return fmt.Errorf("broker: read deadline: %w", err)
 	}
 	return nil
 }
 
-// read takes at most n bytes, all within d.
-func (b timedBody) read(n int, d time.Duration) ([]byte, error) {
-	if err := b.within(d); err != nil {
-		return nil, err
-	}
-	var buf bytes.Buffer
-	_, err := io.CopyN(&buf, b, int64(n))
+// read appends at most n bytes to b, fewer only at the end of the body.
+func (t timedBody) read(b []byte, n int) ([]byte, error) {
+	buf := bytes.NewBuffer(b)
+	_, err := io.CopyN(buf, t, int64(n))
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}

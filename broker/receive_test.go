@@ -56,7 +56,7 @@ func TestStalledRequestsTakeNoSlot(t *testing.T) {
 	t.Cleanup(srv.Close)
 	stall(t, srv, 64, 1000, `{"heartbeat":"`)
 	stall(t, srv, 16, 1<<20, `{"commit":"`+string(bytes.Repeat([]byte("A"), 1<<17)))
-	stall(t, srv, 16, 30<<20, `{"release":{"code":"`+string(bytes.Repeat([]byte("A"), 1<<17)))
+	stall(t, srv, 64, 30<<20, `{"release":{"code":"`+string(bytes.Repeat([]byte("A"), 1<<17)))
 	for i := range int64(3) {
 		if _, r := post(t, srv, encode(t, &grant.Message{Heartbeat: e.signHeartbeat(w.data, i+1, 0)})); r == nil || len(r.Allowance) == 0 {
 			t.Fatalf("heartbeat %d: %+v", i+1, r)
@@ -64,6 +64,10 @@ func TestStalledRequestsTakeNoSlot(t *testing.T) {
 	}
 	if _, r := post(t, srv, encode(t, &grant.Message{Challenge: &grant.ChallengeRequest{Manifest: w.data.ID, Job: w.jobID}})); r == nil || len(r.Challenge) == 0 {
 		t.Fatalf("challenge: %+v", r)
+	}
+	large := encode(t, &grant.Message{Plan: &grant.PlanRequest{Job: bytes.Repeat([]byte("j"), 1000), Manifest: bytes.Repeat([]byte("m"), 4<<20)}})
+	if status, r := post(t, srv, large); r == nil || r.Error.Code != grant.CodeInvalid {
+		t.Fatalf("a large message: %d, %+v", status, r)
 	}
 	if _, r := post(t, srv, encode(t, &grant.Message{Commit: e.usage(func(s *usage.Statement) { s.Packages[1].Heartbeat = 3 })})); r == nil || len(r.Commit) == 0 {
 		t.Fatalf("commit: %+v", r)

@@ -456,7 +456,7 @@ func (e *enclave) usage(change func(*usage.Statement)) []byte {
 	commitment := envelope.Sum([]byte("outputs"))
 	s := &usage.Statement{
 		Job: e.w.jobID, Binding: e.d, Evidence: envelope.Sum(e.evidence), Assurance: "simulated", Runtime: e.w.job.Runtime,
-		Isolation: "test", Attempt: e.grants[e.w.code.ID].Predicate.Attempt, Outcome: usage.OutcomeCompleted,
+		Isolation: "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit", Attempt: e.grants[e.w.code.ID].Predicate.Attempt, Outcome: usage.OutcomeCompleted,
 		Outputs: []usage.Output{{Name: "model.bin", Class: "model", Bytes: 100}}, Commitment: &commitment,
 		Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: e.w.clock.now().UnixMilli(), Released: 1, Started: 2, Finished: 3},
@@ -469,7 +469,7 @@ func (e *enclave) usage(change func(*usage.Statement)) []byte {
 		root := envelope.Sum([]byte("read root"))
 		s.Packages = append(s.Packages, usage.Package{
 			Manifest: p.ID, Grant: g.ID, Policy: g.Predicate.Policy, Leaves: []grant.Range{{First: 0, Count: 1}}, ReadRoot: &root,
-			Reads: 1, Bytes: 100, Records: rows, Billable: rows, Epochs: 1, Heartbeat: e.beats[p.ID],
+			Reads: 1, Bytes: p.Manifest.Segments[0].Bytes, Records: rows, Billable: rows, Epochs: 1, Heartbeat: e.beats[p.ID],
 		})
 	}
 	if change != nil {

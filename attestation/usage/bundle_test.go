@@ -27,7 +27,7 @@ func TestRunsVerify(t *testing.T) {
 		"large log":      {Entries: 1000},
 		"failed":         {Failed: usage.ReasonTrap},
 		"failed while releasing": {Failed: usage.ReasonUnavailable, Datasets: 2, Statement: func(s *usage.Statement) {
-			s.Packages, s.Isolation = s.Packages[:2], "not-started"
+			s.Packages, s.Isolation, s.Measured = s.Packages[:2], usage.NotStarted, usage.Measured{}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestPartialRead(t *testing.T) {
 	r := usagetest.New(t, usagetest.Scenario{Statement: func(s *usage.Statement) {
 		p := &s.Packages[1]
 		p.Leaves[0].Count, p.ReadRoot = 1, &other
-		p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs, p.Heartbeat = 1, 60_000, 500, 500, 1, 1
+		p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs, p.Heartbeat = 1, 56+4*(16<<10+16), 500, 500, 1, 1
 	}})
 	v := r.Verify()
 	if !v.OK() || v.Facts[0].Rule != "partial-read" {

@@ -62,6 +62,9 @@ func (a *audit) checkStatement() {
 	limit := j.Limits.WallSeconds*1000 + maxWait.Milliseconds()
 	a.must(s.Outcome != OutcomeCompleted || s.Measured.WallMillis <= limit, "usage.wall", PartUsage,
 		"ran %d ms, the job allows %d s", s.Measured.WallMillis, j.Limits.WallSeconds)
+	for _, p := range CheckMeasured(s, j) {
+		a.find(p.Rule, PartUsage, "%s", p.Message)
+	}
 	a.must(s.Measured.WallMillis <= s.Time.Finished-s.Time.Started+maxWait.Milliseconds(), "usage.time", PartUsage,
 		"ran %d ms between start and finish %d ms apart", s.Measured.WallMillis, s.Time.Finished-s.Time.Started)
 	a.checkOutputs(s, j)

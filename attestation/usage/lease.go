@@ -94,17 +94,11 @@ func (a *audit) checkUse(i int) {
 	bad := func(ok bool, rule, f string, args ...any) {
 		a.must(ok, rule, PartUsage, part("package", i)+": "+f, args...)
 	}
-	for _, r := range u.Leaves {
-		bad(o.Leaves.Contains(r.First) && o.Leaves.Contains(r.First+r.Count-1), "use.leaves",
-			"leaves %d to %d were delivered, %d to %d granted", r.First, r.First+r.Count-1, o.Leaves.First, o.Leaves.First+o.Leaves.Count-1)
+	for _, p := range CheckMetered(u, m, o, s.Outcome) {
+		bad(false, p.Rule, "%s", p.Message)
 	}
-	bad(u.Epochs <= int64(o.Epochs), "use.epochs", "%d epochs, %d granted", u.Epochs, o.Epochs)
 	bad(u.Reads <= product(o.Allowance, addCapped(u.Heartbeat, 1)), "use.allowance",
 		"%d leaves read, but %d heartbeats allow %d each after the first %d", u.Reads, u.Heartbeat, o.Allowance, o.Allowance)
-	touched := touchedRecords(m, u.Leaves)
-	bad(u.Records <= product(touched, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, touched, u.Epochs)
-	bad(u.Billable <= product(touched, min(u.Epochs, int64(o.Epochs))), "use.billable", "%d billable records out of %d in %d epochs", u.Billable, touched, u.Epochs)
-	bad(u.Bytes >= u.Reads && u.Bytes <= product(u.Reads, maxLeaf), "use.bytes", "%d bytes in %d leaves", u.Bytes, u.Reads)
 	if whole := len(u.Leaves) == 1 && u.Leaves[0].First == 0 && u.Leaves[0].Count == m.Tree.Size; whole {
 		bad(u.ReadRoot != nil && *u.ReadRoot == m.Tree.Root, "use.root", "every leaf was delivered, but the read root is not the tree's")
 	} else if u.ReadRoot != nil {
@@ -140,19 +134,6 @@ func (a *audit) checkUseTime(i int, l *lease, s *Statement) {
 		"grant[%d] was not issued between challenge and release", i)
 	a.must(g.Issued-s.Time.Broker <= grant.MaxNonceLife.Milliseconds()+slack, "use.time", PartUsage,
 		"grant[%d] was issued on a nonce older than %v", i, grant.MaxNonceLife)
-}
-
-// touchedRecords counts the records of the segments that hold any of the leaves: no more can have been delivered.
-func touchedRecords(m *dataset.Manifest, leaves []grant.Range) int64 {
-	var first, n int64
-	for _, s := range m.Segments {
-		end := first + s.Leaves
-		if slices.ContainsFunc(leaves, func(r grant.Range) bool { return r.First < end && r.First+r.Count > first }) {
-			n = addCapped(n, s.Records)
-		}
-		first = end
-	}
-	return n
 }
 
 // checkCommit: broker i accepted this usage, after its grant, and billed what the terms say.

@@ -13,8 +13,13 @@ const (
 	maxOwners     = 4096
 	maxReferences = 64
 
-	// maxLeaf is the largest leaf: a 56-byte segment header and four chunks of 16 KiB with their 16-byte tags.
-	maxLeaf = 56 + 4*(16<<10+16)
+	// A leaf is four chunks of 16 KiB with their 16-byte tags, the first of a segment its header too, the last what is left.
+	segmentHeader = 56
+	fullLeaf      = 4 * (16<<10 + 16)
+
+	// What the sandbox lets a worker have beside what the job asks for; see enclave/sandbox.
+	workerCores    = 2               // CPU time for each second of wall time
+	workerOverhead = 1<<30 + 256<<20 // engine, native code and the binary's own pages
 	// maxWait is the most that two readings of one clock may disagree by, for rounding and scheduling.
 	maxWait = 5 * time.Second
 )

@@ -188,14 +188,30 @@ func usageCases() map[string]bad {
 		"more epochs than granted":       {rule: "use.epochs", part: "usage", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Epochs = 1 })},
 		"more leaves than heartbeats":    {rule: "use.allowance", part: "usage", scenario: data(func(p *usage.Package) { p.Heartbeat -= 2 })},
 		"more records than were there":   {rule: "use.records", part: "usage", scenario: data(func(p *usage.Package) { p.Records++ })},
-		"more billable than were there":  {rule: "use.billable", part: "usage", scenario: data(func(p *usage.Package) { p.Records, p.Billable = p.Records+1, p.Records+1 })},
-		"more bytes than leaves":         {rule: "use.bytes", part: "usage", scenario: data(func(p *usage.Package) { p.Bytes = p.Reads*65656 + 1 })},
-		"another tree was read":          {rule: "use.root", part: "usage", scenario: data(func(p *usage.Package) { p.ReadRoot = &other })},
-		"ran beyond a creator's lease":   {rule: "use.expiry", part: "usage", scenario: usagetest.Scenario{Statement: late, Grant: func(i int, g *grant.Grant) { g.Obligations.Expires = g.Issued + int64(1+(1-i)*100)*10_000 }}},
-		"ran beyond the buyer's lease":   {rule: "use.expiry", part: "usage", scenario: usagetest.Scenario{Statement: late, Grant: func(i int, g *grant.Grant) { g.Obligations.Expires = g.Issued + int64(1+i*100)*10_000 }}},
-		"granted before the challenge":   {rule: "use.time", part: "usage", scenario: onGrant(0, func(g *grant.Grant) { g.Issued -= 60_000 })},
-		"granted after the release":      {rule: "use.time", part: "usage", scenario: onGrant(0, func(g *grant.Grant) { g.Issued += 60_000 })},
-		"granted on an old nonce":        {rule: "use.time", part: "usage", scenario: usagetest.Scenario{Grant: func(_ int, g *grant.Grant) { g.Issued += 200_000 }, Statement: func(s *usage.Statement) { s.Time.Released, s.Time.Started, s.Time.Finished = 300_000, 300_000, 301_000 }}},
+		"more billable than were there":  {rule: "use.records", part: "usage", scenario: data(func(p *usage.Package) { p.Records, p.Billable = p.Records+1, p.Records+1 })},
+		"fewer billable than records":    {rule: "use.billable", part: "usage", scenario: data(func(p *usage.Package) { p.Billable-- })},
+		"nothing billable":               {rule: "use.billable", part: "usage", scenario: data(func(p *usage.Package) { p.Billable = 0 })},
+		"more reads than epochs":         {rule: "use.reads", part: "usage", scenario: data(func(p *usage.Package) { p.Reads *= 100; p.Bytes *= 100; p.Heartbeat = 100_000 })},
+		"one byte a leaf":                {rule: "use.bytes", part: "usage", scenario: data(func(p *usage.Package) { p.Bytes = p.Reads })},
+		"one byte less than one pass":    {rule: "use.bytes", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Packages[0].Bytes-- })},
+		"read and nothing delivered":     {rule: "use.records", part: "usage", scenario: data(func(p *usage.Package) { p.Records, p.Billable, p.Epochs = 0, 0, 0 })},
+		"more epochs than reads":         {rule: "use.epochs", part: "usage", scenario: data(func(p *usage.Package) { p.Reads /= 2; p.Bytes /= 2 })},
+		"code never read": {rule: "use.code", part: "usage", scenario: onUsage(func(s *usage.Statement) {
+			p := &s.Packages[0]
+			p.Leaves, p.ReadRoot, p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs = []grant.Range{}, nil, 0, 0, 0, 0, 0
+		})},
+		"code read in part":            {rule: "use.code", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Packages[0].Records, s.Packages[0].Billable = 0, 0 })},
+		"isolation in free text":       {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = "none" })},
+		"completed without a worker":   {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = usage.NotStarted; s.Measured = usage.Measured{} })},
+		"a thousand years of CPU time": {rule: "usage.cpu", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Measured.CPUMillis = 1 << 50 })},
+		"more memory than the job":     {rule: "usage.memory", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Measured.PeakMemory = 1 << 50 })},
+		"more bytes than leaves":       {rule: "use.bytes", part: "usage", scenario: data(func(p *usage.Package) { p.Bytes = p.Reads*65656 + 1 })},
+		"another tree was read":        {rule: "use.root", part: "usage", scenario: data(func(p *usage.Package) { p.ReadRoot = &other })},
+		"ran beyond a creator's lease": {rule: "use.expiry", part: "usage", scenario: usagetest.Scenario{Statement: late, Grant: func(i int, g *grant.Grant) { g.Obligations.Expires = g.Issued + int64(1+(1-i)*100)*10_000 }}},
+		"ran beyond the buyer's lease": {rule: "use.expiry", part: "usage", scenario: usagetest.Scenario{Statement: late, Grant: func(i int, g *grant.Grant) { g.Obligations.Expires = g.Issued + int64(1+i*100)*10_000 }}},
+		"granted before the challenge": {rule: "use.time", part: "usage", scenario: onGrant(0, func(g *grant.Grant) { g.Issued -= 60_000 })},
+		"granted after the release":    {rule: "use.time", part: "usage", scenario: onGrant(0, func(g *grant.Grant) { g.Issued += 60_000 })},
+		"granted on an old nonce":      {rule: "use.time", part: "usage", scenario: usagetest.Scenario{Grant: func(_ int, g *grant.Grant) { g.Issued += 200_000 }, Statement: func(s *usage.Statement) { s.Time.Released, s.Time.Started, s.Time.Finished = 300_000, 300_000, 301_000 }}},
 	}
 }
 

@@ -34,7 +34,7 @@ var (
 const (
 	maxConfig               = 64 << 10
 	maxEKRoots              = 64
-	DefaultHeartbeatTimeout = 30 * time.Second
+	DefaultHeartbeatTimeout = 2 * time.Minute // longer than an enclave's and a relay's patience with one broker
 	minHeartbeatTimeout     = 100 * time.Millisecond
 	maxHeartbeatTimeout     = 24 * time.Hour
 )

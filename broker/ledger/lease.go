@@ -111,6 +111,14 @@ func (t *Tx) LastLease(manifest, job envelope.Digest) (*Lease, error) {
 	return t.lease(`manifest = ? AND job = ? ORDER BY attempt DESC LIMIT 1`, manifest[:], job[:])
 }
 
+// Attempts counts the leases of a job on a package, and those among them that came after the first that completed.
+func (t *Tx) Attempts(manifest, job envelope.Digest) (all, since int64, err error) {
+	err = t.row(`SELECT COUNT(*), COUNT(*) FILTER (WHERE attempt > (SELECT MIN(attempt) FROM leases
+		WHERE manifest = ?1 AND job = ?2 AND json_extract(CAST(body AS TEXT), '$.state') = ?3)) FROM leases WHERE manifest = ?1 AND job = ?2`,
+		[]any{manifest[:], job[:], string(Completed)}, []any{&all, &since})
+	return all, since, err
+}
+
 // LiveLeases lists every live lease.
 func (t *Tx) LiveLeases() ([]*Lease, error) {
 	rows, err := t.tx.Query(`SELECT body FROM leases WHERE live = 1`)

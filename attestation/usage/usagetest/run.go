@@ -327,7 +327,7 @@ func (r *Run) signUsage() {
 	r.Result = []byte("age-encryption.org/v1\nwhat a buyer gets\n")
 	commitment := envelope.Sum([]byte("commitment"))
 	r.statement = usage.Statement{
-		Job: r.jobID, Binding: r.d, Evidence: r.evidence, Assurance: string(r.s.Assurance), Runtime: r.job.Runtime, Isolation: "user,pid,net",
+		Job: r.jobID, Binding: r.d, Evidence: r.evidence, Assurance: string(r.s.Assurance), Runtime: r.job.Runtime, Isolation: "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit",
 		Attempt: 1, Outcome: usage.OutcomeCompleted, Outputs: []usage.Output{{Name: "model.bin", Class: "model", Bytes: 5000}, {Name: "metrics.json", Class: "metrics", Bytes: 40}},
 		Commitment: &commitment, Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{CPUMillis: 900, PeakMemory: 1 << 24, WallMillis: 950},

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package usage
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// NotStarted is the isolation of a run whose worker never started.
+const NotStarted = "not-started"
+
+// isolations are all that an enclave of this release can say about what confined the worker.
+var isolations = regexp.MustCompile(`^(not-started|user,pid,net,mnt,ipc,uts;seccomp-sockets;(cgroup-v1|cgroup-v2|rlimit))$`)
+
+// Problem is one reason why figures cannot be those of a run, whoever signed them.
+type Problem struct{ Rule, Message string }
+
+type problems []Problem
+
+func (p *problems) must(ok bool, rule, f string, args ...any) {
+	if !ok {
+		*p = append(*p, Problem{rule, fmt.Sprintf(f, args...)})
+	}
+}
+
+// CheckMeasured holds what the kernel is said to have measured against what a job's sandbox lets happen. Enclave, brokers
+// and auditors use it.
+func CheckMeasured(s *Statement, j *job.Job) []Problem {
+	var p problems
+	p.must(isolations.MatchString(s.Isolation), "usage.isolation", "isolation %q is not one of this release's", s.Isolation)
+	p.must(s.Isolation != NotStarted || s.Outcome != OutcomeCompleted, "usage.isolation", "completed without a worker")
+	m := &s.Measured
+	p.must(s.Isolation != NotStarted || max(m.CPUMillis, m.PeakMemory, m.WallMillis) == 0, "usage.isolation", "figures of a worker that never started")
+	cpu := product(workerCores, j.Limits.WallSeconds*1000) + maxWait.Milliseconds()
+	p.must(m.CPUMillis <= cpu, "usage.cpu", "%d ms of CPU time, the job's limits end it at %d", m.CPUMillis, cpu)
+	memory := j.Limits.MemoryBytes + 2*j.Limits.OutputBytes + workerOverhead
+	p.must(m.PeakMemory <= memory, "usage.memory", "%d bytes of memory, the job's limits end it at %d", m.PeakMemory, memory)
+	return p
+}
+
+// CheckMetered holds the figures of one package against its manifest and its obligations: they must be such as reading
+// can produce. Enclave, brokers and auditors use it.
+func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome string) []Problem {
+	var p problems
+	epochs := int64(o.Epochs)
+	if m.Kind == dataset.KindCode {
+		epochs = 1
+	}
+	for _, r := range u.Leaves {
+		p.must(o.Leaves.Contains(r.First) && r.Count <= o.Leaves.First+o.Leaves.Count-r.First, "use.leaves",
+			"leaves %d to %d were delivered, %d to %d granted", r.First, r.First+r.Count-1, o.Leaves.First, o.Leaves.First+o.Leaves.Count-1)
+	}
+	t := touch(m, u.Leaves)
+	p.must(u.Reads <= product(o.Leaves.Count, epochs), "use.reads", "%d reads of %d leaves in %d epochs", u.Reads, o.Leaves.Count, epochs)
+	p.must(u.Epochs <= epochs, "use.epochs", "%d epochs, %d granted", u.Epochs, epochs)
+	p.must(u.Epochs == 0 || u.Epochs-1 <= u.Reads-t.leaves, "use.epochs", "%d epochs in %d reads of %d leaves", u.Epochs, u.Reads, t.leaves)
+	again := u.Reads - t.leaves // reads beyond the first of each leaf
+	least, most := addCapped(t.bytes, product(t.least, again)), addCapped(t.bytes, product(t.most, again))
+	p.must(u.Bytes >= least && u.Bytes <= most, "use.bytes", "%d bytes in %d reads, which have %d to %d", u.Bytes, u.Reads, least, most)
+	p.must(u.Records <= product(t.records, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, t.records, u.Epochs)
+	p.must(u.Billable == u.Records, "use.billable", "%d records billable of %d", u.Billable, u.Records)
+	if outcome == OutcomeCompleted {
+		p.completed(u, m, t)
+	}
+	return p
+}
+
+// completed checks what only a run without a fault shows: whatever was read of a segment was read up to a batch that was
+// delivered. Of a segment with several batches code may skip some, so that fewer records than it has can be right.
+func (p *problems) completed(u *Package, m *dataset.Manifest, t touched) {
+	if m.Kind == dataset.KindCode {
+		p.must(t.leaves == m.Tree.Size && u.Reads == m.Tree.Size && u.Epochs == 1 && u.Records == m.Records, "use.code",
+			"the code was not read whole and once: %d of %d leaves in %d reads, %d of %d records", t.leaves, m.Tree.Size, u.Reads, u.Records, m.Records)
+		return
+	}
+	p.must((u.Reads > 0) == (u.Epochs > 0), "use.records", "%d reads in %d epochs", u.Reads, u.Epochs)
+	p.must(u.Records >= t.certain, "use.records", "%d records, the segments read have at least %d", u.Records, t.certain)
+	whole := t.leaves == m.Tree.Size && t.certain == m.Records && u.Reads == product(m.Tree.Size, u.Epochs)
+	p.must(!whole || u.Records == product(m.Records, u.Epochs), "use.records", "%d records, all %d were read %d times", u.Records, m.Records, u.Epochs)
+}
+
+// touched is what a manifest says about a set of leaves.
+type touched struct {
+	leaves, bytes int64 // how many, and their ciphertext
+	least, most   int64 // the smallest and the largest of them
+	records       int64 // of the segments that hold any of them: no more can have been delivered at a time
+	certain       int64 // of those segments with a single batch: no fewer can have been delivered in a completed run
+}
+
+func touch(m *dataset.Manifest, leaves []grant.Range) (t touched) {
+	var first int64
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		hit := false
+		for _, r := range leaves {
+			from, to := max(r.First, first)-first, min(r.First+r.Count, first+s.Leaves)-first
+			if from < to {
+				hit = true
+				t.add(s, from, to)
+			}
+		}
+		if hit {
+			t.records = addCapped(t.records, s.Records)
+		}
+		if hit && s.Batches == 1 {
+			t.certain = addCapped(t.certain, s.Records)
+		}
+		first += s.Leaves
+	}
+	return t
+}
+
+// add counts leaves from to to of a segment.
+func (t *touched) add(s *dataset.Segment, from, to int64) {
+	at := func(leaf int64) int64 {
+		if leaf == 0 {
+			return 0
+		}
+		return min(segmentHeader+leaf*fullLeaf, s.Bytes)
+	}
+	t.leaves, t.bytes = t.leaves+to-from, addCapped(t.bytes, at(to)-at(from))
+	for _, l := range []int64{from, min(from+1, to-1), to - 1} { // the first, the next and the last differ
+		n := at(l+1) - at(l)
+		if t.most == 0 {
+			t.least = n
+		}
+		t.least, t.most = min(t.least, n), max(t.most, n)
+	}
+}
