@@ -23,7 +23,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// update writes the vectors anew, with new keys: go test -run TestMakeVectors -update ./attestation/usage
+// update writes the vectors anew, with new keys: go test ./attestation/usage -run TestMakeVectors -update
 var update = flag.Bool("update", false, "write testdata/vectors anew")
 
 const (
