@@ -78,7 +78,7 @@ func (b *Binding) clone() Binding {
 	return c
 }
 
-// Digest is d = SHA-256(label ‖ fields), each length-prefixed, in the order of DESIGN §5 (docs/spec/evidence.md).
+// Digest is d = SHA-256(label ‖ fields), each length-prefixed, in the order of docs/spec/evidence.md.
 func (b *Binding) Digest() (envelope.Digest, error) {
 	if err := b.Validate(); err != nil {
 		return envelope.Digest{}, err

@@ -136,7 +136,7 @@ func (e *Enclave) finish(ctx context.Context, token string, result *door.Result)
 	}
 }
 
-// Run takes one job along the whole line (DESIGN §3): verify → challenge → attest → release → run → attest usage →
+// Run takes one job along the whole line (docs/spec/release.md): verify → challenge → attest → release → run → attest usage →
 // commit → open the gate. An error means that no header left and that no usage attestation was committed.
 func (e *Enclave) Run(ctx context.Context, a *door.Assignment) (*door.Result, error) {
 	r, err := e.accept(ctx, a)
