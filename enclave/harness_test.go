@@ -30,6 +30,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/policies"
 )
 
 // measured is what the test platform reports and reference values expect.
@@ -157,11 +158,21 @@ func (w *world) newParty(role config.Role, address string) *party {
 	return &party{dir: dir, cfg: cfg}
 }
 
+// policy is compiled once for all worlds.
+var policy = sync.OnceValue(func() *policies.Engine {
+	e, err := policies.Load(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return e
+})
+
 func (w *world) startBrokers() {
 	for _, p := range []*party{w.creator, w.buyer} {
 		var err error
 		p.broker, err = broker.New(w.t.Context(), broker.Config{
 			Settings: p.cfg, Formats: []attestation.Format{w.root}, Now: func() time.Time { return time.Now().Add(p.ahead) },
+			Policy: policy(),
 		})
 		check(w.t, err)
 		w.t.Cleanup(func() { p.broker.Close() })
@@ -230,7 +241,7 @@ func (w *world) enclave(r Runner) *Enclave {
 	})
 	check(w.t, err)
 	e.t = timing{
-		ask: 300 * time.Millisecond, commit: 300 * time.Millisecond, answer: 5 * time.Second, heartbeat: 20 * time.Millisecond,
+		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, heartbeat: 20 * time.Millisecond,
 		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond,
 	}
 	return e
@@ -324,7 +335,7 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 			n, err := d.ReadAt(ctx, 0, buf[:min(int64(len(buf)), s.Files[0].Size-off)], off)
 			h.Write(buf[:n])
 			off += int64(n)
-			if err != nil && !errors.Is(err, io.EOF) {
+			if err != nil && (n == 0 || !errors.Is(err, io.EOF)) { // a fault may wrap an EOF
 				return &sandbox.Outcome{Isolation: isolation}, fmt.Errorf("%w: %w", sandbox.ErrData, err)
 			}
 		}
