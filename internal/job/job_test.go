@@ -194,6 +194,9 @@ func TestVectors(t *testing.T) {
 		"signature": envelope.ErrSignature,
 	}
 	for _, v := range statementtest.Load(t, "job") {
+		if strings.HasPrefix(v.Name, cancelVector) {
+			continue
+		}
 		err := verifyJob(v.Body)
 		if want := v.Header["expect"]; want == "valid" && err != nil || want != "valid" && (errs[want] == nil || !errors.Is(err, errs[want])) {
 			t.Errorf("%s: %v, want %s", v.Name, err, want)
