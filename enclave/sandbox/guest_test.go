@@ -29,6 +29,9 @@ var filesGuest = sync.OnceValues(func() ([]byte, error) {
 
 func buildGuest(t testing.TB) []byte {
 	t.Helper()
+	if raceEnabled && testing.Short() {
+		t.Skip("under the race detector a worker compiles a Go guest for half a minute; the tests without it do so too")
+	}
 	b, err := filesGuest()
 	if err != nil {
 		t.Fatal(err)
