@@ -24,10 +24,10 @@ const fullSize = "GLOVEBOX_TEST_4GIB"
 func TestBoundedMemory(t *testing.T) {
 	size := int64(256 << 20)
 	switch {
-	case os.Getenv(fullSize) != "":
-		size = 4 << 30
 	case testing.Short():
 		size = 96 << 20
+	case os.Getenv(fullSize) != "":
+		size = 4 << 30
 	}
 	f := newFixture(t)
 	cfg := f.config(FormatCSV, "")
