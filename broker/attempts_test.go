@@ -62,7 +62,7 @@ func TestEndedLeaseAsksForAnotherAttempt(t *testing.T) {
 		"release":   {Release: e.request(w.data)},
 	} {
 		r := w.creator.exchange(encode(t, m))
-		if r.Error == nil || r.Error.Code != grant.CodeTryAgain || r.Error.Message != "the lease has ended: lost" || r.Error.Hint != "start a new attempt" {
+		if r.Error == nil || r.Error.Code != grant.CodeEnded || r.Error.Message != "the lease has ended: lost" || r.Error.Hint != "start a new attempt" {
 			t.Errorf("%s: %+v", name, r.Error)
 		}
 	}

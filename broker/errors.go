@@ -68,7 +68,7 @@ func failures() []failure {
 		{attestation.ErrEvidence, grant.CodeEvidence, "run a known enclave on a platform this broker accepts"},
 		{ErrEnrolment, grant.CodeEvidence, "enrol a TPM whose maker this broker's ekRoots name"},
 		{ErrTicket, grant.CodeInvalid, "ask the buyer's broker for the run ticket of this attempt"},
-		{ErrLease, grant.CodeTryAgain, "start a new attempt"},
+		{ErrLease, grant.CodeEnded, "start a new attempt"},
 		{ErrHeartbeat, grant.CodeInvalid, "send heartbeats in order, each once"},
 		{ErrUsage, grant.CodeInvalid, "sign what the grant allows and the heartbeats reported"},
 		{ErrCommitted, grant.CodeInvalid, "a grant is committed once"},
@@ -102,7 +102,7 @@ func explain(err error) (reply *grant.Error, internal bool) {
 			continue
 		}
 		e := &grant.Error{Code: f.code, Message: err.Error(), Hint: f.hint}
-		if f.code == grant.CodeTryAgain && f.is != ErrBusy && f.is != ErrLease { // the owner's trouble: her log says more than strangers need
+		if f.code == grant.CodeTryAgain && f.is != ErrBusy { // the owner's trouble: her log says more than strangers need
 			e.Message = f.is.Error()
 			return e, true
 		}

@@ -33,6 +33,11 @@ type refusal struct{ said *grant.Error }
 
 func (r *refusal) Error() string { return r.said.Error() }
 
+// again reports whether another attempt at the job may succeed.
+func (r *refusal) again() bool {
+	return r.said.Code == grant.CodeTryAgain || r.said.Code == grant.CodeEnded
+}
+
 // patience is how long questions to p's broker are repeated: its terms choose to wait or to fail.
 func (r *attempt) patience(p *pack) time.Duration {
 	if p.m.Terms.BrokerAway == "wait" {

@@ -173,7 +173,9 @@ func abandonment(err error) door.Abandon {
 	switch {
 	case errors.As(err, &refused):
 		a.Code, a.Message, a.Hint, a.Denial = refused.said.Code, refused.said.Message, refused.said.Hint, refused.said.Denial
-		a.Retry = refused.said.Code == grant.CodeTryAgain
+		if a.Retry = refused.again(); a.Retry {
+			a.Code = grant.CodeTryAgain
+		}
 	case errors.Is(err, ErrBroker), errors.Is(err, ErrLeased), errors.Is(err, context.DeadlineExceeded):
 		a.Code, a.Retry = grant.CodeTryAgain, true
 		a.Hint = "a broker did not answer; check that it runs and that the host reaches it"

@@ -324,6 +324,7 @@ func TestGenerousBroker(t *testing.T) {
 // TestSlowBroker: while one owner's broker takes its time, the others' leases are kept alive.
 func TestSlowBroker(t *testing.T) {
 	w := newWorldOf(t, 500, nil)
+	w.patience = time.Minute
 	beats := 0
 	w.relay = func(address string, msg []byte) ([]byte, error) {
 		m, err := grant.ParseMessage(msg)

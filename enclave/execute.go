@@ -17,7 +17,6 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/door"
-	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 const (
@@ -77,6 +76,9 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 	w, err := r.e.c.Runner.Run(ctx, r.spec(module, files), v)
 	if w != nil {
 		out.worker = *w
+	}
+	if out.worker.Isolation == "" { // refused before a worker was started
+		out.worker.Isolation = notStarted
 	}
 	switch {
 	case context.Cause(ctx) != nil: // what was stopped may fail in any way
@@ -166,7 +168,7 @@ func reasonOf(err error, worker string) string {
 	case errors.Is(err, errStopped):
 		return usage.ReasonStopped
 	case errors.Is(err, ErrLeased), errors.Is(err, ErrBroker), errors.Is(err, door.ErrBroken), errors.Is(err, door.ErrRefused), errors.Is(err, context.Canceled),
-		refused && no.said.Code == grant.CodeTryAgain:
+		refused && no.again():
 		return usage.ReasonUnavailable
 	case refused, errors.Is(err, ErrGrant), errors.Is(err, errNotPermitted):
 		return usage.ReasonNotPermitted

@@ -104,7 +104,8 @@ type world struct {
 	cancels  int  // answers that said so
 	full     bool // the host's disk
 
-	refuseFinish int // so many times
+	refuseFinish int           // so many times
+	patience     time.Duration // of the enclave with brokers; little if zero
 }
 
 func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t, 20_000, change) }
@@ -244,6 +245,7 @@ func (w *world) enclave(r Runner) *Enclave {
 		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, heartbeat: 20 * time.Millisecond,
 		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond,
 	}
+	e.t.ask = max(e.t.ask, w.patience)
 	return e
 }
 

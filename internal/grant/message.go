@@ -96,10 +96,11 @@ type ReleaseReply struct {
 
 // Error codes of a [Reply].
 const (
-	CodeInvalid  = "invalid"   // the request makes no sense
-	CodeDenied   = "denied"    // policy says no; Denial explains
-	CodeEvidence = "evidence"  // authenticate, bind or appraise failed
-	CodeTryAgain = "try-again" // something is away or busy
+	CodeInvalid  = "invalid"     // the request makes no sense
+	CodeDenied   = "denied"      // policy says no; Denial explains
+	CodeEvidence = "evidence"    // authenticate, bind or appraise failed
+	CodeTryAgain = "try-again"   // something is away or busy
+	CodeEnded    = "lease-ended" // asking again is in vain; another attempt at the job may succeed
 )
 
 // Error is a refusal in words.
