@@ -8,16 +8,19 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/glovebox-dev/glovebox/attestation/tpm/verify"
 	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/broker"
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -26,15 +29,43 @@ func main() {
 	listen := flag.String("listen", "", "host:port to listen on instead of the configured one")
 	flag.Parse()
 	if *path == "" || flag.NArg() != 0 {
-		fmt.Fprintln(os.Stderr, "usage: glovebox-broker --config DIR/broker.json [--listen HOST:PORT]")
+		fmt.Fprintln(os.Stderr, "glovebox-broker: error: want --config FILE, and at most --listen HOST:PORT")
+		fmt.Fprintln(os.Stderr, "glovebox-broker: hint: give --config DIR/broker.json, with the directory made by: glovebox creator init --dir DIR (or buyer init)")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *path, *listen); err != nil {
-		fmt.Fprintln(os.Stderr, "glovebox-broker: error:", err)
+		fmt.Fprintf(os.Stderr, "glovebox-broker: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		if h := hint(err); h != "" {
+			fmt.Fprintln(os.Stderr, "glovebox-broker: hint:", h)
+		}
 		os.Exit(1)
 	}
+}
+
+// hint is the next step for the owner, "" if there is none to name.
+func hint(err error) string {
+	for _, h := range []struct {
+		target error
+		text   string
+	}{
+		{ledger.ErrLocked, "one broker serves a directory: stop the other one, or use it"},
+		{ledger.ErrRolledBack, "an older copy of the ledger was put back; put the latest one back, or keys may be released twice"},
+		{ledger.ErrForked, "the ledger and ledger.head do not belong together; put the latest copy of both back"},
+		{ledger.ErrCorrupt, "put the latest copy of the ledger and of ledger.head back"},
+		{config.ErrPackage, "keep only packages that this owner made in the directory's packages folder"},
+		{config.ErrConfig, "correct the file; glovebox creator init writes one that works"},
+		{envelope.ErrKeyMode, "make it private: chmod 600"},
+		{syscall.EADDRINUSE, "give another address with --listen, or stop what uses this one"},
+		{fs.ErrNotExist, "make the directory with: glovebox creator init --dir DIR (or buyer init), and give --config DIR/broker.json"},
+		{fs.ErrPermission, "run as the user who owns the directory"},
+	} {
+		if errors.Is(err, h.target) {
+			return h.text
+		}
+	}
+	return ""
 }
 
 func run(ctx context.Context, path, listen string) (err error) {

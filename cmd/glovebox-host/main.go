@@ -9,11 +9,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,14 +33,37 @@ func main() {
 	flag.Parse()
 	if *file == "" || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "glovebox-host: error: want --config FILE and nothing else")
+		fmt.Fprintln(os.Stderr, "glovebox-host: hint: give --config DIR/host.json, with the directory made by: glovebox operator up --dir DIR")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *file); err != nil {
-		fmt.Fprintln(os.Stderr, "glovebox-host: error:", err)
+		fmt.Fprintf(os.Stderr, "glovebox-host: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		if h := hint(err); h != "" {
+			fmt.Fprintln(os.Stderr, "glovebox-host: hint:", h)
+		}
 		os.Exit(1)
 	}
+}
+
+// hint is the next step for the operator, "" if there is none to name.
+func hint(err error) string {
+	for _, h := range []struct {
+		target error
+		text   string
+	}{
+		{host.ErrLocked, "stop the other one, or give the configuration of another directory"},
+		{config.ErrConfig, "correct the file; glovebox operator up writes one that works"},
+		{syscall.EADDRINUSE, "change listen in the configuration, or stop what uses the address"},
+		{fs.ErrNotExist, "make it with: glovebox operator up --dir DIR, and give --config DIR/host.json"},
+		{fs.ErrPermission, "run as the user who owns the directory"},
+	} {
+		if errors.Is(err, h.target) {
+			return h.text
+		}
+	}
+	return ""
 }
 
 func run(ctx context.Context, file string) error {

@@ -68,10 +68,15 @@ func loadTrust(path string) (*usage.Trust, error) {
 		return nil, err
 	}
 	t, err := usage.ParseTrust(b)
-	if err != nil {
-		return nil, Errorf(KindUsage, "make one with: glovebox auditor trust").from(fmt.Errorf("%s: %w", path, err))
+	if err == nil {
+		return t, nil
 	}
-	return t, nil
+	var id identity
+	if envelope.DecodeStrict(b, usage.MaxTrust, &id) == nil && id.Role != "" {
+		return nil, Errorf(KindUsage, "make a trust file of it: glovebox auditor trust %s --log trusted_root.json > trust.json; see auditor trust --help", path).
+			because("%s: this is a card, not a trust file", path)
+	}
+	return nil, Errorf(KindUsage, "make one with: glovebox auditor trust").from(fmt.Errorf("%s: %w", path, err))
 }
 
 // audit verifies a bundle with every platform this build has.

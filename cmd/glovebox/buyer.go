@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 )
@@ -60,7 +61,12 @@ type planView struct {
 	Currency  string        `json:"currency"`
 	SpendCap  int64         `json:"spendCap"`
 	Datasets  []datasetPlan `json:"datasets"`
+	Evidence  string        `json:"evidence"` // what a plan cannot know
+	Warnings  []string      `json:"warnings"` // what will keep the job from running all the same
 }
+
+// evidenceNote is part of every plan: brokers judge terms now and the enclave when it asks for the keys.
+const evidenceNote = "assurance is checked against the evidence when the job runs"
 
 type datasetPlan struct {
 	Manifest envelope.Digest `json:"manifest"`
@@ -100,7 +106,7 @@ func newPlan() *cobra.Command {
 
 // plan asks the broker of every dataset.
 func (d *draft) plan(ctx context.Context) (*planView, error) {
-	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Datasets: []datasetPlan{}}
+	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
 	for _, p := range d.datasets {
 		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed}})
 		if err != nil {
@@ -114,8 +120,22 @@ func (d *draft) plan(ctx context.Context) (*planView, error) {
 		}
 		v.Currency, v.Allowed, v.MaxAmount = r.Plan.Currency, v.Allowed && r.Plan.Allowed, v.MaxAmount+r.Plan.MaxAmount
 		v.Datasets = append(v.Datasets, datasetPlan{p.id, p.m.Name, *r.Plan})
+		if w := mismatch(d.code.Manifest, p.m); w != "" {
+			v.Warnings = append(v.Warnings, w)
+		}
 	}
 	return v, nil
+}
+
+// mismatch says when code and data ask for different machines: both are released to one enclave, so the stricter counts.
+func mismatch(code, data *dataset.Manifest) string {
+	switch {
+	case data.Test && !code.Test:
+		return fmt.Sprintf("%s is test data, which is usually run without hardware; this code is released at assurance %s or better only. Pass --test unless the enclave has a hardware TPM", data.Name, code.Terms.MinAssurance)
+	case code.Test && !data.Test:
+		return fmt.Sprintf("%s is not test data: --test code does not change that it is released at assurance %s or better only", data.Name, data.Terms.MinAssurance)
+	}
+	return ""
 }
 
 func printPlan(w io.Writer, v *planView) {
@@ -133,7 +153,10 @@ func printPlan(w io.Writer, v *planView) {
 			fmt.Fprintf(w, "\nrefused  %s: %s (%s)\n  to satisfy it: %s\n", p.Name, r.Message, r.Rule, r.Satisfy)
 		}
 	}
-	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency))
+	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n%s\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency), v.Evidence)
+	for _, text := range v.Warnings {
+		fmt.Fprintln(w, "warning  "+text)
+	}
 }
 
 func newSubmit() *cobra.Command {
@@ -142,8 +165,9 @@ func newSubmit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "submit", Short: "Seal the code, sign the job, queue it, and wait for the result", Args: noArgs,
 		Long: `Submit seals --code as a package of the buyer's own, signs a job that pins code and data by digest, publishes both, and
-waits. While it waits it is the buyer's broker, unless one is running: the enclave gets her code's key from it only after
-it has proven what it is. The result lands in DIR/jobs; "open" verifies and decrypts it.
+waits. While it waits it is the buyer's broker, unless one is running: it starts glovebox-broker, which must lie beside this
+program or in PATH, on the address that init was given, and the host must reach that. The enclave gets her code's key from
+it only after it has proven what it is. The result lands in DIR/jobs; "open" verifies and decrypts it.
 
 CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go makes one with:
 

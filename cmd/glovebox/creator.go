@@ -199,7 +199,7 @@ func newPublish(role config.Role) *cobra.Command {
 // chosen is the named package, or all.
 func (o *owner) chosen(args []string, all bool) ([]config.Package, error) {
 	if all == (len(args) == 1) {
-		return nil, Errorf(KindUsage, "see what there is with: glovebox creator ls --dir %s", o.dir).because("give one package or --all")
+		return nil, Errorf(KindUsage, "see what there is with: %s", o.listCommand()).because("give one package or --all")
 	}
 	if !all {
 		p, err := o.find(args[0])
@@ -210,7 +210,7 @@ func (o *owner) chosen(args []string, all bool) ([]config.Package, error) {
 	}
 	list, err := config.ListPackages(o.dir)
 	if err == nil && len(list) == 0 {
-		return nil, Errorf(KindUsage, "pack something first: glovebox creator pack SOURCE --dir %s", o.dir).because("%s holds no package", o.dir)
+		return nil, Errorf(KindUsage, "%s", o.packFirst()).because("%s holds no package", o.dir)
 	}
 	return list, err
 }

@@ -109,6 +109,39 @@ func blobsOf(m *dataset.Manifest) []envelope.Digest {
 	return append(out, m.Tree.Levels...)
 }
 
+// minPrefix is how many hex digits of a manifest name it, if no other manifest begins with them.
+const minPrefix = 8
+
+// resolve finds a published dataset's manifest by its digest or the beginning of one. What it names is verified when it
+// is fetched; the host could at most name another dataset, which the plan and the job show by its whole digest.
+func (h *hostClient) resolve(ctx context.Context, what string) (envelope.Digest, error) {
+	const hint = "its creator sees it with: glovebox creator ls --dir DIR; it must be published on %s"
+	prefix := strings.TrimPrefix(what, "sha256:")
+	if d, err := envelope.ParseDigest("sha256:" + prefix); err == nil {
+		return d, nil
+	}
+	if len(prefix) < minPrefix || strings.Trim(prefix, "0123456789abcdef") != "" {
+		return envelope.Digest{}, Errorf(KindUsage, hint, h.url).because("%q is not a manifest: want its digest, or the first %d hex digits or more", what, minPrefix)
+	}
+	list, err := h.Manifests(ctx, string(dataset.KindDataset))
+	if err != nil {
+		return envelope.Digest{}, h.explain(err)
+	}
+	var matches []string
+	for _, m := range list {
+		if strings.HasPrefix(strings.TrimPrefix(m.GetId(), "sha256:"), prefix) {
+			matches = append(matches, m.GetId())
+		}
+	}
+	switch len(matches) {
+	case 0:
+		return envelope.Digest{}, Errorf(KindUsage, hint, h.url).because("no published dataset begins with %s", prefix)
+	case 1:
+		return parseDigest(matches[0])
+	}
+	return envelope.Digest{}, Errorf(KindUsage, "give more of its digest").because("%d published datasets begin with %s", len(matches), prefix)
+}
+
 // manifest fetches and verifies a published manifest.
 func (h *hostClient) manifest(ctx context.Context, id envelope.Digest) ([]byte, *dataset.Manifest, error) {
 	signed, err := h.Manifest(ctx, id)

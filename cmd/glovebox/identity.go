@@ -70,6 +70,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 			return nil, Errorf(KindUsage, "check the path").from(err)
 		}
 		defer f.Close()
+		if st, err := f.Stat(); err == nil && st.IsDir() {
+			return nil, Errorf(KindUsage, "give a file in it").because("%s is a directory", path)
+		}
 	}
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {

@@ -353,6 +353,9 @@ func (h *hostClient) denials(ctx context.Context, id envelope.Digest, v *jobView
 // failure is why a job has no result.
 func (v *jobView) failure() error {
 	k, hint := KindError, v.Hint
+	if v.Reason == usage.ReasonTrap {
+		hint = strings.TrimPrefix(hint+"\ncheck the --param it reads; a failed run returns no words, but code that catches its error and ends with 0 returns its log if the creator packed with --logs sealed", "\n")
+	}
 	msg := fmt.Sprintf("job %s %s", short(v.Job), v.State)
 	if note := v.note(); note != "" {
 		msg += ": " + note

@@ -7,6 +7,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
+	"github.com/glovebox-dev/glovebox/attestation/tpm/swtpm"
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/host/client"
@@ -44,6 +45,9 @@ func sentinels() []sentinel {
 		{simulated.ErrRefused, KindDenied, "build with -tags simulated for a demonstration"},
 		{attestation.ErrReference, KindError, "sign reference values with: glovebox creator trust MEASUREMENT"},
 		{config.ErrExists, KindUsage, "choose another directory"},
+		{config.ErrPackage, KindVerify, "it belongs to another owner, or somebody altered it: take it out of the directory's packages folder"},
+		{config.ErrConfig, KindError, "correct broker.json; init writes one that works in a new directory"},
+		{swtpm.ErrStart, KindError, "stop the other operator, or give another --dir; what swtpm says is in its directory"},
 		{envelope.ErrKeyMode, KindError, "make it private: chmod 600"},
 		{envelope.ErrRole, KindError, "use the key that was made for this"},
 		{envelope.ErrIntegrity, KindVerify, "somebody altered it, or it was signed by another key"},

@@ -29,11 +29,6 @@ func newOperator() *cobra.Command {
 	return cmd
 }
 
-// operator is the directory of an operator; the host keeps its state in it too.
-type operator struct{ dir string }
-
-func (o operator) at(name string) string { return filepath.Join(o.dir, name) }
-
 // The files this side adds to the host's.
 const (
 	enclaveConfigFile = "enclave.json"
@@ -41,6 +36,7 @@ const (
 	trustedRootFile   = "trusted_root.json"
 	simulatedKeyFile  = "simulated.key"
 	tpmDir            = "tpm"
+	upLockFile        = "up.lock"
 	hostStart         = 30 * time.Second
 )
 
@@ -93,26 +89,44 @@ func defaultOrigin() string {
 	return "glovebox-log." + string(out[:min(60, len(out))]) + ".internal"
 }
 
-func openOperator(dir string) (operator, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return operator{}, err
+// up checks everything that can be checked before anything is made, and then runs until the context or the host ends.
+func (o operator) up(cmd *cobra.Command, f platformFlags, c hostconfig.Config) (err error) {
+	s := start{o: o, cmd: cmd, config: c}
+	if s.binary, err = companion("glovebox-enclave"); err != nil {
+		return err
 	}
-	return operator{dir}, os.MkdirAll(dir, 0o700)
+	if s.host, err = companion("glovebox-host"); err != nil {
+		return err
+	}
+	s.config.Enclave.Binary = s.binary
+	if err := s.config.Validate(); err != nil {
+		return Errorf(KindUsage, "see: glovebox operator up --help").from(err)
+	}
+	if f.platform, err = f.choose(cmd); err != nil {
+		return err
+	}
+	if s.config.Listen, err = freeAddress(c.Listen); err != nil {
+		return err
+	}
+	release, err := o.claim()
+	if err != nil {
+		return err
+	}
+	defer func() { release(s.started) }()
+	return s.run(cmd.Context(), f)
 }
 
-// up runs until the context or the host ends.
-func (o operator) up(cmd *cobra.Command, f platformFlags, c hostconfig.Config) error {
-	ctx := cmd.Context()
-	binary, err := companion("glovebox-enclave")
-	if err != nil {
-		return err
-	}
-	host, err := companion("glovebox-host")
-	if err != nil {
-		return err
-	}
-	p, err := f.start(ctx, cmd, o, binary)
+// start is one start of an operator.
+type start struct {
+	o            operator
+	cmd          *cobra.Command
+	config       hostconfig.Config
+	binary, host string
+	started      bool // the host answered
+}
+
+func (s *start) run(ctx context.Context, f platformFlags) error {
+	p, err := f.start(ctx, s.o, s.binary)
 	if err != nil {
 		return err
 	}
@@ -121,63 +135,43 @@ func (o operator) up(cmd *cobra.Command, f platformFlags, c hostconfig.Config) e
 	if err != nil {
 		return err
 	}
-	if err := brokerconfig.WriteFile(o.at(enclaveConfigFile), b); err != nil {
+	if err := brokerconfig.WriteFile(s.o.at(enclaveConfigFile), b); err != nil {
 		return err
 	}
-	c.Enclave.Binary = binary
-	if err := hostconfig.Write(o.dir, &c); err != nil {
-		return Errorf(KindUsage, "see: glovebox operator up --help").from(err)
+	if err := hostconfig.Write(s.o.dir, &s.config); err != nil {
+		return err
 	}
-	h, err := startChild("glovebox-host", cmd.ErrOrStderr(), "", host, "--config", o.at(hostconfig.FileName))
+	h, err := startChild("glovebox-host", s.cmd.ErrOrStderr(), "", s.host, "--config", s.o.at(hostconfig.FileName))
 	if err != nil {
 		return err
 	}
 	defer h.stop()
-	return o.serve(ctx, cmd, h, p, c.Listen)
+	return s.serve(ctx, h, p)
 }
 
-// serve waits until the host answers, publishes the measurement, and then for the end.
-func (o operator) serve(ctx context.Context, cmd *cobra.Command, h *child, p *platform, listen string) error {
-	url := "http://" + listen
+// serve waits until this host answers, publishes the measurement, and then for the end.
+func (s *start) serve(ctx context.Context, h *child, p *platform) error {
+	url := "http://" + s.config.Listen
 	client, err := dialHost(url)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	err = h.ready(ctx, hostStart, func(ctx context.Context) bool {
-		ctx, cancel := context.WithTimeout(ctx, brokerProbe)
-		defer cancel()
-		_, err := client.Status(ctx)
-		return err == nil
-	})
-	if err != nil {
+	if err := h.ready(ctx, hostStart, func(ctx context.Context) bool { return s.o.ours(ctx, client) }); err != nil {
 		return err
 	}
-	if err := o.writeMeasurement(p.measurement); err != nil {
+	if err := s.o.writeMeasurement(p.measurement); err != nil {
 		return err
 	}
-	say(cmd, "up: %s, platform %s, assurance %s", url, p.measurement.Platform, p.assurance)
-	say(cmd, "measurement: %s", o.at(measurementFile))
+	s.started = true
+	say(s.cmd, "up: %s, platform %s, assurance %s", url, p.measurement.Platform, p.assurance)
+	say(s.cmd, "measurement: %s", s.o.at(measurementFile))
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-h.done:
 		return Errorf(KindError, "its words are above").because("glovebox-host ended: %v", h.err)
 	}
-}
-
-// writeMeasurement adds the log's key, which the host has made by now, and keeps the measurement for `measure`.
-func (o operator) writeMeasurement(m *measurement) error {
-	root, err := os.ReadFile(o.at(trustedRootFile))
-	if err != nil {
-		return err
-	}
-	m.Log = root
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	return brokerconfig.WriteFile(o.at(measurementFile), append(b, '\n'))
 }
 
 func newMeasure() *cobra.Command {
@@ -212,11 +206,24 @@ they check the enclave's digest against the one they built, and sign it with "cr
 }
 
 func newStatus() *cobra.Command {
-	var host string
+	var host, dir string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show jobs, enclaves, log and disk of a host", Args: noArgs,
+		Example: "  glovebox operator status --dir op\n  glovebox operator status --host http://127.0.0.1:7300",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if dir != "" && cmd.Flags().Changed("host") {
+				return Errorf(KindUsage, "give one of them").because("--host and --dir both name the host")
+			}
+			if dir != "" {
+				o, err := openOperator(dir)
+				if err != nil {
+					return err
+				}
+				if host, err = o.url(); err != nil {
+					return err
+				}
+			}
 			h, err := dialHost(host)
 			if err != nil {
 				return err
@@ -230,6 +237,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&host, "host", defaultHost, "host, by URL")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the operator, which says where its host listens")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

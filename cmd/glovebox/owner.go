@@ -134,11 +134,29 @@ func (o *owner) find(what string) (*config.Package, error) {
 	}
 	switch len(matches) {
 	case 0:
-		return nil, Errorf(KindUsage, "see what there is with: ls --dir %s", o.dir).because("no package %q in %s", what, o.dir)
+		if len(list) == 0 {
+			return nil, Errorf(KindUsage, "%s", o.packFirst()).because("%s holds no package", o.dir)
+		}
+		return nil, Errorf(KindUsage, "see what there is with: %s", o.listCommand()).because("no package %q in %s", what, o.dir)
 	case 1:
 		return &matches[0], nil
 	}
 	return nil, Errorf(KindUsage, "give more of its digest").because("%d packages match %q", len(matches), what)
+}
+
+// listCommand lists the packages that find looks in: a creator's are datasets, a buyer's code has no list of its own.
+func (o *owner) listCommand() string {
+	if o.Buyer != nil {
+		return "glovebox buyer pack CODE --dir " + o.dir
+	}
+	return "glovebox creator ls --dir " + o.dir
+}
+
+func (o *owner) packFirst() string {
+	if o.Buyer != nil {
+		return "pack something first: glovebox buyer pack CODE --dir " + o.dir
+	}
+	return "pack something first: glovebox creator pack SOURCE --dir " + o.dir
 }
 
 // newInit is `creator init` and `buyer init`.

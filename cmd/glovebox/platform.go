@@ -53,44 +53,50 @@ type platform struct {
 	stop        func()
 }
 
-// choose resolves auto.
-func (f platformFlags) choose(cmd *cobra.Command) (attestation.Platform, error) {
-	if f.platform != platformAuto {
-		return attestation.Platform(f.platform), nil
+// choose resolves auto, and refuses what this build, this machine or the flags cannot do. It makes nothing.
+func (f platformFlags) choose(cmd *cobra.Command) (string, error) {
+	switch p := attestation.Platform(f.platform); {
+	case f.platform == platformAuto && f.device == "" && swtpm.Available() != nil:
+		return f.withoutTPM(cmd)
+	case p == attestation.PlatformSimulated && !simulated.Enabled:
+		return "", Errorf(KindDenied, "build with -tags simulated for a demonstration, or use --platform tpm").from(simulated.ErrRefused)
+	case p == attestation.PlatformSimulated && f.device != "":
+		return "", Errorf(KindUsage, "use --platform tpm with --device").because("--device names a TPM, and the platform is simulated")
+	case p == attestation.PlatformSimulated:
+		return f.platform, nil
+	case p != attestation.PlatformTPM && f.platform != platformAuto:
+		return "", Errorf(KindUsage, "use --platform tpm, simulated or auto").because("unknown platform %q", f.platform)
+	case f.device == "":
+		if err := swtpm.Available(); err != nil {
+			return "", Errorf(KindError, "apt-get install swtpm, or name a real TPM with --device").from(err)
+		}
+	case f.ekCert == "" || f.ekRoot == "" || f.eventLog == "":
+		return "", Errorf(KindUsage, "tpm2_getekcertificate writes the first, the maker publishes the second").because("--device needs --ek-cert, --ek-root and --event-log")
 	}
-	missing := swtpm.Available()
-	if f.device != "" || missing == nil {
-		return attestation.PlatformTPM, nil
-	}
-	if !simulated.Enabled {
-		return "", Errorf(KindError, "apt-get install swtpm, or name a real TPM with --device").because("no TPM to measure the enclave with: %w", missing)
-	}
-	say(cmd, "swtpm is not installed: attestation is SIMULATED and proves nothing (apt-get install swtpm)")
-	return attestation.PlatformSimulated, nil
+	return string(attestation.PlatformTPM), nil
 }
 
-// start prepares the platform and measures the enclave's binary.
-func (f platformFlags) start(ctx context.Context, cmd *cobra.Command, o operator, binary string) (*platform, error) {
-	p, err := f.choose(cmd)
-	if err != nil {
-		return nil, err
+// withoutTPM is what auto means on a machine that has neither swtpm nor a named TPM.
+func (f platformFlags) withoutTPM(cmd *cobra.Command) (string, error) {
+	if !simulated.Enabled {
+		return "", Errorf(KindError, "apt-get install swtpm, or name a real TPM with --device").because("no TPM to measure the enclave with: %w", swtpm.Available())
 	}
-	switch p {
-	case attestation.PlatformSimulated:
+	say(cmd, "swtpm is not installed: attestation is SIMULATED and proves nothing (apt-get install swtpm)")
+	return string(attestation.PlatformSimulated), nil
+}
+
+// start prepares the chosen platform and measures the enclave's binary.
+func (f platformFlags) start(ctx context.Context, o operator, binary string) (*platform, error) {
+	switch {
+	case attestation.Platform(f.platform) == attestation.PlatformSimulated:
 		return startSimulated(o, binary)
-	case attestation.PlatformTPM:
-		if f.device != "" {
-			return f.realTPM(ctx, binary)
-		}
-		return startSoftwareTPM(ctx, o, binary)
+	case f.device != "":
+		return f.realTPM(ctx, binary)
 	}
-	return nil, Errorf(KindUsage, "use --platform tpm, simulated or auto").because("unknown platform %q", p)
+	return startSoftwareTPM(ctx, o, binary)
 }
 
 func startSimulated(o operator, binary string) (*platform, error) {
-	if !simulated.Enabled {
-		return nil, Errorf(KindDenied, "build with -tags simulated for a demonstration, or use --platform tpm").from(simulated.ErrRefused)
-	}
 	key := o.at(simulatedKeyFile)
 	root, err := simulated.CreateKey(key)
 	if errors.Is(err, fs.ErrExist) {
@@ -149,9 +155,6 @@ func softwareTPM(ctx context.Context, t *swtpm.Instance, binary string) (*platfo
 
 // realTPM reads what a machine's own boot measured; it extends nothing.
 func (f platformFlags) realTPM(ctx context.Context, binary string) (*platform, error) {
-	if f.ekCert == "" || f.ekRoot == "" || f.eventLog == "" {
-		return nil, Errorf(KindUsage, "tpm2_getekcertificate writes the first, the maker publishes the second").because("--device needs --ek-cert, --ek-root and --event-log")
-	}
 	d, err := enclaveDigest(binary)
 	if err != nil {
 		return nil, err

@@ -72,7 +72,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "slay": slay,
+			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "slay": slay, "prefix": prefix,
 		},
 	})
 }
@@ -192,6 +192,12 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 // sets NAME PATH: sets NAME to the member at PATH (a.0.b) of the JSON that the last command printed.
 func sets(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], member(ts, ts.ReadFile("stdout"), args[1]))
+}
+
+// prefix NAME FILE: sets NAME to the first word of the last line of a table.
+func prefix(ts *testscript.TestScript, _ bool, args []string) {
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(args[1])), "\n")
+	ts.Setenv(args[0], strings.Fields(lines[len(lines)-1])[0])
 }
 
 // field FILE PATH WANT: the member at PATH of a JSON file is WANT.

@@ -223,7 +223,7 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	hostFlag(cmd, &f.host)
 	fl := cmd.Flags()
 	fl.StringVar(&f.code, "code", "", "a .wasm file, or a directory with main.wasm (required)")
-	fl.StringArrayVar(&f.data, "data", nil, "manifest of a dataset, by digest; repeat in the order the code reads them (required)")
+	fl.StringArrayVar(&f.data, "data", nil, "manifest of a dataset, as \"creator ls\" prints it; repeat in the order the code reads them (required)")
 	fl.StringArrayVar(&f.outputs, "output", []string{"model.safetensors:model"}, "file under /out that may leave, as NAME:CLASS[:BYTES]; repeat for several")
 	fl.StringArrayVar(&f.params, "param", nil, "environment variable for the code, as NAME=VALUE; repeat for several")
 	fl.StringVar(&f.mode, "mode", grant.ModeRaw, "privacy mode")
@@ -295,7 +295,7 @@ func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
 // find fetches the datasets' manifests and verifies them.
 func (d *draft) find(ctx context.Context, data []string) error {
 	for _, s := range data {
-		id, err := parseDigest(s)
+		id, err := d.host.resolve(ctx, s)
 		if err != nil {
 			return err
 		}
