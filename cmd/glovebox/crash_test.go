@@ -296,9 +296,12 @@ func TestKill9(t *testing.T) {
 			ended[id] = v
 		}
 	}
-	completed := 0
+	completed, retried := 0, 0
 	for id, v := range ended {
 		s.checkEnd(id, v)
+		if v.Attempts > 1 {
+			retried++
+		}
 		if v.State == "completed" {
 			completed++
 		}
@@ -306,7 +309,28 @@ func TestKill9(t *testing.T) {
 	if completed < len(ended)/2 {
 		t.Errorf("only %d of %d jobs survived", completed, len(ended))
 	}
+	if retried == 0 {
+		t.Error("no job was tried again: nothing was killed in the middle of its work")
+	}
+	s.checkLog()
 	s.checkCharges(ended)
+}
+
+// checkLog audits the log that the operator's restarts left.
+func (s *system) checkLog() {
+	s.t.Helper()
+	for file, args := range map[string][]string{
+		"alice.json": {"creator", "card", "--dir", "alice", "--json"}, "bob.json": {"buyer", "card", "--dir", "bob", "--json"},
+	} {
+		if err := os.WriteFile(filepath.Join(s.dir, file), s.must(args...), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	trust := s.must("auditor", "trust", "alice.json", "bob.json", "--log", "op/trusted_root.json", "--min-assurance", "simulated")
+	if err := os.WriteFile(filepath.Join(s.dir, "trust.json"), trust, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	s.must("auditor", "log", "--host", s.host, "--trust", "trust.json", "--json")
 }
 
 // checkEnd opens what completed.

@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -72,7 +71,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "slay": slay, "prefix": prefix,
+			"exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "prefix": prefix,
 		},
 	})
 }
@@ -276,25 +275,4 @@ func reaches(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	ts.Fatalf("the job did not get to be %s", args[0])
-}
-
-// slay NAME: kills, as kill -9 does, every process of this program whose arguments name a file of this script.
-func slay(ts *testscript.TestScript, _ bool, args []string) {
-	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	ts.Check(err)
-	n := 0
-	for _, p := range procs {
-		b, err := os.ReadFile(p)
-		argv := strings.Split(string(b), "\x00")
-		if err != nil || filepath.Base(argv[0]) != args[0] || !strings.Contains(string(b), ts.Getenv("WORK")) {
-			continue
-		}
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p)))
-		ts.Check(err)
-		ts.Check(syscall.Kill(pid, syscall.SIGKILL))
-		n++
-	}
-	if n == 0 {
-		ts.Fatalf("no process of %s", args[0])
-	}
 }
