@@ -95,6 +95,7 @@ type world struct {
 
 	relay func(address string, msg []byte) ([]byte, error) // nil: straight through
 
+	asking   sync.Mutex
 	mu       sync.Mutex
 	payload  []byte
 	result   *door.Result
@@ -273,6 +274,8 @@ func (w *world) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int
 }
 
 func (w *world) Relay(_ context.Context, address string, msg []byte) ([]byte, error) {
+	w.asking.Lock() // the door asks one question at a time
+	defer w.asking.Unlock()
 	if w.relay != nil {
 		return w.relay(address, msg)
 	}
