@@ -89,13 +89,10 @@ func TestNoHiddenWiring(t *testing.T) {
 	})
 }
 
-// TestLongFiles keeps one idea to a file. Tests may be longer: a table of attacks is one idea.
+// TestLongFiles keeps one idea to a file, tests included.
 func TestLongFiles(t *testing.T) {
 	sources(t, func(rel string, src []byte) {
-		most := 600
-		if strings.HasSuffix(rel, "_test.go") {
-			most = 900
-		}
+		const most = 600
 		if n := strings.Count(string(src), "\n"); n > most && !generated(src) {
 			t.Errorf("%s has %d lines, split it at %d", rel, n, most)
 		}
