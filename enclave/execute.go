@@ -19,12 +19,8 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/door"
 )
 
-const (
-	// mainModule is the file of a code package that is run.
-	mainModule = "main.wasm"
-	// notStarted is the isolation of a run whose worker never started.
-	notStarted = "not-started"
-)
+// mainModule is the file of a code package that is run.
+const mainModule = "main.wasm"
 
 // outcome is how a run ended, before anything is signed. artefacts hold plaintext.
 type outcome struct {
@@ -44,7 +40,7 @@ func (o *outcome) wipe() {
 // execute runs the code, unless a release or the grants say it must not run, and always returns an outcome to attest.
 func (r *attempt) execute(ctx context.Context, releaseErr error) *outcome {
 	out := &outcome{released: r.sinceChallenge()}
-	out.worker.Isolation = notStarted
+	out.worker.Isolation = usage.NotStarted
 	out.started = out.released
 	err := releaseErr
 	if err == nil {
@@ -78,7 +74,7 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 		out.worker = *w
 	}
 	if out.worker.Isolation == "" { // refused before a worker was started
-		out.worker.Isolation = notStarted
+		out.worker.Isolation = usage.NotStarted
 	}
 	switch {
 	case context.Cause(ctx) != nil: // what was stopped may fail in any way

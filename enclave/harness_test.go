@@ -243,7 +243,7 @@ func (w *world) enclave(r Runner) *Enclave {
 	})
 	check(w.t, err)
 	e.t = timing{
-		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, heartbeat: 20 * time.Millisecond,
+		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, output: 5 * time.Second, heartbeat: 20 * time.Millisecond,
 		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond,
 	}
 	e.t.ask = max(e.t.ask, w.patience)

@@ -19,12 +19,13 @@ type timing struct {
 	ask          time.Duration // a question to a broker is repeated, where terms say "wait"
 	commit       time.Duration // a commit is asked for, whatever the terms: the run is over and only its result at stake
 	answer       time.Duration // the host may take to answer one question, its own wait for a broker included
+	output       time.Duration // the host may take to keep the whole payload: the plaintext waits no longer
 	heartbeat    time.Duration // between heartbeats while nothing is read
 	backoffFirst time.Duration // between repeated questions, doubling
 	backoffMost  time.Duration
 }
 
 var defaultTiming = timing{
-	ask: 90 * time.Second, commit: 90 * time.Second, answer: 75 * time.Second, heartbeat: 2 * time.Second,
+	ask: 90 * time.Second, commit: 90 * time.Second, answer: 75 * time.Second, output: 10 * time.Minute, heartbeat: 2 * time.Second,
 	backoffFirst: 100 * time.Millisecond, backoffMost: 2 * time.Second,
 }

@@ -28,7 +28,10 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 		return nil, err
 	}
 	if s != nil {
-		if err := r.e.c.Host.Output(ctx, r.token, s.payload); err != nil {
+		hand, done := context.WithTimeout(ctx, r.e.t.output)
+		err := r.e.c.Host.Output(hand, r.token, s.payload)
+		done()
+		if err != nil {
 			// The host cannot keep the payload. The statement about it has gone nowhere; the run is attested as failed.
 			out.reason, s = usage.ReasonUnavailable, nil
 			if signed, id, st, err = r.attestUsage(out, nil); err != nil {
