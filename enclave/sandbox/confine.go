@@ -12,33 +12,37 @@ import (
 )
 
 // confine finishes the jail from the inside, on every thread of the worker, and verifies what others did. It runs before
-// the worker reads its first byte. fdReady and fdGo are the start-up pipes with the jail's first process.
-func confine() (step byte, err error) {
+// the worker reads its first byte. fdReady and fdGo are the start-up pipes with the jail's first process. window is where
+// the enclave puts the bytes of answers; step says how far confine came.
+func confine() (window []byte, step byte, err error) {
 	if _, err := unix.Write(fdReady, []byte{0}); err != nil {
-		return 2, err
+		return nil, 2, err
 	}
 	var b [1]byte
 	if n, err := unix.Read(fdGo, b[:]); err != nil || n != 1 {
-		return 3, fmt.Errorf("not released: %w", err)
+		return nil, 3, fmt.Errorf("not released: %w", err)
 	}
 	os.Clearenv()
 	if err := os.Chdir("/"); err != nil {
-		return 4, err
+		return nil, 4, err
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return 5, err
+		return nil, 5, err
 	}
 	closeAll([]int{0, 1, 2, fdGo})
+	if window, err = readWindow(fdWindow); err != nil {
+		return nil, 9, err
+	}
 	if err := unix.CloseRange(fdReady+1, math.MaxInt32, 0); err != nil {
-		return 6, err
+		return nil, 6, err
 	}
 	if err := filterCalls(); err != nil {
-		return 7, err
+		return nil, 7, err
 	}
 	if err := verifyConfined(); err != nil {
-		return 8, err
+		return nil, 8, err
 	}
-	return 1, nil
+	return window, 1, nil
 }
 
 // verifyConfined trusts none of the steps before it: no capability, no new privileges, a filter, an empty root.

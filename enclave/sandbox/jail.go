@@ -17,10 +17,11 @@ import (
 // Descriptors of the jail's first process beside the three pipes that it hands to the worker, and of the worker during
 // start-up.
 const (
-	fdStatus = 6 // out: one frame, jailReady or an error
-	fdSetup  = 7 // in: the limits
-	fdReady  = 6 // worker: out, "every library is loaded"
-	fdGo     = 7 // worker: in, "the old root is gone"
+	fdWindow = 6 // the window, open for reading; a worker maps it and closes this
+	fdStatus = 7 // out: one frame, jailReady or an error
+	fdSetup  = 8 // in: the limits
+	fdReady  = 7 // worker: out, "every library is loaded"
+	fdGo     = 8 // worker: in, "the old root is gone"
 )
 
 const jailReady = "confined"
@@ -42,7 +43,7 @@ func jailMain() int {
 		return 1
 	}
 	status.Close()
-	closeAll([]int{fdDown, fdUp, fdOut}) // so that the enclave sees the worker's end of a pipe close
+	closeAll([]int{fdDown, fdUp, fdOut, fdWindow}) // so that the enclave sees the worker's end of a pipe close
 	_ = worker.Wait()
 	return worker.ProcessState.ExitCode() & 0x7f
 }
@@ -84,7 +85,8 @@ func startWorker() (*exec.Cmd, error) {
 		defer p[1].Close()
 	}
 	cmd := &exec.Cmd{Path: selfExe, Args: []string{argWorker}, Env: []string{}, Dir: "/", ExtraFiles: []*os.File{
-		os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"), ready[1], run[0],
+		os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"),
+		os.NewFile(fdWindow, "window"), ready[1], run[0],
 	}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -139,25 +141,14 @@ func forbidNamespaces() { _ = setting("/proc/sys/user", "max_user_namespaces", "
 // limitResources sets hard limits that the worker inherits. Address space is generous, because the Go runtime reserves
 // much it never touches; data, which counts writable memory, is the limit that bites where there is no control group.
 func limitResources(q startRequest) error {
-	use := uint64(q.memory())
-	limits := []struct {
-		name  string
-		which int
-		value uint64
-	}{
-		{"cpu", unix.RLIMIT_CPU, uint64(q.CPUSeconds)},
-		{"data", unix.RLIMIT_DATA, use},
-		{"address space", unix.RLIMIT_AS, use + reservedAddresses},
+	limits := append(jobLimits(q.MemoryBytes, q.OutputBytes, q.CPUSeconds), []limit{
 		{"file size", unix.RLIMIT_FSIZE, 0},
 		{"core", unix.RLIMIT_CORE, 0},
 		{"open files", unix.RLIMIT_NOFILE, maxOpenFiles},
 		{"processes", unix.RLIMIT_NPROC, maxTasks},
 		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
-	}
+	}...)
 	for _, l := range limits {
-		if raceEnabled && (l.which == unix.RLIMIT_AS || l.which == unix.RLIMIT_DATA) {
-			continue
-		}
 		if err := unix.Setrlimit(l.which, &unix.Rlimit{Cur: l.value, Max: l.value}); err != nil {
 			return fmt.Errorf("jail: limit %s: %w", l.name, err)
 		}

@@ -33,7 +33,7 @@ func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, erro
 	began := time.Now()
 	p, err := s.start(ctx, startRequest{
 		MemoryBytes: spec.MemoryBytes, OutputBytes: spec.OutputBytes,
-		CPUSeconds: workerCores*int64(math.Ceil(spec.Wall.Seconds())) + 1,
+		CPUSeconds: spec.cpuSeconds(),
 	})
 	if err != nil {
 		return nil, err
@@ -57,6 +57,9 @@ func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, erro
 	}
 	return o, nil
 }
+
+// cpuSeconds is the CPU time that a worker may use, a second more than it could within the wall limit.
+func (s *Spec) cpuSeconds() int64 { return workerCores*int64(math.Ceil(s.Wall.Seconds())) + 1 }
 
 // run is one job's dealings with its worker, from the enclave's side.
 type run struct {
@@ -140,7 +143,7 @@ func (r *run) sendHeader(mode string) error {
 	s := r.spec
 	b, err := json.Marshal(header{
 		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
-		Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
+		CPUSeconds: s.cpuSeconds(), Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
 	})
 	if err != nil {
 		return err

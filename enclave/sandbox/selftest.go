@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -42,13 +41,13 @@ func (t SelfTest) Digest() (envelope.Digest, error) {
 func (s *Spawner) SelfTest(ctx context.Context) (SelfTest, error) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
-	p, err := s.start(ctx, startRequest{MemoryBytes: pageBytes, OutputBytes: pageBytes, CPUSeconds: int64(testTimeout / time.Second)})
+	spec := Spec{Files: []File{{Name: "probe", Size: 1}}, MemoryBytes: pageBytes, OutputBytes: pageBytes, Wall: testTimeout}
+	p, err := s.start(ctx, startRequest{MemoryBytes: spec.MemoryBytes, OutputBytes: spec.OutputBytes, CPUSeconds: spec.cpuSeconds()})
 	if err != nil {
 		return SelfTest{}, err
 	}
 	defer p.close()
 	defer context.AfterFunc(ctx, p.kill)()
-	spec := Spec{Files: []File{{Name: "probe", Size: 1}}}
 	r := &run{process: p, spec: &spec}
 	if err := r.sendHeader(modeTest); err != nil {
 		return SelfTest{}, fmt.Errorf("%w: %w", ErrSelfTest, err)

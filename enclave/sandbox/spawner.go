@@ -40,8 +40,7 @@ type startRequest struct {
 	CPUSeconds  int64  `json:"cpuSeconds"`
 }
 
-// memory is what all processes of the worker may use together, in bytes: buffers of outputs grow by doubling.
-func (q startRequest) memory() int64 { return q.MemoryBytes + 2*q.OutputBytes + workerOverhead }
+func (q startRequest) memory() int64 { return workerMemory(q.MemoryBytes, q.OutputBytes) }
 
 // controlMessage is what the spawner sends: exactly one of its parts.
 type controlMessage struct {
@@ -49,7 +48,8 @@ type controlMessage struct {
 	Exited  *exitReport `json:"exited,omitempty"`
 }
 
-// startReply answers a request; with an empty Error it carries the enclave's ends of the pipes and a pidfd.
+// startReply answers a request; with an empty Error it carries the enclave's ends of the pipes, the window
+// and a pidfd.
 type startReply struct {
 	ID        uint64 `json:"id"`
 	Isolation string `json:"isolation"`
@@ -166,6 +166,7 @@ func (s *Spawner) fail(err error) {
 // process is one running worker, seen from the enclave.
 type process struct {
 	down, up, out *os.File
+	window        []byte // shared with the worker, which can only read it: windowBytes that the enclave only writes
 	isolation     string
 	exit          chan exitReport
 
@@ -214,16 +215,23 @@ func newProcess(r startReply, ok bool, exit chan exitReport) (*process, error) {
 	case r.Error != "":
 		closeAll(r.fds)
 		return nil, fmt.Errorf("%w: %s", ErrIsolation, r.Error)
-	case len(r.fds) != 4:
+	case len(r.fds) != 5:
 		closeAll(r.fds)
 		return nil, fmt.Errorf("%w: %d descriptors", ErrSpawner, len(r.fds))
 	}
+	window, err := mapWindow(r.fds[3])
+	if err != nil {
+		_ = unix.PidfdSendSignal(r.fds[4], unix.SIGKILL, nil, 0)
+		closeAll(r.fds)
+		return nil, fmt.Errorf("%w: %w", ErrSpawner, err)
+	}
+	unix.Close(r.fds[3])
 	for _, fd := range r.fds[:3] {
 		_ = unix.SetNonblock(fd, true) // so that closing one ends a read that waits
 	}
 	return &process{
 		down: os.NewFile(uintptr(r.fds[0]), "down"), up: os.NewFile(uintptr(r.fds[1]), "up"),
-		out: os.NewFile(uintptr(r.fds[2]), "out"), pidfd: r.fds[3],
+		out: os.NewFile(uintptr(r.fds[2]), "out"), window: window, pidfd: r.fds[4],
 		isolation: r.Isolation, exit: exit,
 	}, nil
 }
@@ -253,7 +261,8 @@ func (p *process) wait(grace time.Duration) (exitReport, error) {
 	}
 }
 
-// close kills the worker and releases what the enclave holds of it. Call it once, last.
+// close kills the worker and releases what the enclave holds of it, the window's plaintext first. Call it once, last,
+// when nothing writes to the window any more.
 func (p *process) close() {
 	p.kill()
 	p.closePipes()
@@ -261,6 +270,9 @@ func (p *process) close() {
 	defer p.mu.Unlock()
 	unix.Close(p.pidfd)
 	p.pidfd = -1
+	clear(p.window) // the worker may not be reaped yet, and its pages live as long as it does
+	_ = unix.Munmap(p.window)
+	p.window = nil
 }
 
 func (p *process) closePipes() {

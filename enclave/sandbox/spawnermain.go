@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,7 +110,7 @@ func (sp *spawnerProcess) end() {
 type jail struct {
 	cmd       *exec.Cmd
 	group     *cgroup
-	ends      []int // the enclave's: down, up, out, pidfd
+	ends      []int // the enclave's: down, up, out, window, pidfd
 	isolation string
 }
 
@@ -133,7 +134,12 @@ func startJail(q startRequest) (_ *jail, err error) {
 		}
 		theirs, mine = append(theirs, p[0]), append(mine, p[1])
 	}
-	j := &jail{group: newCgroup(q), ends: mine[:3]}
+	write, read, err := newWindow()
+	if err != nil {
+		return nil, err
+	}
+	theirs, mine = slices.Insert(theirs, fdWindow-fdDown, read), slices.Insert(mine, fdWindow-fdDown, write)
+	j := &jail{group: newCgroup(q), ends: mine[:4]}
 	defer func() {
 		if err != nil {
 			j.group.remove()
@@ -154,11 +160,11 @@ func startJail(q startRequest) (_ *jail, err error) {
 	if err := j.group.add(j.cmd.Process.Pid); err != nil {
 		return nil, err
 	}
-	if err := setUp(mine[4], mine[3], q); err != nil {
+	if err := setUp(mine[5], mine[4], q); err != nil {
 		return nil, err
 	}
-	closeAll(mine[3:])
-	mine = mine[:3]
+	closeAll(mine[4:])
+	mine = mine[:4]
 	j.isolation = namespaceStamp + ";seccomp-sockets;" + j.group.stamp()
 	j.ends = append(j.ends, pidfd)
 	return j, nil

@@ -25,6 +25,7 @@ type header struct {
 	Outputs     []Output          `json:"outputs"`
 	MemoryBytes int64             `json:"memoryBytes"`
 	OutputBytes int64             `json:"outputBytes"`
+	CPUSeconds  int64             `json:"cpuSeconds"`
 	Params      map[string]string `json:"params"`
 	Seed        []byte            `json:"seed"`
 	Logs        bool              `json:"logs"`

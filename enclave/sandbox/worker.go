@@ -19,7 +19,7 @@ import (
 // workerMain is a worker: confine itself, read one header, run one module, hand back one artefact, die. It holds no key
 // and no descriptor but its three pipes.
 func workerMain() int {
-	step, err := confine()
+	_, step, err := confine()
 	if _, werr := unix.Write(fdReady, []byte{step}); werr != nil || err != nil {
 		return 1
 	}
@@ -31,6 +31,9 @@ func workerMain() int {
 	}
 	var h header
 	if err := envelope.DecodeStrict(b, maxHeader, &h); err != nil {
+		return 2
+	}
+	if err := applyLimits(h); err != nil {
 		return 2
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
