@@ -17,7 +17,7 @@ const (
 	nestedLabel  = "glovebox.dev/nested-evidence/v1"
 )
 
-// runtimeName is the shape of a runtime class, such as "wasm-wall/1".
+// runtimeName is the shape of a runtime class, such as "wasm-fuel/1".
 var runtimeName = regexp.MustCompile(`^[a-z0-9][a-z0-9./-]{0,63}$`)
 
 // Owner is one owner's part of a binding: whose question the evidence answers, and for which package.

@@ -20,7 +20,7 @@ const evidenceVectors = "../testdata/vectors/evidence"
 // TestEveryFieldChangesDigest replaces each field, found by reflection, by that of another binding.
 func TestEveryFieldChangesDigest(t *testing.T) {
 	base, other := attestationtest.Binding(t, "base"), attestationtest.Binding(t, "other")
-	other.Runtime = "wasm-fuel/1"
+	other.Runtime = "wasm-fuel/2"
 	d, err := base.Digest()
 	if err != nil {
 		t.Fatal(err)

@@ -273,7 +273,7 @@ func (w *world) newJob(change func(*job.Job)) {
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: *w.buyer.cfg.Buyer, Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
 		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
-		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16},
+		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 1 << 30},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 15}, {Name: "m.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1test",
 		NotAfter: w.clock.now().Add(12 * time.Hour).Unix(),
@@ -456,8 +456,9 @@ func (e *enclave) usage(change func(*usage.Statement)) []byte {
 	commitment := envelope.Sum([]byte("outputs"))
 	s := &usage.Statement{
 		Job: e.w.jobID, Binding: e.d, Evidence: envelope.Sum(e.evidence), Assurance: "simulated", Runtime: e.w.job.Runtime,
-		Isolation: "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit", Attempt: e.grants[e.w.code.ID].Predicate.Attempt, Outcome: usage.OutcomeCompleted,
+		Isolation: "user,pid,net,mnt,ipc,uts;seccomp;landlock-4;rlimit", Attempt: e.grants[e.w.code.ID].Predicate.Attempt, Outcome: usage.OutcomeCompleted,
 		Outputs: []usage.Output{{Name: "model.bin", Class: "model", Bytes: 100}}, Commitment: &commitment,
+		Execution:  &usage.Execution{Module: envelope.Sum([]byte("module")), Rewritten: envelope.Sum([]byte("rewritten")), Costs: usage.CostTable, Fuel: 1 << 20},
 		Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: e.w.clock.now().UnixMilli(), Released: 1, Started: 2, Finished: 3},
 	}

@@ -37,7 +37,7 @@ import (
 var measured = strings.Repeat("ab", 32)
 
 // isolation is what a worker's stamp looks like.
-const isolation = "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit"
+const isolation = "user,pid,net,mnt,ipc,uts;seccomp;landlock-4;rlimit"
 
 // platform is a root of trust in a key, for tests: collector and format in one.
 type platform struct{ key ed25519.PrivateKey }
@@ -223,7 +223,7 @@ func (w *world) signJob(change func(*job.Job)) {
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: signer.Public(), Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
 		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
-		Limits:  job.Limits{MemoryBytes: 1 << 24, WallSeconds: 30, OutputBytes: 1 << 16},
+		Limits:  job.Limits{MemoryBytes: 1 << 24, WallSeconds: 30, OutputBytes: 1 << 16, Fuel: 1 << 40},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 12}}, Params: map[string]string{},
 		Seed: envelope.NewNonce(), SpendCap: 1 << 40, Recipient: w.identity.Recipient().String(),
 		NotAfter: time.Now().Add(time.Hour).Unix(),

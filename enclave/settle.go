@@ -83,7 +83,7 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 	st := &usage.Statement{
 		Job: r.job.ID, Binding: r.lease.d, Evidence: envelope.Sum(r.evidence), Runtime: r.job.Predicate.Runtime,
 		Isolation: out.worker.Isolation, Attempt: r.attempt, Outcome: usage.OutcomeFailed, Reason: out.reason,
-		Outputs: []usage.Output{}, Transforms: []usage.Transform{},
+		Outputs: []usage.Output{}, Execution: out.execution(), Transforms: []usage.Transform{},
 		Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{
 			CPUMillis: out.worker.CPU.Milliseconds(), PeakMemory: out.worker.Peak, WallMillis: out.worker.Wall.Milliseconds(),
@@ -107,6 +107,15 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 		}
 	}
 	return st, nil
+}
+
+// execution is what was executed, or nothing if no module was admitted.
+func (o *outcome) execution() *usage.Execution {
+	w := &o.worker
+	if w.Costs == "" || o.reason == usage.ReasonModule {
+		return nil
+	}
+	return &usage.Execution{Module: w.Original, Rewritten: w.Rewritten, Costs: w.Costs, Fuel: w.Fuel}
 }
 
 // commit has p's broker accept the usage attestation. The same question gets the same answer, so repeats are safe.

@@ -199,7 +199,7 @@ func (w *world) job(change func(*job.Job)) ([]byte, envelope.Digest) {
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: w.buyer.Public(), Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
 		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
-		Limits:  job.Limits{MemoryBytes: 1 << 20, WallSeconds: 10, OutputBytes: 1 << 20},
+		Limits:  job.Limits{MemoryBytes: 1 << 20, WallSeconds: 10, OutputBytes: 1 << 20, Fuel: 1 << 30},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 10}}, Params: map[string]string{},
 		Seed: envelope.NewNonce(), Recipient: "age1test", NotAfter: 4_000_000_000,
 	}
@@ -446,6 +446,7 @@ func fakeRun(id envelope.Digest, reason string, file []byte) door.Result {
 	var result *envelope.Digest
 	if file != nil {
 		sum, c := envelope.Sum(file), some("commitment")
+		st.Execution = &usage.Execution{Module: some("module"), Rewritten: some("rewritten"), Costs: usage.CostTable, Fuel: 1}
 		result, st.Commitment, st.Outcome, r.Outcome, r.Header = &sum, &c, usage.OutcomeCompleted, usage.OutcomeCompleted, []byte(fakeHeader)
 	}
 	for i := range 2 {

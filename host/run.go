@@ -23,6 +23,7 @@ import (
 var runHints = map[string]string{
 	usage.ReasonTrap:         "run the code on data of your own first; it exited with an error or trapped",
 	usage.ReasonWall:         "raise the job's wall limit, or do less in it",
+	usage.ReasonFuel:         "raise the job's fuel limit (--fuel), or do less in it",
 	usage.ReasonMemory:       "raise the job's memory limit, or use less",
 	usage.ReasonOutput:       "write only declared outputs, within the limits of the job and of the creator's terms",
 	usage.ReasonModule:       "build the code as a WASI preview 1 module (GOOS=wasip1 GOARCH=wasm)",

@@ -42,12 +42,12 @@ func good() Request {
 			1_800_086_400, string(attestation.AssuranceSimulated),
 		},
 		Job: Job{
-			envelope.Sum([]byte("j")), "did:key:zBuyer", "research", grant.ModeRaw, "wasm-wall/1", 8,
+			envelope.Sum([]byte("j")), "did:key:zBuyer", "research", grant.ModeRaw, "wasm-fuel/1", 8,
 			[]string{"model"},
 			1000, 500,
 			1_800_043_200,
 		},
-		Evidence: Evidence{attestation.AssuranceSimulated, "r", "wasm-wall/1"},
+		Evidence: Evidence{attestation.AssuranceSimulated, "r", "wasm-fuel/1"},
 		Account:  Account{Uses: 2, Reserved: 200, Cost: 300},
 	}
 }

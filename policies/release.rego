@@ -35,7 +35,7 @@ allow if {
 # What this release of Glovebox can enforce inside the enclave. Terms and jobs may only narrow it.
 enforced_modes := {"raw-in-tee"}
 
-enforced_runtimes := {"wasm-wall/1"}
+enforced_runtimes := {"wasm-fuel/1"}
 
 default mode_ok := false
 

@@ -15,10 +15,10 @@ good := {
 		"minAssurance": "simulated",
 	},
 	"job": {
-		"id": "sha256:bb", "buyer": "did:key:zBuyer", "purpose": "research", "mode": "raw-in-tee", "runtime": "wasm-wall/1",
+		"id": "sha256:bb", "buyer": "did:key:zBuyer", "purpose": "research", "mode": "raw-in-tee", "runtime": "wasm-fuel/1",
 		"epochs": 8, "outputs": ["model"], "outputBytes": 1000, "spendCap": 500, "notAfter": 1800043200,
 	},
-	"evidence": {"assurance": "simulated", "reference": "r", "runtime": "wasm-wall/1"},
+	"evidence": {"assurance": "simulated", "reference": "r", "runtime": "wasm-fuel/1"},
 	"account": {"uses": 2, "reserved": 200, "cost": 300},
 	"revoked": {"manifest": false, "job": false, "buyer": false},
 }

@@ -17,7 +17,7 @@ func Binding(t testing.TB, seed string) attestation.Binding {
 	t.Helper()
 	b := attestation.Binding{
 		SigningKey: PublicKey(t, seed+" signing"), LeaseID: nonce(seed + " lease"), Job: digest(seed + " job"),
-		Runtime: "wasm-wall/1", Configuration: digest(seed + " configuration"), SelfTest: digest(seed + " self-test"),
+		Runtime: "wasm-fuel/1", Configuration: digest(seed + " configuration"), SelfTest: digest(seed + " self-test"),
 		Engine: digest(seed + " engine"),
 	}
 	for h := digest(seed + " hpke"); len(b.HPKEKey) < 1216; h = envelope.Sum(h[:]) {

@@ -28,6 +28,7 @@ func TestRunsVerify(t *testing.T) {
 		"failed":         {Failed: usage.ReasonTrap},
 		"failed while releasing": {Failed: usage.ReasonUnavailable, Datasets: 2, Statement: func(s *usage.Statement) {
 			s.Packages, s.Isolation, s.Measured = s.Packages[:2], usage.NotStarted, usage.Measured{}
+			s.Execution = nil
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 const NotStarted = "not-started"
 
 // isolations are all that an enclave of this release can say about what confined the worker.
-var isolations = regexp.MustCompile(`^(not-started|user,pid,net,mnt,ipc,uts;seccomp-sockets;(cgroup-v1|cgroup-v2|rlimit))$`)
+var isolations = regexp.MustCompile(`^(not-started|user,pid,net,mnt,ipc,uts;(seccomp;(landlock-[1-9]|no-landlock)|seccomp-sockets);(cgroup-v1|cgroup-v2|rlimit))$`)
 
 // Problem is one reason why figures cannot be those of a run, whoever signed them.
 type Problem struct{ Rule, Message string }
@@ -28,8 +28,8 @@ func (p *problems) must(ok bool, rule, f string, args ...any) {
 	}
 }
 
-// CheckMeasured holds what the kernel is said to have measured against what a job's sandbox lets happen. Enclave, brokers
-// and auditors use it.
+// CheckMeasured holds what the kernel is said to have measured, and what the code is said to have executed, against what a
+// job's sandbox lets happen. Brokers and auditors use it.
 func CheckMeasured(s *Statement, j *job.Job) []Problem {
 	var p problems
 	p.must(isolations.MatchString(s.Isolation), "usage.isolation", "isolation %q is not one of this release's", s.Isolation)
@@ -40,6 +40,7 @@ func CheckMeasured(s *Statement, j *job.Job) []Problem {
 	p.must(m.CPUMillis <= cpu, "usage.cpu", "%d ms of CPU time, the job's limits end it at %d", m.CPUMillis, cpu)
 	memory := j.Limits.MemoryBytes + 2*j.Limits.OutputBytes + workerOverhead
 	p.must(m.PeakMemory <= memory, "usage.memory", "%d bytes of memory, the job's limits end it at %d", m.PeakMemory, memory)
+	p.checkExecution(s, j.Limits)
 	return p
 }
 

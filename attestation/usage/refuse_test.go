@@ -200,9 +200,17 @@ func usageCases() map[string]bad {
 			p := &s.Packages[0]
 			p.Leaves, p.ReadRoot, p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs = []grant.Range{}, nil, 0, 0, 0, 0, 0
 		})},
-		"code read in part":            {rule: "use.code", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Packages[0].Records, s.Packages[0].Billable = 0, 0 })},
-		"isolation in free text":       {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = "none" })},
-		"completed without a worker":   {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = usage.NotStarted; s.Measured = usage.Measured{} })},
+		"code read in part":          {rule: "use.code", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Packages[0].Records, s.Packages[0].Billable = 0, 0 })},
+		"isolation in free text":     {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = "none" })},
+		"completed without a worker": {rule: "usage.isolation", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Isolation = usage.NotStarted; s.Measured = usage.Measured{} })},
+		"executed without a worker": {rule: "usage.execution", part: "usage", scenario: usagetest.Scenario{Failed: usage.ReasonWorker, Statement: func(s *usage.Statement) {
+			s.Isolation, s.Measured = usage.NotStarted, usage.Measured{}
+		}}},
+		"counted by another table":     {rule: "usage.execution", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Execution.Costs = "fuel/0" })},
+		"out of fuel without a module": {rule: "usage.execution", part: "usage", scenario: usagetest.Scenario{Failed: usage.ReasonFuel, Statement: func(s *usage.Statement) { s.Execution = nil }}},
+		"more fuel than the job":       {rule: "usage.fuel", part: "usage", scenario: onJob(func(j *job.Job) { j.Limits.Fuel = 1_499_999_999 })},
+		"completed without fuel":       {rule: "usage.fuel", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Execution.Fuel = 0 })},
+		"out of fuel with some left":   {rule: "usage.fuel", part: "usage", scenario: usagetest.Scenario{Failed: usage.ReasonFuel}},
 		"a thousand years of CPU time": {rule: "usage.cpu", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Measured.CPUMillis = 1 << 50 })},
 		"more memory than the job":     {rule: "usage.memory", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Measured.PeakMemory = 1 << 50 })},
 		"more bytes than leaves":       {rule: "use.bytes", part: "usage", scenario: data(func(p *usage.Package) { p.Bytes = p.Reads*65656 + 1 })},

@@ -32,6 +32,7 @@ const (
 	ReasonNone         = ""
 	ReasonTrap         = "trap"          // the code trapped or exited with a status other than zero
 	ReasonWall         = "wall-limit"    // the time limit passed
+	ReasonFuel         = "fuel-limit"    // the code used up its fuel
 	ReasonMemory       = "memory-limit"  // the code asked for more memory than it may have
 	ReasonOutput       = "output-limit"  // more output than declared or allowed
 	ReasonModule       = "module"        // the code is not a module this runtime admits
@@ -59,6 +60,7 @@ type Statement struct {
 	Outputs    []Output         `json:"outputs"`    // what is in the result, in the job's order
 	Undeclared int64            `json:"undeclared"` // files written but not declared, dropped
 	Commitment *envelope.Digest `json:"commitment"` // salted, to the plaintext outputs; null if the run failed
+	Execution  *Execution       `json:"execution"`  // null if no module was admitted
 	Transforms []Transform      `json:"transforms"`
 	Privacy    int64            `json:"privacy"`  // ε spent, millionths; 0 in modes without an account
 	Receipts   []string         `json:"receipts"` // licence receipts
@@ -100,7 +102,6 @@ type Measured struct {
 	CPUMillis  int64 `json:"cpuMillis"`
 	PeakMemory int64 `json:"peakMemory"` // bytes, the worker process
 	WallMillis int64 `json:"wallMillis"`
-	Fuel       int64 `json:"fuel"`  // 0 in runtime classes without fuel
 	Steps      int64 `json:"steps"` // 0: the enclave performs none in this release
 }
 
@@ -134,8 +135,8 @@ func (s *Statement) Validate() error {
 		return bad("a failed run has outputs")
 	case s.Commitment != nil && s.Commitment.IsZero():
 		return bad("zero commitment")
-	case len(s.Transforms)+len(s.Receipts)+len(s.Payments) != 0 || s.Privacy != 0 || s.Measured.Fuel != 0 || s.Measured.Steps != 0:
-		return bad("transforms, receipts, payments, privacy, fuel and steps are not part of this release")
+	case len(s.Transforms)+len(s.Receipts)+len(s.Payments) != 0 || s.Privacy != 0 || s.Measured.Steps != 0:
+		return bad("transforms, receipts, payments, privacy and steps are not part of this release")
 	case s.Time.Broker <= 0 || s.Time.Released < 0 || s.Time.Started < s.Time.Released || s.Time.Finished < s.Time.Started:
 		return bad("times out of order")
 	case max(s.Time.Broker, s.Time.Finished) > job.MaxAmount:
@@ -145,6 +146,9 @@ func (s *Statement) Validate() error {
 	}
 	if !knownReason(s.Reason) {
 		return bad("reason %q", s.Reason)
+	}
+	if err := s.validateExecution(); err != nil {
+		return err
 	}
 	for _, o := range s.Outputs {
 		if o.Name == "" || o.Class == "" || !figures(o.Bytes) {
@@ -172,7 +176,7 @@ func figures(n ...int64) bool {
 
 func knownReason(r string) bool {
 	switch r {
-	case ReasonNone, ReasonTrap, ReasonWall, ReasonMemory, ReasonOutput, ReasonModule, ReasonDataset, ReasonStopped,
+	case ReasonNone, ReasonTrap, ReasonWall, ReasonFuel, ReasonMemory, ReasonOutput, ReasonModule, ReasonDataset, ReasonStopped,
 		ReasonUnavailable, ReasonWorker, ReasonNotPermitted:
 		return true
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // valid is a complete statement of a completed run.
@@ -24,8 +25,9 @@ func valid() usage.Statement {
 		}
 	}
 	return usage.Statement{
-		Job: sum("job"), Binding: sum("d"), Evidence: sum("evidence"), Assurance: "tpm", Runtime: "wasm-wall/1", Isolation: "user,pid", Attempt: 1,
+		Job: sum("job"), Binding: sum("d"), Evidence: sum("evidence"), Assurance: "tpm", Runtime: job.RuntimeWASM, Isolation: "user,pid", Attempt: 1,
 		Packages: []usage.Package{pkg("code"), pkg("data")}, Outcome: usage.OutcomeCompleted, Outputs: []usage.Output{{Name: "m", Class: "model", Bytes: 1}},
+		Execution:  &usage.Execution{Module: sum("main.wasm"), Rewritten: sum("main.wasm, counted"), Costs: usage.CostTable, Fuel: 7},
 		Commitment: &commitment, Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: usagetest.Now, Released: 1, Started: 2, Finished: 3},
 	}
@@ -77,7 +79,13 @@ func contradictions() map[string]func(s *usage.Statement) {
 		"no assurance":                   func(s *usage.Statement) { s.Assurance = "" },
 		"no isolation":                   func(s *usage.Statement) { s.Isolation = "" },
 		"no attempt":                     func(s *usage.Statement) { s.Attempt = 0 },
-		"fuel in a class without":        func(s *usage.Statement) { s.Measured.Fuel = 1 },
+		"completed without execution":    func(s *usage.Statement) { s.Execution = nil },
+		"executed but not admitted":      func(s *usage.Statement) { fail(s); s.Reason = usage.ReasonModule },
+		"executed an unnamed module":     func(s *usage.Statement) { s.Execution.Module = envelope.Digest{} },
+		"executed an unknown rewrite":    func(s *usage.Statement) { s.Execution.Rewritten = envelope.Digest{} },
+		"executed without costs":         func(s *usage.Statement) { s.Execution.Costs = "" },
+		"negative fuel":                  func(s *usage.Statement) { s.Execution.Fuel = -1 },
+		"fuel beyond every limit":        func(s *usage.Statement) { s.Execution.Fuel = job.MaxAmount + 1 },
 		"steps in a class without":       func(s *usage.Statement) { s.Measured.Steps = 1 },
 		"privacy in a mode without":      func(s *usage.Statement) { s.Privacy = 1 },
 		"transforms":                     func(s *usage.Statement) { s.Transforms = []usage.Transform{{}} },

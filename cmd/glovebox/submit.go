@@ -214,6 +214,7 @@ type jobFlags struct {
 	epochs                   int
 	memory, maxOutput, spend string
 	wall, valid              time.Duration
+	fuel                     int64
 	seed                     string
 	codeFlags
 }
@@ -231,11 +232,15 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.memory, "memory", "1GiB", "memory of the code")
 	fl.StringVar(&f.maxOutput, "max-output", "16MiB", "all outputs together")
 	fl.DurationVar(&f.wall, "wall", 10*time.Minute, "longest run")
+	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction (default: 2e9 for each second of --wall)")
 	fl.DurationVar(&f.valid, "valid", 24*time.Hour, "for how long the job may be started")
 	fl.StringVar(&f.spend, "spend-cap", "0", "most that the job may cost, in the datasets' currency")
 	fl.StringVar(&f.seed, "seed", "", "64 hex digits that fix the code's random source (default: drawn)")
 	f.codeFlags.register(cmd)
 }
+
+// fuelPerSecond is more than a core of today can use up: where nobody says otherwise, time ends a run first.
+const fuelPerSecond = 2_000_000_000
 
 // draft is a signed job that nobody has seen yet.
 type draft struct {
@@ -324,7 +329,10 @@ func (f *jobFlags) job(o *owner) (*job.Job, error) {
 	if j.Limits.OutputBytes, err = parseSize(f.maxOutput); err != nil {
 		return nil, err
 	}
-	j.Limits.WallSeconds = int64(f.wall / time.Second)
+	j.Limits.WallSeconds, j.Limits.Fuel = int64(f.wall/time.Second), f.fuel
+	if f.fuel == 0 {
+		j.Limits.Fuel = fuelPerSecond * j.Limits.WallSeconds
+	}
 	if j.SpendCap, err = parseMoney(f.spend); err != nil {
 		return nil, err
 	}

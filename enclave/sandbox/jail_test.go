@@ -495,7 +495,7 @@ func TestEngineVersion(t *testing.T) {
 
 func TestReasonsAreThoseOfTheStatement(t *testing.T) {
 	for ours, theirs := range map[string]string{
-		ReasonNone: usage.ReasonNone, ReasonTrap: usage.ReasonTrap, ReasonWall: usage.ReasonWall, ReasonMemory: usage.ReasonMemory,
+		ReasonNone: usage.ReasonNone, ReasonTrap: usage.ReasonTrap, ReasonWall: usage.ReasonWall, ReasonMemory: usage.ReasonMemory, ReasonFuel: usage.ReasonFuel,
 		ReasonOutput: usage.ReasonOutput, ReasonModule: usage.ReasonModule, ReasonWorker: usage.ReasonWorker,
 	} {
 		if ours != theirs {
@@ -509,6 +509,7 @@ func TestLimitsAreThoseOfTheJob(t *testing.T) {
 	for name, l := range map[string]struct{ ours, jobs int64 }{
 		"output": {maxOutput, job.MaxOutput},
 		"memory": {maxMemory, job.MaxMemory},
+		"fuel":   {maxFuel, job.MaxAmount},
 	} {
 		if l.ours != l.jobs {
 			t.Errorf("%s: at most %d here, %d in a job", name, l.ours, l.jobs)

@@ -16,6 +16,7 @@ const (
 	maxMemory  = 4 << 30  // what 32-bit WebAssembly can address
 	maxOutput  = 1 << 30
 	maxWall    = 30 * 24 * time.Hour
+	maxFuel    = 1<<53 - 1
 	maxFiles   = 4096
 	maxOutputs = 256
 	maxParams  = 256

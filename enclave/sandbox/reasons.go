@@ -8,6 +8,7 @@ const (
 	ReasonNone   = ""
 	ReasonTrap   = "trap"
 	ReasonWall   = "wall-limit"
+	ReasonFuel   = "fuel-limit"
 	ReasonMemory = "memory-limit"
 	ReasonOutput = "output-limit"
 	ReasonModule = "module"

@@ -44,7 +44,7 @@ func newSpawner(t testing.TB) *Spawner {
 // spec is a small run of module.
 func spec(module []byte) Spec {
 	return Spec{
-		Module: module, Outputs: []Output{{"result", 1 << 10}}, MemoryBytes: 64 << 20, OutputBytes: 1 << 20,
+		Module: module, Outputs: []Output{{"result", 1 << 10}}, MemoryBytes: 64 << 20, OutputBytes: 1 << 20, Fuel: 1 << 40,
 		Wall: 30 * time.Second, Logs: true,
 	}
 }

@@ -43,6 +43,7 @@ type Spec struct {
 	Outputs     []Output          // the only files of /out that leave
 	MemoryBytes int64             // linear memory of the module, rounded down to whole pages of 64 KiB
 	OutputBytes int64             // everything in /out together, undeclared files included
+	Fuel        int64             // units, by the engine's table of costs
 	Wall        time.Duration     // from the start of the worker to its last byte
 	Params      map[string]string // the module's environment; it has no other
 	Seed        [32]byte          // of the module's random source
@@ -74,7 +75,11 @@ type Outcome struct {
 	Outputs    []Artefact // in the order of Spec.Outputs; a declared file that was not written is absent
 	Undeclared int        // files in /out that were not declared, dropped
 	Logs       []byte
-	Peak       int64 // bytes, resident, the worker's largest process
+	Original   envelope.Digest // SHA-256 of the module; zero, as the next two, if it was not admitted
+	Rewritten  envelope.Digest // SHA-256 of the module as it ran, with the counting in it
+	Costs      string          // the table that fuel was counted by
+	Fuel       int64           // units used; 0 of a worker that was killed
+	Peak       int64           // bytes, resident, the worker's largest process
 	CPU        time.Duration
 	Wall       time.Duration
 	Isolation  string // what confined the worker
@@ -105,6 +110,8 @@ func (s *Spec) validate(d Data) error {
 		return bad("memory limit %d, want %d to %d", s.MemoryBytes, pageBytes, int64(maxMemory))
 	case s.OutputBytes < 1 || s.OutputBytes > maxOutput:
 		return bad("output limit %d, want 1 to %d", s.OutputBytes, int64(maxOutput))
+	case s.Fuel < 1 || s.Fuel > maxFuel:
+		return bad("fuel limit %d, want 1 to %d", s.Fuel, int64(maxFuel))
 	case s.Wall <= 0 || s.Wall > maxWall:
 		return bad("wall limit %s, want more than nothing and at most %s", s.Wall, maxWall)
 	case len(s.Files) > maxFiles || len(s.Outputs) == 0 || len(s.Outputs) > maxOutputs:

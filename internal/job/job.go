@@ -23,8 +23,8 @@ var (
 )
 
 // RuntimeWASM is the runtime class of this release: WASI preview 1 through wazero's compiler in a keyless worker
-// process, bounded by memory and wall time. Fuel metering comes as a class of its own.
-const RuntimeWASM = "wasm-wall/1"
+// process, bounded by memory, wall time and fuel, which is counted inside the code and is the same on every machine.
+const RuntimeWASM = "wasm-fuel/1"
 
 // Job is the predicate of a [envelope.JobType] statement. Its subjects are the code and every dataset, by manifest
 // digest. Changing a field's meaning needs a new predicate type; fields are never removed.
@@ -52,7 +52,7 @@ type Limits struct {
 	MemoryBytes int64 `json:"memoryBytes"` // the code's linear memory
 	WallSeconds int64 `json:"wallSeconds"`
 	OutputBytes int64 `json:"outputBytes"` // all outputs together
-	Fuel        int64 `json:"fuel"`        // 0 in runtime classes without fuel; they refuse any other value
+	Fuel        int64 `json:"fuel"`        // units of the runtime class's cost table
 }
 
 // Output declares one file the code may write under /out.
@@ -170,8 +170,8 @@ func (l Limits) validate() error {
 		return fmt.Errorf("%w: wall limit %d s, want 1 to %d", ErrInvalid, l.WallSeconds, MaxWall)
 	case l.OutputBytes < 1 || l.OutputBytes > MaxOutput:
 		return fmt.Errorf("%w: output limit %d bytes, want 1 to %d", ErrInvalid, l.OutputBytes, int64(MaxOutput))
-	case l.Fuel != 0:
-		return fmt.Errorf("%w: runtime class %s has no fuel", ErrInvalid, RuntimeWASM)
+	case l.Fuel < 1 || l.Fuel > MaxAmount:
+		return fmt.Errorf("%w: fuel limit %d units, want 1 to %d", ErrInvalid, l.Fuel, int64(MaxAmount))
 	}
 	return nil
 }

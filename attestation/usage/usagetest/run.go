@@ -253,7 +253,7 @@ func (r *Run) signJob() {
 	r.job = job.Job{
 		ID: envelope.NewNonce(), Buyer: r.Keys.Buyer.Public(), Code: r.ids[0], Datasets: slices.Clone(r.ids[1:]),
 		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
-		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16},
+		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 120_000_000_000},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 16}, {Name: "metrics.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{"RATE": "1"}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1example", NotAfter: Now/1000 + 5000,
 	}
@@ -327,8 +327,11 @@ func (r *Run) signUsage() {
 	r.Result = []byte("age-encryption.org/v1\nwhat a buyer gets\n")
 	commitment := envelope.Sum([]byte("commitment"))
 	r.statement = usage.Statement{
-		Job: r.jobID, Binding: r.d, Evidence: r.evidence, Assurance: string(r.s.Assurance), Runtime: r.job.Runtime, Isolation: "user,pid,net,mnt,ipc,uts;seccomp-sockets;rlimit",
+		Job: r.jobID, Binding: r.d, Evidence: r.evidence, Assurance: string(r.s.Assurance), Runtime: r.job.Runtime, Isolation: "user,pid,net,mnt,ipc,uts;seccomp;landlock-4;rlimit",
 		Attempt: 1, Outcome: usage.OutcomeCompleted, Outputs: []usage.Output{{Name: "model.bin", Class: "model", Bytes: 5000}, {Name: "metrics.json", Class: "metrics", Bytes: 40}},
+		Execution: &usage.Execution{
+			Module: envelope.Sum([]byte("main.wasm")), Rewritten: envelope.Sum([]byte("main.wasm, counted")), Costs: usage.CostTable, Fuel: 1_500_000_000,
+		},
 		Commitment: &commitment, Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{CPUMillis: 900, PeakMemory: 1 << 24, WallMillis: 950},
 		Time:     usage.Time{Broker: Now, Released: 300, Started: 400, Finished: 1400},
