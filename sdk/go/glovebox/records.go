@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package glovebox
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strconv"
+)
+
+// Records goes through a dataset one record after the other, in memory bounded by one record (and by nothing but a buffer
+// for whole files).
+//
+//	for r.Next() {
+//		use(r.Fields())
+//	}
+//	if err := r.Err(); err != nil { ... }
+type Records struct {
+	w      *window
+	format Format
+	closer io.Closer
+	index  int64 // of the record at hand
+	err    error
+
+	header []string // CSV
+	line   []byte   // CSV and JSON Lines: the record at hand
+	fields [][]byte // CSV: its fields
+
+	name string // files: the file at hand
+	size int64
+	left int64 // of its bytes, not yet read
+	pad  int64 // bytes after it
+}
+
+// Records opens the dataset and goes through its records. A second pass is a second call; it uses up an epoch.
+func (d Dataset) Records() (*Records, error) {
+	f, err := d.Open()
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewRecords(f, d.Format)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	r.closer = f
+	return r, nil
+}
+
+// NewRecords goes through records that are written in the given format. The error is an [ErrRecord] or the reader's.
+func NewRecords(src io.Reader, f Format) (*Records, error) {
+	r := &Records{w: newWindow(src), format: f, index: -1}
+	switch f {
+	case JSONL, Files:
+		return r, nil
+	case CSV:
+	default:
+		return nil, wrap(ErrRecord, "format "+strconv.Quote(string(f))+" is unknown")
+	}
+	line, err := r.w.line(true)
+	if err != nil {
+		return nil, err
+	}
+	line = trimLine(bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")))
+	if len(line) == 0 {
+		return nil, wrap(ErrRecord, "header is missing")
+	}
+	if r.fields, err = splitCSV(nil, line); err != nil {
+		return nil, err
+	}
+	for _, f := range r.fields {
+		r.header = append(r.header, string(f))
+	}
+	return r, nil
+}
+
+// Header is the names of a CSV dataset's columns, nil for other formats.
+func (r *Records) Header() []string { return r.header }
+
+// Column is the place of a CSV column by its name, -1 if there is none.
+func (r *Records) Column(name string) int {
+	for i, h := range r.header {
+		if h == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Next goes to the next record, the first when it is called first. False means that there is none, or that something
+// failed; ask [Records.Err].
+func (r *Records) Next() bool {
+	if r.err != nil {
+		return false
+	}
+	var more bool
+	switch r.format {
+	case Files:
+		more, r.err = r.nextFile()
+	default:
+		more, r.err = r.nextLine()
+	}
+	if more {
+		r.index++
+	}
+	return more
+}
+
+func (r *Records) nextLine() (bool, error) {
+	line, err := r.w.line(r.format == CSV)
+	if err != nil || len(line) == 0 {
+		r.line, r.fields = nil, nil
+		return false, r.at(err)
+	}
+	r.line = trimLine(line)
+	if r.format != CSV {
+		return true, nil
+	}
+	if r.fields, err = splitCSV(r.fields[:0], r.line); err != nil {
+		return false, r.at(err)
+	}
+	if len(r.fields) != len(r.header) {
+		return false, r.at(wrap(ErrRecord, "has "+strconv.Itoa(len(r.fields))+" fields, the header "+strconv.Itoa(len(r.header))))
+	}
+	return true, nil
+}
+
+// at names the record that an error is about.
+func (r *Records) at(err error) error {
+	if f, ok := err.(*failure); ok { //nolint:errorlint // ours, not yet wrapped
+		return wrap(f.kind, strconv.FormatInt(r.index+1, 10)+" "+f.text)
+	}
+	return err
+}
+
+// Err is why Next ended early, nil at the end of the data.
+func (r *Records) Err() error { return r.err }
+
+// Index is the number of the record at hand, from 0.
+func (r *Records) Index() int64 { return r.index }
+
+// Fields are a CSV record's fields without their quotes. They are valid until the next call of Next.
+func (r *Records) Fields() [][]byte { return r.fields }
+
+// Bytes is a CSV or JSON Lines record without its line end; a CSV record's quotes may be gone. It is valid until the next
+// call of Next.
+func (r *Records) Bytes() []byte { return r.line }
+
+// Name is the path of the file at hand, in a dataset of files.
+func (r *Records) Name() string { return r.name }
+
+// Size is the length of the file at hand in bytes.
+func (r *Records) Size() int64 { return r.size }
+
+// Read reads the contents of the file at hand, and implements io.Reader. What is not read is passed over.
+func (r *Records) Read(p []byte) (int, error) {
+	if r.left == 0 || len(p) == 0 {
+		return 0, io.EOF
+	}
+	n, err := r.w.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Close closes the dataset. It is not needed at the end of a job.
+func (r *Records) Close() error {
+	if r.closer == nil {
+		return nil
+	}
+	return r.closer.Close()
+}
+
+// trimLine cuts a line's end off.
+func trimLine(l []byte) []byte {
+	if n := len(l); n > 0 && l[n-1] == '\n' {
+		l = l[:n-1]
+	}
+	if n := len(l); n > 0 && l[n-1] == '\r' {
+		l = l[:n-1]
+	}
+	return l
+}
+
+// splitCSV appends the fields of a record. Quoted fields are unquoted in place.
+func splitCSV(fields [][]byte, line []byte) ([][]byte, error) {
+	if bytes.IndexByte(line, '"') < 0 {
+		for {
+			i := bytes.IndexByte(line, ',')
+			if i < 0 {
+				return append(fields, line), nil
+			}
+			fields, line = append(fields, line[:i]), line[i+1:]
+		}
+	}
+	for {
+		if len(line) == 0 || line[0] != '"' {
+			i := bytes.IndexByte(line, ',')
+			if i < 0 {
+				return append(fields, line), nil
+			}
+			fields, line = append(fields, line[:i]), line[i+1:]
+			continue
+		}
+		field, rest, ok := unquote(line)
+		if !ok {
+			return nil, wrap(ErrRecord, "has a quote in the wrong place")
+		}
+		fields = append(fields, field)
+		if len(rest) == 0 {
+			return fields, nil
+		}
+		line = rest[1:]
+	}
+}
+
+// unquote takes a quoted field off the front of a line; what follows begins with a comma or is empty.
+func unquote(line []byte) (field, rest []byte, ok bool) {
+	n := 0 // of the field, written over the line
+	for i := 1; i < len(line); i++ {
+		if line[i] != '"' {
+			line[n] = line[i]
+			n++
+			continue
+		}
+		if i+1 < len(line) && line[i+1] == '"' {
+			line[n] = '"'
+			n, i = n+1, i+1
+			continue
+		}
+		rest = line[i+1:]
+		return line[:n:n], rest, len(rest) == 0 || rest[0] == ','
+	}
+	return nil, nil, false
+}
