@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -80,30 +79,24 @@ func (v *view) close() {
 	}
 }
 
-// ReadAt fills b from file at off, over as many batches as it takes. io.EOF ends the file as usual.
-func (v *view) ReadAt(ctx context.Context, index int, b []byte, off int64) (int, error) {
+// Range implements sandbox.Data. It lends the rest of the batch that holds off: a batch is counted and delivered whole, so
+// the code has paid for all of it with its first byte, and never gets a byte of another one that it did not ask for.
+func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, error) {
 	if index < 0 || index >= len(v.files) || off < 0 {
-		return 0, fmt.Errorf("%w: no such file", errNotPermitted)
+		return nil, fmt.Errorf("%w: no such file", errNotPermitted)
 	}
 	if v.fault != nil {
-		return 0, v.fault
+		return nil, v.fault
 	}
-	f, n := v.files[index], 0
-	for n < len(b) {
-		at := off + int64(n)
-		if at >= f.stream.Size() {
-			return n, io.EOF
-		}
-		if err := v.seek(ctx, f, at); err != nil {
-			v.fault = err
-			return n, err
-		}
-		n += copy(b[n:], f.batch.Raw[at-f.batch.Offset:])
+	f := v.files[index]
+	if err := v.seek(ctx, f, off); err != nil {
+		v.fault = err
+		return nil, err
 	}
-	return n, nil
+	return f.batch.Raw[off-f.batch.Offset:], nil
 }
 
-// seek makes f.batch the one that holds raw offset at, and counts the delivery.
+// seek makes f.batch the one that holds raw offset at, and counts the delivery before anybody sees it.
 func (v *view) seek(ctx context.Context, f *file, at int64) error {
 	if at >= f.batch.Offset && at-f.batch.Offset < int64(len(f.batch.Raw)) {
 		return nil

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -335,12 +334,11 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 		if pass == 1 && r.during != nil {
 			r.during()
 		}
-		buf := make([]byte, 10_000)
 		for off := int64(0); off < s.Files[0].Size; {
-			n, err := d.ReadAt(ctx, 0, buf[:min(int64(len(buf)), s.Files[0].Size-off)], off)
-			h.Write(buf[:n])
-			off += int64(n)
-			if err != nil && (n == 0 || !errors.Is(err, io.EOF)) { // a fault may wrap an EOF
+			b, err := d.Range(ctx, 0, off, int(min(10_000, s.Files[0].Size-off)))
+			h.Write(b)
+			off += int64(len(b))
+			if err != nil {
 				return &sandbox.Outcome{Isolation: isolation}, fmt.Errorf("%w: %w", sandbox.ErrData, err)
 			}
 		}

@@ -32,7 +32,13 @@ func fakeWorker(t *testing.T, behave func(down io.Reader, up, out io.Writer)) *p
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{down: down[1], up: up[0], out: out[0], pidfd: pidfd, isolation: "none", exit: make(chan exitReport, 1)}
+	window, err := unix.Mmap(-1, 0, windowBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{
+		down: down[1], up: up[0], out: out[0], window: window, pidfd: pidfd, isolation: "none", exit: make(chan exitReport, 1),
+	}
 	done := make(chan struct{})
 	go func() {
 		behave(down[0], up[1], out[1])
@@ -73,8 +79,8 @@ func TestHostileWorker(t *testing.T) {
 	send := func(b []byte) func(io.Reader, io.Writer, io.Writer) {
 		return func(_ io.Reader, _, out io.Writer) { _, _ = out.Write(b) }
 	}
-	ask := func(file, length uint32, offset uint64) func(io.Reader, io.Writer, io.Writer) {
-		return func(_ io.Reader, up, _ io.Writer) { _, _ = up.Write(request{file, length, offset}.append(nil)) }
+	ask := func(q request) func(io.Reader, io.Writer, io.Writer) {
+		return func(_ io.Reader, up, _ io.Writer) { _, _ = up.Write(q.append(nil)) }
 	}
 	frame := func(kind byte, size uint32, body string) []byte {
 		return append(binary.BigEndian.AppendUint32([]byte{kind}, size), body...)
@@ -102,12 +108,17 @@ func TestHostileWorker(t *testing.T) {
 		"result not canonical": send(bytes.Replace(honest(), []byte(`{"detail":"","reason":""`), []byte(`{"reason":"","detail":""`), 1)),
 		"logs not asked for":   send(sent(artefact{logs: []byte("logs")})),
 		"huge result":          send(frame(kindResult, maxResult+1, "")),
-		"file that is not":     ask(1, 1, 0),
-		"nothing asked":        ask(0, 0, 0),
-		"too much asked":       ask(0, MaxRead+1, 0),
-		"past the end":         ask(0, 2, 9),
-		"far past the end":     ask(0, 1, 1<<63),
-		"wrapping around":      ask(0, 2, 1<<64-1),
+		"file that is not":     ask(request{file: 1, want: 1, space: 1}),
+		"nothing asked":        ask(request{space: 1}),
+		"past the end":         ask(request{want: 2, offset: 9, space: 2}),
+		"far past the end":     ask(request{want: 1, offset: 1 << 63, space: 1}),
+		"wrapping around":      ask(request{want: 2, offset: 1<<64 - 1, space: 2}),
+		"more than the window": ask(request{want: 1, space: windowBytes + 1}),
+		"behind the window":    ask(request{want: 1, at: windowBytes, space: 1}),
+		"over its end":         ask(request{want: 1, at: windowBytes - 1, space: 2}),
+		"wrapping its end":     ask(request{want: 1, at: 1<<32 - 1, space: 2}),
+		"more than its space":  ask(request{want: 2, space: 1}),
+		"no space":             ask(request{want: 1}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			sp := spec(nil)
@@ -149,16 +160,16 @@ func TestSilentWorker(t *testing.T) {
 // TestWorkerThatDoesNotRead: requests without reading the answers block the worker, not the enclave.
 func TestWorkerThatDoesNotRead(t *testing.T) {
 	sp := spec(nil)
-	sp.Files = []File{{"f", MaxRead}}
+	sp.Files = []File{{"f", windowBytes}}
 	p := fakeWorker(t, func(_ io.Reader, up, _ io.Writer) {
 		for {
-			if _, err := up.Write(request{0, MaxRead, 0}.append(nil)); err != nil {
+			if _, err := up.Write(request{want: windowBytes, space: windowBytes}.append(nil)); err != nil {
 				return
 			}
 		}
 	})
 	defer p.close()
-	r := &run{process: p, spec: &sp, data: memData{make([]byte, MaxRead)}}
+	r := &run{process: p, spec: &sp, data: memData{make([]byte, windowBytes)}}
 	if a, err := r.do(t.Context(), time.Now().Add(300*time.Millisecond)); a != nil || err != nil {
 		t.Fatalf("artefact %v, err %v", a, err)
 	}
@@ -167,17 +178,17 @@ func TestWorkerThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// reader is a module that reads the first bytes of /data/f again and again.
+// reader is a module that reads /data/f for ever, 256 bytes at a time.
 func reader() []byte {
 	wasi := "wasi_snapshot_preview1"
 	data := make([]byte, 64)
 	data[0], data[5], data[16] = 128, 1, 'f'                                                                                // iovec: 256 bytes at 128
 	open := slices.Concat(i32const(3), i32const(0), i32const(16), i32const(1), i32const(0), []byte{0x42, 0x02, 0x42, 0x02}, // the right to read
 		i32const(0), i32const(8), callFn(0), opDrop)
-	read := slices.Concat([]byte{0x03, 0x40, 0x41, 8, 0x28, 2, 0}, i32const(0), i32const(1), []byte{0x42, 0}, i32const(12), callFn(1),
-		opDrop, []byte{0x0c, 0, 0x0b})
+	read := slices.Concat([]byte{0x03, 0x40, 0x41, 8, 0x28, 2, 0}, i32const(0), i32const(1), []byte{0x20, 0}, i32const(12), callFn(1),
+		opDrop, []byte{0x20, 0, 0x42, 0x80, 0x02, 0x7c, 0x21, 0, 0x0c, 0, 0x0b}) // local 0 += 256
 	m := wasmModule{
-		memory: []uint64{1}, data: data, code: append(open, read...),
+		memory: []uint64{1}, data: data, locals: []byte{0x7e}, code: append(open, read...),
 		imports: []wasmImport{{wasi, "path_open", 9}, {wasi, "fd_pread", 5}},
 	}.bytes()
 	m = bytes.Replace(m, slices.Repeat([]byte{0x7f}, 9), []byte{0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7e, 0x7e, 0x7f, 0x7f}, 1)
@@ -186,7 +197,7 @@ func reader() []byte {
 
 func readerSpec() Spec {
 	sp := spec(reader())
-	sp.Files = []File{{"f", 1 << 20}}
+	sp.Files = []File{{"f", 1 << 40}}
 	return sp
 }
 
@@ -232,7 +243,7 @@ func TestProviderHangs(t *testing.T) {
 	})), ReasonWall)
 }
 
-// TestReadsExactly: a module's read asks the provider for just these bytes, once.
+// TestReadsExactly: a module's read wants just these bytes of the provider, once.
 func TestReadsExactly(t *testing.T) {
 	stop := errors.New("seen enough")
 	_, err := newSpawner(t).Run(t.Context(), readerSpec(), hookData(func(_ context.Context, p []byte) (int, error) {
@@ -282,10 +293,14 @@ func FuzzReadArtefact(f *testing.F) {
 }
 
 func FuzzParseRequest(f *testing.F) {
-	for _, q := range []request{{0, 1, 0}, {1, MaxRead, 5}, {0xffffffff, 0, 1 << 63}} {
+	for _, q := range []request{
+		{want: 1, space: 1},
+		{file: 1, want: windowBytes / 2, offset: 5, at: windowBytes / 2, space: windowBytes / 2},
+		{file: 0xffffffff, offset: 1 << 63, at: 0xffffffff, space: 0xffffffff},
+	} {
 		f.Add(q.append(nil))
 	}
-	files := []File{{"a", 10}, {"b", 2 * MaxRead}, {"c", 0}}
+	files := []File{{"a", 10}, {"b", 2 * windowBytes}, {"c", 0}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) != requestBytes {
 			return
@@ -294,7 +309,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if q.length < 1 || q.length > MaxRead || int64(q.offset)+int64(q.length) > files[q.file].Size {
+		if q.want < 1 || q.want > q.space || int64(q.at)+int64(q.space) > windowBytes || int64(q.offset)+int64(q.want) > files[q.file].Size {
 			t.Errorf("admitted %+v", q)
 		}
 		if !bytes.Equal(q.append(nil), b) {

@@ -7,8 +7,6 @@ import "time"
 const (
 	// MaxModule bounds a module in bytes; a larger one is refused with reason "module".
 	MaxModule = 64 << 20
-	// MaxRead bounds one range request of a worker.
-	MaxRead = 1 << 20
 	// MaxLogs bounds the logs of a run; the first bytes are kept.
 	MaxLogs = 64 << 10
 

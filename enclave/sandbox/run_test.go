@@ -17,15 +17,17 @@ import (
 // memData is a data provider over memory.
 type memData [][]byte
 
-func (m memData) ReadAt(_ context.Context, file int, p []byte, off int64) (int, error) {
-	return copy(p, m[file][off:]), nil
+func (m memData) Range(_ context.Context, file int, off int64, _ int) ([]byte, error) {
+	return m[file][off:], nil
 }
 
-// hookData calls a function for each read instead.
+// hookData calls a function for each request instead, and lends as many bytes as are wanted at most.
 type hookData func(ctx context.Context, p []byte) (int, error)
 
-func (h hookData) ReadAt(ctx context.Context, _ int, p []byte, _ int64) (int, error) {
-	return h(ctx, p)
+func (h hookData) Range(ctx context.Context, _ int, _ int64, want int) ([]byte, error) {
+	p := make([]byte, want)
+	n, err := h(ctx, p)
+	return p[:n], err
 }
 
 func newSpawner(t testing.TB) *Spawner {

@@ -10,8 +10,8 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// The pipes of a worker, by descriptor. down carries the header, the module and answers to requests; up carries
-// requests; out carries the artefact and nothing else.
+// The pipes of a worker, by descriptor. down carries the header, the module and the lengths of answers, whose bytes are in
+// the window; up carries requests; out carries the artefact and nothing else.
 const (
 	fdDown = 3
 	fdUp   = 4
@@ -60,32 +60,44 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 	return b, err
 }
 
-// request asks for a range of one file: file, offset and length, 16 bytes on the wire.
+// request asks for want bytes of one file from offset on, to be put into the window at at, and lets the enclave add what
+// follows them and costs no more, up to space bytes in all. The answer on down is one count of new bytes after the other
+// until those wanted are there. 24 bytes on the wire.
 type request struct {
-	file   uint32
-	length uint32
-	offset uint64
+	file, want uint32
+	offset     uint64
+	at, space  uint32
 }
 
-const requestBytes = 16
+const (
+	requestBytes = 24
+	countBytes   = 4
+)
 
 func (q request) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, q.file)
-	b = binary.BigEndian.AppendUint32(b, q.length)
-	return binary.BigEndian.AppendUint64(b, q.offset)
+	b = binary.BigEndian.AppendUint32(b, q.want)
+	b = binary.BigEndian.AppendUint64(b, q.offset)
+	b = binary.BigEndian.AppendUint32(b, q.at)
+	return binary.BigEndian.AppendUint32(b, q.space)
 }
 
-// parseRequest reads a request and refuses any that is not wholly within a file.
+// parseRequest reads a request and refuses any that is not wholly within a file and the window.
 func parseRequest(b [requestBytes]byte, files []File) (request, error) {
 	q := request{
 		file:   binary.BigEndian.Uint32(b[0:]),
-		length: binary.BigEndian.Uint32(b[4:]),
+		want:   binary.BigEndian.Uint32(b[4:]),
 		offset: binary.BigEndian.Uint64(b[8:]),
+		at:     binary.BigEndian.Uint32(b[16:]),
+		space:  binary.BigEndian.Uint32(b[20:]),
 	}
-	if uint64(q.file) >= uint64(len(files)) || q.length == 0 || q.length > MaxRead {
-		return q, fmt.Errorf("%w: request for %d bytes of file %d", ErrProtocol, q.length, q.file)
+	if uint64(q.file) >= uint64(len(files)) || q.want == 0 {
+		return q, fmt.Errorf("%w: request for %d bytes of file %d", ErrProtocol, q.want, q.file)
 	}
-	if size := uint64(files[q.file].Size); q.offset > size || uint64(q.length) > size-q.offset {
+	if q.space > windowBytes || q.want > q.space || q.at > windowBytes-q.space {
+		return q, fmt.Errorf("%w: request for %d bytes at %d+%d of the window", ErrProtocol, q.want, q.at, q.space)
+	}
+	if size := uint64(files[q.file].Size); q.offset > size || uint64(q.want) > size-q.offset {
 		return q, fmt.Errorf("%w: request beyond the end of file %d", ErrProtocol, q.file)
 	}
 	return q, nil

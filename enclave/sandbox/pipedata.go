@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sandbox
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// pipeData is the worker's view of its input files: range requests over its pipes, answers in its window. What an answer
+// brings beyond what was asked for stays in the window and serves the reads that follow, so that a module that reads in
+// small pieces asks once a batch. A worker runs one thread of guest code, so requests never overlap.
+type pipeData struct {
+	down   io.Reader
+	up     io.Writer
+	files  []File
+	window []byte // read-only memory; the enclave writes it while it answers, and never else
+	held   []span // what each part of the window holds
+	part   int    // bytes of one
+}
+
+// span is a piece of a file in one part of the window; zero is none.
+type span struct {
+	file int
+	off  int64
+	n    int
+}
+
+// maxParts is how many files are kept in the window beside each other. A part is then as large as a batch can be.
+const maxParts = 4
+
+// newPipeData divides the window by the number of files. Which part a file has depends on nothing else.
+func newPipeData(down io.Reader, up io.Writer, window []byte, files []File) *pipeData {
+	parts := 1
+	for parts < min(len(files), maxParts) {
+		parts *= 2
+	}
+	return &pipeData{down: down, up: up, files: files, window: window, held: make([]span, parts), part: len(window) / parts}
+}
+
+var errRange = errors.New("read outside the file")
+
+// readAt fills p from one file. At the end of the file it returns less.
+func (d *pipeData) readAt(file int, p []byte, off int64) (int, error) {
+	if off < 0 || file < 0 || file >= len(d.files) {
+		return 0, errRange
+	}
+	size := d.files[file].Size
+	if off >= size {
+		return 0, nil
+	}
+	p = p[:min(int64(len(p)), size-off)]
+	for done := 0; done < len(p); {
+		n := d.kept(file, p[done:], off+int64(done))
+		if n == 0 {
+			var err error
+			if n, err = d.request(file, p[done:], off+int64(done)); err != nil {
+				return done, err
+			}
+		}
+		done += n
+	}
+	return len(p), nil
+}
+
+// kept copies what the window already holds.
+func (d *pipeData) kept(file int, p []byte, off int64) int {
+	i := file % len(d.held)
+	h := d.held[i]
+	if h.file != file || off < h.off || off >= h.off+int64(h.n) {
+		return 0
+	}
+	from := d.window[i*d.part:][off-h.off : h.n]
+	return copy(p, from)
+}
+
+// request makes one round trip for the beginning of p, as much as a part of the window takes. It copies each piece of the
+// answer while the enclave makes the next.
+func (d *pipeData) request(file int, p []byte, off int64) (int, error) {
+	i := file % len(d.held)
+	room := d.window[i*d.part:][:d.part]
+	p = p[:min(len(p), len(room))]
+	d.held[i] = span{file: file, off: off}
+	q := request{file: uint32(file), want: uint32(len(p)), offset: uint64(off), at: uint32(i * d.part), space: uint32(len(room))}
+	if _, err := d.up.Write(q.append(make([]byte, 0, requestBytes))); err != nil {
+		return 0, err
+	}
+	for done := 0; done < len(p); {
+		var b [countBytes]byte
+		if _, err := io.ReadFull(d.down, b[:]); err != nil {
+			return 0, err
+		}
+		n := int64(binary.BigEndian.Uint32(b[:]))
+		if n == 0 || n > int64(len(room)-done) {
+			return 0, fmt.Errorf("%w: %d bytes where %d fit", ErrProtocol, n, len(room)-done)
+		}
+		copy(p[done:], room[done:done+int(n)])
+		done += int(n)
+		d.held[i].n = done
+	}
+	return len(p), nil
+}
