@@ -132,6 +132,10 @@ func printVerdict(w io.Writer, v *usage.Verdict) {
 	for _, o := range s.Outputs {
 		rows = append(rows, []string{"output", fmt.Sprintf("%s (%s), %s", o.Name, o.Class, byteSize(o.Bytes))})
 	}
+	if x := s.Execution; x != nil {
+		rows = append(rows, []string{"module", x.Module.String()}, []string{"ran as", x.Rewritten.String()},
+			[]string{"fuel", fmt.Sprintf("%d units by %s", x.Fuel, x.Costs)})
+	}
 	rows = append(rows, []string{"measured", fmt.Sprintf("%d ms CPU, %d ms wall, %s peak memory: the kernel's word, not a proof", s.Measured.CPUMillis, s.Measured.WallMillis, byteSize(s.Measured.PeakMemory))})
 	table(w, rows...)
 }

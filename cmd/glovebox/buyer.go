@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 func newBuyer() *cobra.Command {
@@ -56,13 +58,15 @@ func newPackCode() *cobra.Command {
 
 // planView is what a job would be allowed, refused and cost.
 type planView struct {
-	Allowed   bool          `json:"allowed"`
-	MaxAmount int64         `json:"maxAmount"` // millionths, all datasets together
-	Currency  string        `json:"currency"`
-	SpendCap  int64         `json:"spendCap"`
-	Datasets  []datasetPlan `json:"datasets"`
-	Evidence  string        `json:"evidence"` // what a plan cannot know
-	Warnings  []string      `json:"warnings"` // what will keep the job from running all the same
+	Allowed   bool            `json:"allowed"`
+	MaxAmount int64           `json:"maxAmount"` // millionths, all datasets together
+	Currency  string          `json:"currency"`
+	SpendCap  int64           `json:"spendCap"`
+	Module    envelope.Digest `json:"module"` // what the usage attestation will say was executed
+	Limits    job.Limits      `json:"limits"`
+	Datasets  []datasetPlan   `json:"datasets"`
+	Evidence  string          `json:"evidence"` // what a plan cannot know
+	Warnings  []string        `json:"warnings"` // what will keep the job from running all the same
 }
 
 // evidenceNote is part of every plan: brokers judge terms now and the enclave when it asks for the keys.
@@ -106,7 +110,7 @@ func newPlan() *cobra.Command {
 
 // plan asks the broker of every dataset.
 func (d *draft) plan(ctx context.Context) (*planView, error) {
-	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
+	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Module: d.module, Limits: d.job.Limits, Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
 	for _, p := range d.datasets {
 		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed}})
 		if err != nil {
@@ -153,6 +157,8 @@ func printPlan(w io.Writer, v *planView) {
 			fmt.Fprintf(w, "\nrefused  %s: %s (%s)\n  to satisfy it: %s\n", p.Name, r.Message, r.Rule, r.Satisfy)
 		}
 	}
+	fmt.Fprintf(w, "\nruns %s\nfor at most %s of time and %d units of fuel, in %s of memory, to %s of output\n", v.Module,
+		time.Duration(v.Limits.WallSeconds)*time.Second, v.Limits.Fuel, byteSize(v.Limits.MemoryBytes), byteSize(v.Limits.OutputBytes))
 	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n%s\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency), v.Evidence)
 	for _, text := range v.Warnings {
 		fmt.Fprintln(w, "warning  "+text)

@@ -31,6 +31,7 @@ type openView struct {
 	Files     []string              `json:"files"`
 	Usage     *envelope.Digest      `json:"usage"`
 	Assurance attestation.Assurance `json:"assurance"`
+	Execution *usage.Execution      `json:"execution"`
 }
 
 func newOpen() *cobra.Command {
@@ -65,9 +66,9 @@ directory; nothing is overwritten, and nothing is left there when a check fails.
 			if err != nil {
 				return err
 			}
-			view := openView{id.String(), out, files, v.Usage, v.Assurance}
+			view := openView{id.String(), out, files, v.Usage, v.Assurance, v.Statement.Execution}
 			return show(cmd, asJSON, view, func(w io.Writer) {
-				fmt.Fprintf(w, "verified, assurance %s\n", v.Assurance)
+				fmt.Fprintf(w, "verified, assurance %s, %d units of fuel\n", v.Assurance, view.Execution.Fuel)
 				for _, f := range files {
 					fmt.Fprintln(w, filepath.Join(out, f))
 				}

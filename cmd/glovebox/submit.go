@@ -131,6 +131,17 @@ func openCode(path string) (fs.FS, io.Closer, error) {
 	return module{root.FS(), name}, root, nil
 }
 
+// moduleOf is the SHA-256 of the main module.
+func moduleOf(path string) (envelope.Digest, error) {
+	files, closer, err := openCode(path)
+	if err != nil {
+		return envelope.Digest{}, err
+	}
+	defer closer.Close()
+	b, err := fs.ReadFile(files, mainModule)
+	return envelope.Sum(b), err
+}
+
 func checkModule(root *os.Root, name string) error {
 	f, err := root.Open(name)
 	if err != nil {
@@ -239,7 +250,7 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	f.codeFlags.register(cmd)
 }
 
-// fuelPerSecond is more than a core of today can use up: where nobody says otherwise, time ends a run first.
+// fuelPerSecond is what a fast core uses up: where nobody says otherwise, fuel and time end a run at about the same moment.
 const fuelPerSecond = 2_000_000_000
 
 // draft is a signed job that nobody has seen yet.
@@ -247,6 +258,7 @@ type draft struct {
 	owner    *owner
 	host     *hostClient
 	code     config.Package
+	module   envelope.Digest // of main.wasm, as the usage attestation will name it
 	datasets []published
 	job      *job.Job
 	signed   []byte
@@ -283,6 +295,9 @@ func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
 		return nil, err
 	}
 	d.code, d.job.Code = *code, code.ID
+	if d.module, err = moduleOf(f.code); err != nil {
+		return nil, err
+	}
 	for _, p := range d.datasets {
 		d.job.Datasets = append(d.job.Datasets, p.id)
 	}
