@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fuel
+
+// What a module may be. Beyond these, engines take minutes or gigabytes to compile, or differ in what they refuse.
+const (
+	maxModule    = 64 << 20 // bytes
+	maxTypes     = 20_000
+	maxParams    = 1_000 // of a function type; its results as well
+	maxImports   = 1_000
+	maxFunctions = 200_000
+	maxTables    = 16
+	maxTableMin  = 1 << 20 // elements, of all tables together
+	maxPages     = 65_536  // of a memory: 4 GiB
+	maxGlobals   = 10_000
+	maxExports   = 50_000
+	maxName      = 4_096 // bytes of an import's or export's name
+	maxElements  = 10_000
+	maxElemItems = 1 << 20 // of all element segments together
+	maxData      = 100_000
+	maxBody      = 4 << 20 // bytes of a function
+	maxLocals    = 20_000  // of a function, with its parameters
+	maxNesting   = 1_000
+	maxBrTable   = 65_520 // targets
+
+	maxRewritten = 512 << 20 // bytes of code, once it counts fuel
+)
