@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasm
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/tetratelabs/wazero/experimental/sys"
+)
+
+// Config is the whole world of an instance. Memory and fuel are required.
+type Config struct {
+	MemoryBytes int64             // linear memory, rounded down to whole pages of 64 KiB
+	Fuel        int64             // units of fuel.CostTable
+	Seed        [32]byte          // of random_get
+	Params      map[string]string // the environment; there is no other
+	Log         io.Writer         // stdout and stderr; nil discards. Its errors are ignored: a guest learns nothing from it
+	Mounts      []Mount           // directories for WASI
+	Files       Files             // for the host module glovebox; nil: there are none
+	// SnapshotFile backs the memory, for Snapshot; without it there are no snapshots. It comes from [NewSnapshotFile], is
+	// used by this instance alone, and stays the caller's to close, after the instance.
+	SnapshotFile *os.File
+}
+
+// Mount is a directory that the guest finds at Path, for example "/data".
+type Mount struct {
+	Path string
+	FS   sys.FS
+}
+
+// Files are the inputs that the host module glovebox reads. Calls come one at a time.
+type Files interface {
+	// Lookup finds a file by its name below /data.
+	Lookup(name string) (index int, size int64, ok bool)
+	// ReadAt fills p, a part of the guest's memory, from a file that Lookup found. It is never called with a range outside
+	// of the file. An error, and that it returned less, end the guest.
+	ReadAt(index int, p []byte, off int64) (int, error)
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.MemoryBytes < pageBytes || c.MemoryBytes > maxMemory:
+		return fmt.Errorf("%w: memory limit %d, want %d to %d", ErrState, c.MemoryBytes, pageBytes, int64(maxMemory))
+	case c.Fuel < 1:
+		return fmt.Errorf("%w: no fuel", ErrState)
+	}
+	return nil
+}

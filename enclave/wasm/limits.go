@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasm
+
+const (
+	pageBytes = 64 << 10 // of WebAssembly
+	maxMemory = 4 << 30  // what 32-bit WebAssembly can address
+
+	maxPathBytes   = 4096    // in a WASI call; longer is ENAMETOOLONG
+	maxDescriptors = 1024    // that a guest may have open; beyond it is EMFILE
+	maxEvents      = 4096    // of one poll_oneoff; more is EINVAL
+	maxNameBytes   = 4096    // of glovebox.open; a longer name is no file
+	maxGap         = 1 << 30 // bytes that one write or truncation is charged for beside what it moves
+
+	// minHole is the shortest run of pages of a snapshot that were never written which is worth a mapping of its own.
+	minHole = 1 << 20
+
+	maxTrapText = 4 << 10 // bytes that a trap's text may have
+)
+
+// The guest's clock: a fixed start, and a step for each reading, so that time carries nothing from outside.
+const (
+	ClockEpoch = 946684800 // 2000-01-01T00:00:00Z, Unix seconds
+	clockStep  = 1000      // nanoseconds
+)

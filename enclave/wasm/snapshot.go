@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// state is an instance at its snapshot, but for its memory, which the snapshot file holds.
+type state struct {
+	world
+	fuel    int64
+	globals []uint64
+	size    uint64 // of the memory
+}
+
+// Snapshot makes what the guest is now the state that [Instance.Restore] goes back to. It can be done once, between calls, of an
+// instance with a [Config].SnapshotFile and a module whose state is all in its memory and globals: [ErrModule] says why another
+// one's is not. It takes as long as there are runs of written pages, and copies nothing.
+//
+// From then on the guest has nothing that could carry anything past a restore: of WASI it keeps its parameters, clocks and
+// waits for clocks, random numbers, exit, and writing to stdout and stderr. Any other call is a trap.
+func (i *Instance) Snapshot() error {
+	switch {
+	case i.closed || i.broken || i.exited || i.frozen:
+		return fmt.Errorf("%w: the guest has ended or has a snapshot", ErrState)
+	case i.config.SnapshotFile == nil:
+		return fmt.Errorf("%w: no snapshot file", ErrState)
+	case i.module.admitted.Fixed != "":
+		return fmt.Errorf("%w: no snapshots: %s", ErrModule, i.module.admitted.Fixed)
+	}
+	s := state{fuel: i.left(), size: i.memory.size, world: i.world}
+	s.opened = maps.Clone(i.opened)
+	for _, name := range i.module.admitted.Globals {
+		g, err := i.global(name)
+		if err != nil {
+			return err
+		}
+		s.globals = append(s.globals, g.Get())
+	}
+	if i.memory.all != nil {
+		if err := i.memory.view(); err != nil {
+			i.broken = true // what the guest's memory is now, nobody knows
+			return err
+		}
+	}
+	i.before, i.frozen = s, true
+	return nil
+}
+
+// Restore puts the guest back to its snapshot, after whatever it did and however it ended: memory and its size, globals, fuel,
+// clock, random numbers. It costs as much as pages were touched since. A guest that made its memory larger, or that ended
+// itself, is instantiated anew first, which costs what its data segments and tables do besides.
+//
+// An error leaves an instance that can only be closed.
+func (i *Instance) Restore() (err error) {
+	if i.closed || i.broken || !i.frozen {
+		return fmt.Errorf("%w: closed, or no snapshot", ErrState)
+	}
+	defer func() { i.broken = err != nil }()
+	if i.exited || i.memory.size != i.before.size {
+		err = i.renew()
+	} else {
+		err = i.memory.forget()
+	}
+	if err != nil {
+		return err
+	}
+	for n, name := range i.module.admitted.Globals {
+		g, err := i.global(name)
+		if err != nil {
+			return err
+		}
+		g.Set(i.before.globals[n])
+	}
+	i.world = i.before.world
+	i.opened = maps.Clone(i.before.opened)
+	i.memory.denied = false
+	i.setFuel(i.before.fuel)
+	return nil
+}
+
+// renew replaces the engine's part of the guest and puts the snapshot in the place of the memory that it made.
+func (i *Instance) renew() error {
+	ctx := context.Background()
+	if err := i.guest.Close(ctx); err != nil {
+		return err
+	}
+	if err := i.instantiate(ctx); err != nil {
+		return err
+	}
+	i.exited = false
+	if i.memory.all == nil {
+		return nil
+	}
+	if more := i.before.size - i.memory.size; more > 0 {
+		if _, ok := i.guest.Memory().Grow(uint32(more / pageBytes)); !ok {
+			return errors.New("memory of the snapshot refused")
+		}
+	}
+	return i.memory.view()
+}
+
+func (i *Instance) global(name string) (api.MutableGlobal, error) {
+	g, ok := i.guest.ExportedGlobal(name).(api.MutableGlobal)
+	if !ok {
+		return nil, fmt.Errorf("no global %q", name)
+	}
+	return g, nil
+}
