@@ -23,6 +23,7 @@ import (
 	"github.com/glovebox-dev/glovebox/broker"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/enclave/fuel"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
@@ -349,7 +350,10 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 	if ctx.Err() != nil {
 		return &sandbox.Outcome{Isolation: isolation}, ctx.Err()
 	}
-	o := &sandbox.Outcome{Isolation: isolation, Outputs: []sandbox.Artefact{{Name: "model.bin", Data: h.Sum(nil)}}, Logs: []byte("said")}
+	o := &sandbox.Outcome{
+		Isolation: isolation, Outputs: []sandbox.Artefact{{Name: "model.bin", Data: h.Sum(nil)}}, Logs: []byte("said"),
+		Original: envelope.Sum(s.Module), Rewritten: envelope.Sum([]byte("rewritten")), Costs: fuel.CostTable, Fuel: 4321,
+	}
 	if r.change != nil {
 		r.change(o)
 	}
