@@ -4,35 +4,36 @@ package fuel
 
 import "math"
 
-// The cost table "fuel/1", in units. An instruction that is not named here costs costPlain.
+// The cost table "fuel/1", in units. An instruction that is not named here costs costPlain. A unit is about what a compiled
+// guest does in a tenth of a nanosecond: plain code uses 5 to 10 units each nanosecond.
 const (
 	costPlain = 1
 	costFree  = 0 // nop, block, loop, else, end, drop
 
-	costDivide   = 8   // integer and float division, remainder, square root
-	costCall     = 4   // call
-	costIndirect = 8   // call_indirect
-	costRefFunc  = 64  // ref.func
-	costTable    = 4   // table.get, table.set, table.size, br_table
-	costBulk     = 64  // memory.init, memory.copy, memory.fill, table.init, table.copy, table.fill, data.drop, elem.drop
-	costGrow     = 256 // memory.grow, table.grow
+	costDivide   = 16   // integer and float division, remainder, square root
+	costCall     = 8    // call
+	costIndirect = 16   // call_indirect
+	costTable    = 4    // br_table, table.get, table.set, table.size
+	costRefFunc  = 256  // ref.func
+	costBulk     = 64   // memory.init, memory.copy, memory.fill, table.init, table.copy, table.fill, data.drop, elem.drop
+	costGrow     = 1024 // memory.grow, table.grow
 
-	localsPerUnit = 16 // a function's own locals that are cleared for one unit, rounded down
+	localsPerUnit = 8 // a function's own locals that are cleared for one unit, rounded down
 
-	shiftBytes    = 3    // a byte-moving instruction costs its length shifted right by so much, besides costBulk
-	unitsPerPage  = 8192 // memory.grow, for each page asked for, besides costGrow
-	unitsPerEntry = 1    // table.grow, table.init, table.copy, table.fill, for each entry, besides the above
+	unitsPerByte  = 1      // memory.init, memory.copy, memory.fill, besides costBulk
+	unitsPerEntry = 8      // table.init, table.copy, table.fill, table.grow, besides costBulk or costGrow
+	unitsPerPage  = 65_536 // memory.grow, for each page asked for, besides costGrow
 )
 
 // CallImport is what a call of an imported function costs, besides that of the call. The rewritten module charges it.
-const CallImport int64 = 256
+const CallImport int64 = 1024
 
 // unchecked is how many units may be charged before the counter is compared with zero.
-const unchecked = 4096
+const unchecked = 1024
 
 // Bytes is what a host call that moves n bytes costs, besides CallImport. The host charges it, by lowering the global.
 func Bytes(n uint64) int64 {
-	return int64(min(n>>shiftBytes, math.MaxInt64))
+	return int64(min(n, math.MaxInt64/unitsPerByte) * unitsPerByte)
 }
 
 // cost is what an instruction costs before its operands are known.
@@ -90,21 +91,20 @@ func vectorCost(sub byte) int64 {
 	}
 }
 
-// variable is what an instruction costs besides for each unit of its last operand: the operand is shifted right and
-// multiplied. Zero means that it has no such cost.
-func variable(op, sub byte) (shift uint, factor int64) {
+// variable is what an instruction costs besides for each unit of its last operand: zero if nothing.
+func variable(op, sub byte) int64 {
 	switch {
 	case op == opMemoryGrow:
-		return 0, unitsPerPage
+		return unitsPerPage
 	case op != opMisc:
-		return 0, 0
+		return 0
 	}
 	switch sub {
 	case miscMemoryInit, miscMemoryCopy, miscMemoryFill:
-		return shiftBytes, 1
+		return unitsPerByte
 	case miscTableInit, miscTableCopy, miscTableGrow, miscTableFill:
-		return 0, unitsPerEntry
+		return unitsPerEntry
 	default:
-		return 0, 0
+		return 0
 	}
 }

@@ -180,15 +180,11 @@ func (e *emitter) call(p *point) {
 func (e *emitter) bulk(p *point) {
 	e.upTo(p.at)
 	if e.now.reached {
-		shift, factor := variable(p.op, p.sub)
 		e.local(opLocalTee, e.temp)
 		e.local(opLocalGet, e.fuel)
 		e.local(opLocalGet, e.temp)
 		e.out = append(e.out, opExtendU)
-		if shift != 0 {
-			e.out = append(appendS(append(e.out, opI64Const), int64(shift)), opI64ShrU)
-		}
-		if factor != 1 {
+		if factor := variable(p.op, p.sub); factor != 1 {
 			e.out = append(appendS(append(e.out, opI64Const), factor), opI64Mul)
 		}
 		e.out = append(e.out, opI64Sub)

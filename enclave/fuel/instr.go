@@ -41,7 +41,6 @@ const (
 	opI64LtS       = 0x53
 	opI64Sub       = 0x7d
 	opI64Mul       = 0x7e
-	opI64ShrU      = 0x88
 	opExtendU      = 0xad // i64.extend_i32_u
 	opExtend32S    = 0xc4 // i64.extend32_s, the last of them
 	opRefNull      = 0xd0

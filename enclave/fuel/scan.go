@@ -125,7 +125,7 @@ func (f *body) misc(m *module, in instruction, p point) {
 	if in.sub >= miscTableInit && in.sub != miscTableSize {
 		m.fix("table or element segments change while it runs")
 	}
-	if _, factor := variable(in.op, in.sub); factor != 0 {
+	if variable(in.op, in.sub) != 0 {
 		f.bulk = true
 		f.points = append(f.points, p)
 	}
