@@ -71,10 +71,7 @@ func pack(simd bool, depth, width int, b matrix, to *panel) {
 		}
 	default:
 		for p := range depth {
-			row := to[p*tileCols:][:width]
-			for j, v := range b.data[p*b.row:][:width] {
-				row[j] = v
-			}
+			copy(to[p*tileCols:], b.data[p*b.row:][:width])
 		}
 	}
 }
