@@ -236,18 +236,24 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.code, "code", "", "a .wasm file, or a directory with main.wasm (required)")
 	fl.StringArrayVar(&f.data, "data", nil, "manifest of a dataset, as \"creator ls\" prints it; repeat in the order the code reads them (required)")
+	f.registerRun(cmd)
+	fl.StringVar(&f.mode, "mode", grant.ModeRaw, "privacy mode")
+	fl.DurationVar(&f.valid, "valid", 24*time.Hour, "for how long the job may be started")
+	fl.StringVar(&f.spend, "spend-cap", "0", "most that the job may cost, in the datasets' currency")
+	f.codeFlags.register(cmd)
+}
+
+// registerRun adds the flags that say how the code runs, wherever that is.
+func (f *jobFlags) registerRun(cmd *cobra.Command) {
+	fl := cmd.Flags()
 	fl.StringArrayVar(&f.outputs, "output", []string{"model.safetensors:model"}, "file under /out that may leave, as NAME:CLASS[:BYTES]; repeat for several")
 	fl.StringArrayVar(&f.params, "param", nil, "environment variable for the code, as NAME=VALUE; repeat for several")
-	fl.StringVar(&f.mode, "mode", grant.ModeRaw, "privacy mode")
 	fl.IntVar(&f.epochs, "epochs", 1, "passes over the data, at most")
 	fl.StringVar(&f.memory, "memory", "1GiB", "memory of the code")
 	fl.StringVar(&f.maxOutput, "max-output", "16MiB", "all outputs together")
 	fl.DurationVar(&f.wall, "wall", 10*time.Minute, "longest run")
 	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction (default: 2e9 for each second of --wall)")
-	fl.DurationVar(&f.valid, "valid", 24*time.Hour, "for how long the job may be started")
-	fl.StringVar(&f.spend, "spend-cap", "0", "most that the job may cost, in the datasets' currency")
 	fl.StringVar(&f.seed, "seed", "", "64 hex digits that fix the code's random source (default: drawn)")
-	f.codeFlags.register(cmd)
 }
 
 // fuelPerSecond is what a fast core uses up: where nobody says otherwise, fuel and time end a run at about the same moment.
@@ -287,7 +293,10 @@ func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
 	if err := d.find(cmd.Context(), f.data); err != nil {
 		return nil, err
 	}
-	if d.job, err = f.job(o); err != nil {
+	if d.job, err = f.job(); err != nil {
+		return nil, err
+	}
+	if d.job.Recipient, err = o.recipient(); err != nil {
 		return nil, err
 	}
 	code, err := o.sealCode(cmd, f.code, f.codeFlags)
@@ -331,8 +340,8 @@ func (d *draft) find(ctx context.Context, data []string) error {
 	return nil
 }
 
-// job is everything of a job but its packages and its signature.
-func (f *jobFlags) job(o *owner) (*job.Job, error) {
+// job is everything of a job but its packages, its recipient and its signature.
+func (f *jobFlags) job() (*job.Job, error) {
 	j := &job.Job{
 		ID: envelope.NewNonce(), Transforms: []envelope.Digest{}, Purpose: f.purpose, Mode: f.mode, Runtime: job.RuntimeWASM,
 		Epochs: f.epochs, Seed: envelope.NewNonce(), NotAfter: time.Now().Add(f.valid).Unix(), Params: map[string]string{},
@@ -366,8 +375,7 @@ func (f *jobFlags) job(o *owner) (*job.Job, error) {
 		}
 		j.Params[k] = v
 	}
-	j.Recipient, err = o.recipient()
-	return j, err
+	return j, nil
 }
 
 func parseOutputs(flags []string, most int64) ([]job.Output, error) {
