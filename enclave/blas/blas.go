@@ -123,9 +123,7 @@ func Sexp(n int, x, y []float32) error {
 	if overlap(vx, vy) && &vx[0] != &vy[0] {
 		return fmt.Errorf("%w: y overlaps x", ErrArgument)
 	}
-	for i, v := range vx {
-		vy[i] = exp(v)
-	}
+	expAll(haveSIMD(), vx, vy)
 	return nil
 }
 

@@ -39,12 +39,28 @@ func exp(x float32) float32 {
 	v := float64(x)
 	k := float64(float64(float64(v*log2E)+shift) - shift)
 	r := float64(float64(v-float64(k*ln2Hi)) - float64(k*ln2Lo))
-	r2 := float64(r * r)
-	r4 := float64(r2 * r2)
-	// In pairs, not one coefficient after the other: the processor computes them side by side.
-	low := float64(float64(1+r) + float64(r2*float64(exp2+float64(exp3*r))))
-	mid := float64(float64(exp4+float64(exp5*r)) + float64(r2*float64(exp6+float64(exp7*r))))
-	high := float64(exp8 + float64(exp9*r))
-	p := float64(low + float64(r4*float64(mid+float64(r4*high))))
+	p := float64(exp8 + float64(r*exp9))
+	p = float64(exp7 + float64(r*p))
+	p = float64(exp6 + float64(r*p))
+	p = float64(exp5 + float64(r*p))
+	p = float64(exp4 + float64(r*p))
+	p = float64(exp3 + float64(r*p))
+	p = float64(exp2 + float64(r*p))
+	p = float64(1 + float64(r*p))
+	p = float64(1 + float64(r*p))
 	return float32(float64(p * math.Float64frombits(uint64(int64(k)+1023)<<52)))
+}
+
+// expAll sets y to the powers of x, which has as many elements and is y or apart from it.
+func expAll(simd bool, x, y []float32) {
+	done := 0
+	if simd {
+		done = len(x) / 8 * 8
+	}
+	if done > 0 {
+		exp8s(x[:done], y[:done])
+	}
+	for i := done; i < len(x); i++ {
+		y[i] = exp(x[i])
+	}
 }

@@ -96,3 +96,24 @@ func TestSexpAtTheEdges(t *testing.T) {
 		t.Errorf("the smallest result is %v", v)
 	}
 }
+
+func TestSexpIsTheSameInBlocks(t *testing.T) {
+	if !haveSIMD() {
+		t.Skip("this processor has no AVX2: only the plain Go path runs here")
+	}
+	r := rand.New(rand.NewPCG(11, 12))
+	for range 2000 {
+		x := values(r, r.IntN(50))
+		if r.IntN(2) == 0 {
+			for i := range x {
+				x[i] = float32(r.Float64()*220 - 110)
+			}
+		}
+		got, want := make([]float32, len(x)), make([]float32, len(x))
+		expAll(true, x, got)
+		expAll(false, x, want)
+		if i := firstDifference(got, want); i >= 0 {
+			t.Fatalf("exp(%v) = %x, not %x", x[i], math.Float32bits(got[i]), math.Float32bits(want[i]))
+		}
+	}
+}

@@ -7,19 +7,19 @@ import (
 	"math/bits"
 )
 
-// The costs, in units of fuel. They depend on the sizes alone, never on the machine or on values. A unit stands for about 0.4
-// nanoseconds, as for a guest's own instructions: the figures are what the AVX2 kernels take on a processor of 3 GHz, divided
-// by 0.4 ns and rounded up, and BenchmarkSgemm and its like print what a unit takes on the machine at hand. A machine without
-// AVX2 computes the same for the same fuel, slower.
+// The costs, in units of fuel. They depend on the sizes alone, never on the machine or on values. A unit of the cost table
+// fuel/1 is what a guest's own instructions do in 0.1 to 0.2 nanoseconds. The figures are what the AVX2 kernels take on a
+// processor of 2.5 to 3 GHz, divided by 0.2 and rounded up; BenchmarkSgemm and its like print what a unit takes on the machine
+// at hand. A machine without AVX2 computes the same for the same fuel, slower.
 const (
-	fuelCall     = 500 // arguments, cleared buffers
-	fuelTileRow  = 2   // tileCols products of a row among tileRows
-	fuelLoneRow  = 5   // tileCols products of another row
-	fuelPackRow  = 6   // tileCols elements of B copied beside each other
-	fuelStoreRow = 16  // tileCols elements of C scaled and stored
-	fuelAxpy     = 150
-	fuelExp      = 150
-	fuelEachAxpy = 2
+	fuelCall     = 1000 // arguments, cleared buffers
+	fuelTileRow  = 4    // tileCols products of a row among tileRows
+	fuelLoneRow  = 10   // tileCols products of another row
+	fuelPackRow  = 12   // tileCols elements of B copied beside each other
+	fuelStoreRow = 32   // tileCols elements of C scaled and stored
+	fuelAxpy     = 250
+	fuelExp      = 250
+	fuelEachAxpy = 4
 	fuelEachExp  = 16
 )
 

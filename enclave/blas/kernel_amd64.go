@@ -50,6 +50,12 @@ func axpy(simd bool, n int, alpha float32, x []float32, incX int, y []float32, i
 	}
 }
 
+// exp8s is exp of a number of elements that is a multiple of 8 and not 0, and the same for both.
+func exp8s(x, y []float32) {
+	_ = y[len(x)-1]
+	expBlocks(len(x)/8, &x[0], &y[0])
+}
+
 // tile4 adds to 4 rows of 16 sums the products of 4 rows of a (row bytes apart, their elements col bytes apart) with depth
 // rows of 16 elements of b, step bytes apart.
 //
@@ -76,3 +82,6 @@ func transpose(blocks int, b *float32, col int, to *float32)
 
 //go:noescape
 func axpy8(blocks int, alpha float32, x, y *float32)
+
+//go:noescape
+func expBlocks(blocks int, x, y *float32)

@@ -220,3 +220,110 @@ axpyloop:
 	JNZ  axpyloop
 	VZEROUPPER
 	RET
+
+// The constants of exp.go, by their bits.
+DATA exp<>+0(SB)/8, $0x3ff71547652b82fe // log2E
+DATA exp<>+8(SB)/8, $0x4338000000000000 // shift
+DATA exp<>+16(SB)/8, $0x3fe62e42fee00000 // ln2Hi
+DATA exp<>+24(SB)/8, $0x3dea39ef35793c76 // ln2Lo
+DATA exp<>+32(SB)/8, $0x3ec71de3a556c734 // exp9
+DATA exp<>+40(SB)/8, $0x3efa01a01a01a01a // exp8
+DATA exp<>+48(SB)/8, $0x3f2a01a01a01a01a // exp7
+DATA exp<>+56(SB)/8, $0x3f56c16c16c16c17 // exp6
+DATA exp<>+64(SB)/8, $0x3f81111111111111 // exp5
+DATA exp<>+72(SB)/8, $0x3fa5555555555555 // exp4
+DATA exp<>+80(SB)/8, $0x3fc5555555555555 // exp3
+DATA exp<>+88(SB)/8, $0x3fe0000000000000 // exp2
+DATA exp<>+96(SB)/8, $0x3ff0000000000000 // one
+DATA exp<>+104(SB)/8, $1023 // the exponent of one
+DATA exp<>+112(SB)/4, $0xc2cff1b8 // expMin
+DATA exp<>+116(SB)/4, $0x42b17218 // expMax
+DATA exp<>+120(SB)/4, $0x42b17217 // the float32 below expMax
+DATA exp<>+124(SB)/4, $0x7f800000 // infinity
+GLOBL exp<>(SB), RODATA|NOPTR, $128
+
+// One step of the polynomials in Y6 and Y7, whose variables are Y4 and Y5.
+#define STEP(offset) \
+	VBROADCASTSD exp<>+offset(SB), Y15 \
+	VMULPD Y4, Y6, Y6 \
+	VMULPD Y5, Y7, Y7 \
+	VADDPD Y15, Y6, Y6 \
+	VADDPD Y15, Y7, Y7
+
+// func expBlocks(blocks int, x, y *float32)
+TEXT ·expBlocks(SB), NOSPLIT, $0-24
+	MOVQ blocks+0(FP), CX
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), DI
+	VBROADCASTSS exp<>+112(SB), Y13
+	VBROADCASTSS exp<>+120(SB), Y14
+
+exploop:
+	VMOVUPS (SI), Y0
+
+	// What is outside of the range, or a NaN, is computed as if at its end, and replaced below.
+	VMAXPS Y13, Y0, Y1
+	VMINPS Y14, Y1, Y1
+	VEXTRACTF128 $1, Y1, X3
+	VCVTPS2PD X1, Y2
+	VCVTPS2PD X3, Y3
+
+	// Y8 and Y9: k as the last bits of k+shift. Y4 and Y5: what the power of two leaves.
+	VBROADCASTSD exp<>+0(SB), Y15
+	VMULPD Y15, Y2, Y8
+	VMULPD Y15, Y3, Y9
+	VBROADCASTSD exp<>+8(SB), Y15
+	VADDPD Y15, Y8, Y8
+	VADDPD Y15, Y9, Y9
+	VSUBPD Y15, Y8, Y10
+	VSUBPD Y15, Y9, Y11
+	VBROADCASTSD exp<>+16(SB), Y15
+	VMULPD Y15, Y10, Y4
+	VMULPD Y15, Y11, Y5
+	VSUBPD Y4, Y2, Y4
+	VSUBPD Y5, Y3, Y5
+	VBROADCASTSD exp<>+24(SB), Y15
+	VMULPD Y15, Y10, Y10
+	VMULPD Y15, Y11, Y11
+	VSUBPD Y10, Y4, Y4
+	VSUBPD Y11, Y5, Y5
+	VBROADCASTSD exp<>+32(SB), Y6
+	VMOVAPD Y6, Y7
+	STEP(40)
+	STEP(48)
+	STEP(56)
+	STEP(64)
+	STEP(72)
+	STEP(80)
+	STEP(88)
+	STEP(96)
+	STEP(96)
+
+	// The exponent is k+1023: all other bits are shifted out.
+	VPBROADCASTQ exp<>+104(SB), Y15
+	VPADDQ Y15, Y8, Y8
+	VPADDQ Y15, Y9, Y9
+	VPSLLQ $52, Y8, Y8
+	VPSLLQ $52, Y9, Y9
+	VMULPD Y8, Y6, Y6
+	VMULPD Y9, Y7, Y7
+	VCVTPD2PSY Y6, X6
+	VCVTPD2PSY Y7, X7
+	VINSERTF128 $1, X7, Y6, Y6
+
+	VCMPPS $0x11, Y13, Y0, Y15 // below expMin
+	VANDNPS Y6, Y15, Y6
+	VBROADCASTSS exp<>+116(SB), Y15
+	VCMPPS $0x1d, Y15, Y0, Y15 // from expMax on
+	VBROADCASTSS exp<>+124(SB), Y12
+	VBLENDVPS Y15, Y12, Y6, Y6
+	VCMPPS $3, Y0, Y0, Y15 // a NaN
+	VBROADCASTSS nan<>(SB), Y12
+	VBLENDVPS Y15, Y12, Y6, Y6
+	VMOVUPS Y6, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	DECQ CX
+	JNZ  exploop
+	VZEROUPPER
+	RET

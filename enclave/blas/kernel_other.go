@@ -17,3 +17,5 @@ func axpy(_ bool, n int, alpha float32, x []float32, incX int, y []float32, incY
 func store(int, float32, *sums, float32, matrix) { panic("blas: no assembly for this processor") }
 
 func transpose8(int, []float32, int, []float32) { panic("blas: no assembly for this processor") }
+
+func exp8s(_, _ []float32) { panic("blas: no assembly for this processor") }
