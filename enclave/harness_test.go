@@ -114,6 +114,24 @@ func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t,
 // newWorldOf has a dataset of that many records; a leaf holds about 1,700.
 func newWorldOf(t testing.TB, records int, change func(*job.Job)) *world {
 	t.Helper()
+	var csv bytes.Buffer
+	csv.WriteString("id,value\n")
+	for i := range records { // random digits, so that they do not compress to nothing
+		fmt.Fprintf(&csv, "%d,%x\n", i, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+	}
+	return newWorldFrom(t, made{records: csv.Bytes(), module: []byte("\x00asm-for-a-fake-runner"), job: change})
+}
+
+// made is what a world is made from.
+type made struct {
+	records, module []byte
+	segment         int64 // bytes of the dataset's segments
+	terms           func(*dataset.Terms)
+	job             func(*job.Job)
+}
+
+func newWorldFrom(t testing.TB, from made) *world {
+	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
 	w := &world{t: t, root: &platform{key}, signed: map[envelope.Digest][]byte{}}
@@ -121,19 +139,18 @@ func newWorldOf(t testing.TB, records int, change func(*job.Job)) *world {
 	check(t, err)
 	w.blobs = w.store
 	w.creator, w.buyer = w.newParty(config.Creator, "http://creator.test"), w.newParty(config.Buyer, "http://buyer.test")
-	var csv bytes.Buffer
-	csv.WriteString("id,value\n")
-	for i := range records { // random digits, so that they do not compress to nothing
-		fmt.Fprintf(&csv, "%d,%x\n", i, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
+	w.records = from.records
+	offer := w.offer(w.creator, dataset.KindDataset)
+	if from.terms != nil {
+		from.terms(&offer.Terms)
 	}
-	w.records = csv.Bytes()
-	w.data = w.pack(w.creator, dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: w.offer(w.creator, dataset.KindDataset)})
+	w.data = w.pack(w.creator, dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: offer, SegmentBytes: from.segment, BatchBytes: from.segment})
 	code := t.TempDir()
-	check(t, os.WriteFile(filepath.Join(code, mainModule), []byte("\x00asm-for-a-fake-runner"), 0o600))
+	check(t, os.WriteFile(filepath.Join(code, mainModule), from.module, 0o600))
 	w.code = w.pack(w.buyer, dataset.PackConfig{Files: os.DirFS(code), Manifest: w.offer(w.buyer, dataset.KindCode)})
 	w.identity, err = age.GenerateX25519Identity()
 	check(t, err)
-	w.signJob(change)
+	w.signJob(from.job)
 	w.startBrokers()
 	return w
 }
