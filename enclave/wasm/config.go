@@ -12,7 +12,7 @@ import (
 
 // Config is the whole world of an instance. Memory and fuel are required.
 type Config struct {
-	MemoryBytes int64             // linear memory, rounded down to whole pages of 64 KiB
+	MemoryBytes int64             // linear memory, rounded down to whole pages of 64 KiB and at most 65535 of them
 	Fuel        int64             // units of fuel.CostTable
 	Seed        [32]byte          // of random_get
 	Params      map[string]string // the environment; there is no other

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // goGuest compiles testdata/guests/name.
@@ -26,3 +27,8 @@ func goGuest(t testing.TB, name string, flags ...string) []byte {
 	}
 	return b
 }
+
+var epoch = time.Now()
+
+// nanos is a clock for measuring.
+func nanos() int64 { return int64(time.Since(epoch)) }

@@ -56,7 +56,7 @@ func (m *Module) Instantiate(ctx context.Context, c Config) (*Instance, error) {
 		c.Log = io.Discard
 	}
 	i := &Instance{module: m, config: c, world: newWorld(c.Seed)}
-	i.memory = guestMemory{limit: uint64(c.MemoryBytes) / pageBytes * pageBytes, file: c.SnapshotFile}
+	i.memory = guestMemory{limit: min(uint64(c.MemoryBytes)/pageBytes*pageBytes, maxUsable), file: c.SnapshotFile}
 	for k, v := range c.Params {
 		i.env += uint64(len(k) + len(v) + 6) // a pointer, "=" and a zero byte
 	}

@@ -5,6 +5,8 @@ package wasm
 const (
 	pageBytes = 64 << 10 // of WebAssembly
 	maxMemory = 4 << 30  // what 32-bit WebAssembly can address
+	// maxUsable is a page less: the engine counts the bytes of a memory in 32 bits.
+	maxUsable = maxMemory - pageBytes
 
 	maxPathBytes   = 4096    // in a WASI call; longer is ENAMETOOLONG
 	maxDescriptors = 1024    // that a guest may have open; beyond it is EMFILE
@@ -12,8 +14,10 @@ const (
 	maxNameBytes   = 4096    // of glovebox.open; a longer name is no file
 	maxGap         = 1 << 30 // bytes that one write or truncation is charged for beside what it moves
 
-	// minHole is the shortest run of pages of a snapshot that were never written which is worth a mapping of its own.
-	minHole = 1 << 20
+	// minHole is the shortest run of pages of a snapshot that were never written which is worth a mapping of its own, and
+	// maxHoles how many such runs a memory may have.
+	minHole  = 1 << 20
+	maxHoles = 32
 
 	maxTrapText = 4 << 10 // bytes that a trap's text may have
 )

@@ -24,7 +24,6 @@ type guestMemory struct {
 	file   *os.File
 	all    []byte // the range; the guest's memory is its beginning
 	size   uint64 // of the guest's memory
-	image  bool   // the file is a snapshot and must not change any more
 	denied bool   // the limit refused memory
 }
 
@@ -106,9 +105,9 @@ func (g *guestMemory) mapFixed(from, to uint64, view bool) error {
 }
 
 // view makes the memory a private view of the file. Long runs that the file has no pages for become plain zeros: a page of a
-// view costs the file one too, even if it was never written before.
+// view costs the file one too, even if it was never written before. They are few, because each costs every restore something.
 func (g *guestMemory) view() error {
-	end := uint64(len(g.all))
+	end, least := uint64(len(g.all)), max(g.size/maxHoles, minHole)
 	if err := g.mapFixed(0, end, true); err != nil {
 		return err
 	}
@@ -117,7 +116,7 @@ func (g *guestMemory) view() error {
 		if err != nil {
 			return err
 		}
-		if data = min(data, end); data-at >= minHole {
+		if data = min(data, end); data-at >= least {
 			if err := g.mapFixed(at, data, false); err != nil {
 				return err
 			}

@@ -44,8 +44,8 @@ type rule struct {
 
 // flatPath and flatList are for looking up a name, and for listing a directory.
 const (
-	flatPath = 4 << 10
-	flatList = 64 << 10
+	flatPath = 16 << 10
+	flatList = 256 << 10
 )
 
 // rules are those of the functions that need one: all that move bytes, all whose arguments make the host allocate. The others
@@ -187,7 +187,7 @@ func poll(c call, e engine) {
 }
 
 // flatEvent is for one event of poll_oneoff.
-const flatEvent = 128
+const flatEvent = 512
 
 // renumber bounds the table of descriptors, which the engine makes as long as its largest number.
 func renumber(c call, e engine) {
