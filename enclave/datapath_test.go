@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enclave
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// pathBytes is how much the benchmark reads in one run.
+const pathBytes = 256 << 20
+
+// packedLines packs about n bytes of lines of random digits.
+func packedLines(t testing.TB, n int) (*dataset.Packed, *dataset.DirStore, dataset.Key) {
+	t.Helper()
+	store, err := dataset.NewDirStore(t.TempDir())
+	check(t, err)
+	owner, err := envelope.GenerateSigner(envelope.RoleOwner)
+	check(t, err)
+	broker, err := envelope.GenerateSigner(envelope.RoleBroker)
+	check(t, err)
+	var csv bytes.Buffer
+	csv.WriteString("id,value\n")
+	for r := rand.New(rand.NewPCG(1, 2)); csv.Len() < n; {
+		fmt.Fprintf(&csv, "%d,%016x%016x%016x%016x\n", csv.Len(), r.Uint64(), r.Uint64(), r.Uint64(), r.Uint64())
+	}
+	key := dataset.NewKey()
+	p, err := dataset.Pack(t.Context(), dataset.PackConfig{
+		Store: store, Source: &csv, Signer: owner, Key: key,
+		Manifest: dataset.Manifest{
+			Kind: dataset.KindDataset, Name: "numbers", Format: dataset.FormatCSV, Test: true,
+			Broker: dataset.Broker{Address: "http://creator.test", Key: broker.Public()},
+			Terms: dataset.Terms{
+				Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"model"},
+				MaxOutputBytes: 1 << 20, MaxEpochs: 1, MaxUses: 1, Logs: grant.LogsSealed, Allowance: 1 << 20, LeaseSeconds: 600,
+				BrokerAway: "wait", Price: dataset.Price{Currency: "EUR"}, NotAfter: time.Now().Add(time.Hour).Unix(), MinAssurance: "simulated",
+			},
+		},
+	})
+	check(t, err)
+	return p, store, key
+}
+
+// storeHost is a host that has blobs and nothing else.
+type storeHost struct {
+	Host
+	dataset.BlobReader
+}
+
+func (h storeHost) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int64) (int, error) {
+	return h.BlobReader.ReadAt(ctx, d, p, off)
+}
+
+// granted is an attempt that may read all of p once.
+func granted(p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) *attempt {
+	k := &pack{id: p.ID, m: p.Manifest, key: key, grant: &envelope.Verified[grant.Grant]{}}
+	k.grant.Predicate.Obligations = grant.Obligations{Epochs: 1, Leaves: grant.Range{Count: p.Manifest.Tree.Size}}
+	k.beat.allowed = p.Manifest.Tree.Size
+	j := &envelope.Verified[job.Job]{}
+	j.Predicate.Epochs = 1
+	return &attempt{e: &Enclave{c: Config{Host: storeHost{BlobReader: blobs}}}, job: j, packages: []*pack{{}, k}}
+}
+
+// timedData notes when the first byte is asked for.
+type timedData struct {
+	sandbox.Data
+	first time.Time
+}
+
+func (d *timedData) Range(ctx context.Context, file int, off int64, want int) ([]byte, error) {
+	if d.first.IsZero() {
+		d.first = time.Now()
+	}
+	return d.Data.Range(ctx, file, off, want)
+}
+
+// decryptAll reads the package as a stream and does nothing with it: the measure of the data path.
+func decryptAll(t testing.TB, p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) time.Duration {
+	began := time.Now()
+	s, err := dataset.OpenStream(t.Context(), p.Manifest, blobs, key, p.Manifest.AllLeaves())
+	check(t, err)
+	defer s.Close()
+	for off := int64(0); off < s.Size(); {
+		b, err := s.Batch(t.Context(), off)
+		check(t, err)
+		off += int64(len(b.Raw))
+	}
+	return time.Since(began)
+}
+
+// deliverAll runs guest, which reads the package whole, and returns how long that took from its first request on.
+func deliverAll(t testing.TB, s *sandbox.Spawner, guest []byte, p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) time.Duration {
+	t.Helper()
+	r := granted(p, blobs, key)
+	v, files, err := r.openView(t.Context())
+	check(t, err)
+	defer v.close()
+	d := &timedData{Data: v}
+	o, err := s.Run(t.Context(), sandbox.Spec{
+		Module: guest, Files: files, Outputs: []sandbox.Output{{Name: "out", MaxBytes: 1}}, MemoryBytes: 32 << 20,
+		OutputBytes: 1, Fuel: 1 << 50, Wall: time.Minute,
+	}, d)
+	took := time.Since(d.first)
+	check(t, err)
+	if m := &r.packages[1].meter; o.Reason != "" || m.records != p.Manifest.Records || m.reads != p.Manifest.Tree.Size {
+		t.Fatalf("%q %s: %d of %d records", o.Reason, o.Detail, m.records, p.Manifest.Records)
+	}
+	return took
+}
+
+// BenchmarkDataPath measures data into a guest's memory, through the meter and into another process, against plain
+// decryption of the same blobs in the same run. MB/s is of plaintext; of-decryption is the ratio of the two rates.
+func BenchmarkDataPath(b *testing.B) {
+	p, store, key := packedLines(b, pathBytes)
+	spawner, err := sandbox.StartSpawner(sandbox.Config{})
+	check(b, err)
+	defer spawner.Close()
+	const name = "numbers/records.csv"
+	for _, c := range []struct {
+		name  string
+		guest []byte
+	}{
+		{"fd_read-4KiB", fdReader(name, 4<<10)},
+		{"fd_read-64KiB", fdReader(name, 64<<10)},
+		{"fd_read-1MiB", fdReader(name, 1<<20)},
+		{"fd_read-4MiB", fdReader(name, 4<<20)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var paths, ratios []float64
+			for b.Loop() {
+				plain := decryptAll(b, p, store, key)
+				path := deliverAll(b, spawner, c.guest, p, store, key)
+				paths, ratios = append(paths, path.Seconds()), append(ratios, plain.Seconds()/path.Seconds())
+			}
+			slices.Sort(paths)
+			slices.Sort(ratios)
+			b.ReportMetric(float64(p.Manifest.RawBytes)/1e6/paths[len(paths)/2], "MB/s")
+			b.ReportMetric(ratios[len(ratios)/2], "of-decryption")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
