@@ -12,6 +12,8 @@ import (
 
 	"github.com/tetratelabs/wazero/experimental/sys"
 	"github.com/tetratelabs/wazero/experimental/sysfs"
+
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 )
 
 // dataFS is /data: a tree of read-only files whose bytes are fetched when they are read, exactly as many as are read.
@@ -33,7 +35,7 @@ func (n *fileInfo) Size() int64                { return n.size }
 func (n *fileInfo) IsDir() bool                { return n.file < 0 }
 func (n *fileInfo) Type() fs.FileMode          { return n.Mode().Type() }
 func (n *fileInfo) Info() (fs.FileInfo, error) { return n, nil }
-func (n *fileInfo) ModTime() time.Time         { return time.Unix(clockEpoch, 0).UTC() }
+func (n *fileInfo) ModTime() time.Time         { return time.Unix(wasm.ClockEpoch, 0).UTC() }
 func (n *fileInfo) Sys() any                   { return nil }
 func (n *fileInfo) Mode() fs.FileMode {
 	if n.IsDir() {
@@ -117,7 +119,7 @@ func (f *dataFile) Read(p []byte) (int, error) {
 }
 
 func (f *dataFile) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.data.readAt(f.node.file, p, off)
+	n, err := f.data.ReadAt(f.node.file, p, off)
 	if err == nil && n < len(p) {
 		err = io.EOF
 	}

@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/enclave/fuel"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // fakeWorker is a process that does as the test says in the place of a worker. behave has the worker's ends of the pipes.
@@ -63,15 +65,33 @@ func pipe(t *testing.T) [2]*os.File {
 	return [2]*os.File{r, w}
 }
 
-// sent is what a worker with this artefact would send.
-func sent(a artefact) []byte {
+// hostileModule is what the hostile workers of these tests were asked to run.
+var hostileModule = []byte("module")
+
+// truth is what a worker says of it that does not lie.
+func truth() admission {
+	return admission{Original: envelope.Sum(hostileModule), Rewritten: envelope.Sum([]byte("rewritten")), Costs: fuel.CostTable}
+}
+
+// says is what a worker sends of an admission.
+func says(a admission) []byte {
 	var b bytes.Buffer
 	_ = a.write(&b)
 	return b.Bytes()
 }
 
-// honest is the artefact of a run that completed.
-func honest(outputs ...Artefact) []byte { return sent(artefact{outputs: outputs}) }
+// sent is what a worker sends that admits the module and comes to this artefact.
+func sent(a artefact) []byte {
+	b := bytes.NewBuffer(says(truth()))
+	_ = a.write(b)
+	return b.Bytes()
+}
+
+// completed is the artefact of a run that completed.
+func completed(outputs ...Artefact) artefact { return artefact{result: result{Fuel: 1}, outputs: outputs} }
+
+// honest is what a worker sends of one.
+func honest(outputs ...Artefact) []byte { return sent(completed(outputs...)) }
 
 // TestHostileWorker: a module that broke out of the engine owns the worker, and what it then sends is refused.
 func TestHostileWorker(t *testing.T) {
@@ -85,7 +105,7 @@ func TestHostileWorker(t *testing.T) {
 	frame := func(kind byte, size uint32, body string) []byte {
 		return append(binary.BigEndian.AppendUint32([]byte{kind}, size), body...)
 	}
-	start := honest()[:len(honest())-5] // result and logs, without the end
+	start := honest()[:len(honest())-5] // admission, result and logs, without the end
 	for name, behave := range map[string]func(io.Reader, io.Writer, io.Writer){
 		"garbage":              send(bytes.Repeat([]byte{0xff}, 1<<16)),
 		"text":                 send([]byte("HTTP/1.1 200 OK\r\n\r\n")),
@@ -94,20 +114,20 @@ func TestHostileWorker(t *testing.T) {
 		"output out of order":  send(honest(Artefact{"second", []byte("x")}, good)),
 		"output too large":     send(honest(Artefact{"result", make([]byte, 1<<10+1)})),
 		"together too much":    send(honest(good, Artefact{"second", make([]byte, 1<<20-2)})),
-		"declared as huge":     send(append(start, frame(kindOutput, 0xffffffff, "\x06result")...)),
-		"empty name":           send(append(start, frame(kindOutput, 1, "\x00")...)),
-		"name beyond frame":    send(append(start, frame(kindOutput, 3, "\x06result")...)),
-		"unknown frame":        send(append(start, frame('X', 0, "")...)),
-		"end with a body":      send(append(start, frame(kindEnd, 1, "x")...)),
+		"declared as huge":     send(slices.Concat(start, frame(kindOutput, 0xffffffff, "\x06result"))),
+		"empty name":           send(slices.Concat(start, frame(kindOutput, 1, "\x00"))),
+		"name beyond frame":    send(slices.Concat(start, frame(kindOutput, 3, "\x06result"))),
+		"unknown frame":        send(slices.Concat(start, frame('X', 0, ""))),
+		"end with a body":      send(slices.Concat(start, frame(kindEnd, 1, "x"))),
 		"data after the end":   send(append(honest(good), 'x')),
 		"outputs of a failure": send(sent(artefact{result: result{Reason: ReasonTrap}, outputs: []Artefact{good}})),
 		"reason not its own":   send(sent(artefact{result: result{Reason: usage.ReasonStopped}})),
 		"detail too long":      send(sent(artefact{result: result{Reason: ReasonTrap, Detail: strings.Repeat("x", maxDetail+1)}})),
-		"undeclared too many":  send(sent(artefact{result: result{Undeclared: maxOutFiles + 1}})),
-		"undeclared negative":  send(sent(artefact{result: result{Undeclared: -1}})),
-		"result not canonical": send(bytes.Replace(honest(), []byte(`{"detail":"","reason":""`), []byte(`{"reason":"","detail":""`), 1)),
-		"logs not asked for":   send(sent(artefact{logs: []byte("logs")})),
-		"huge result":          send(frame(kindResult, maxResult+1, "")),
+		"undeclared too many":  send(sent(artefact{result: result{Fuel: 1, Undeclared: maxOutFiles + 1}})),
+		"undeclared negative":  send(sent(artefact{result: result{Fuel: 1, Undeclared: -1}})),
+		"result not canonical": send(bytes.Replace(honest(), []byte(`{"detail":"","fuel":1`), []byte(`{"fuel":1,"detail":""`), 1)),
+		"logs not asked for":   send(sent(artefact{result: result{Fuel: 1}, logs: []byte("logs")})),
+		"huge result":          send(slices.Concat(says(truth()), frame(kindResult, maxResult+1, ""))),
 		"file that is not":     ask(request{file: 1, want: 1, space: 1}),
 		"nothing asked":        ask(request{space: 1}),
 		"past the end":         ask(request{want: 2, offset: 9, space: 2}),
@@ -120,27 +140,32 @@ func TestHostileWorker(t *testing.T) {
 		"more than its space":  ask(request{want: 2, space: 1}),
 		"no space":             ask(request{want: 1}),
 	} {
-		t.Run(name, func(t *testing.T) {
-			sp := spec(nil)
-			sp.Logs = false
-			sp.Files = []File{{"f", 10}}
-			sp.Outputs = append(sp.Outputs, Output{"second", 1 << 20})
-			p := fakeWorker(t, behave)
-			defer p.close()
-			r := &run{process: p, spec: &sp, data: memData{make([]byte, 10)}}
-			began := time.Now()
-			a, err := r.do(t.Context(), began.Add(20*time.Second))
-			if a != nil || err != nil {
-				t.Fatalf("artefact %v, err %v; want neither", a, err)
-			}
-			if reason, detail := r.reason(exitReport{}); reason != ReasonWorker || !errors.Is(r.hostile, ErrProtocol) {
-				t.Errorf("reason %q (%s)", reason, detail)
-			}
-			if d := time.Since(began); d > 10*time.Second {
-				t.Errorf("took %s", d)
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantHostile(t, behave) })
 	}
+}
+
+// wantHostile runs a worker that behaves so and demands that nothing it says is believed. It returns the run.
+func wantHostile(t *testing.T, behave func(io.Reader, io.Writer, io.Writer)) *run {
+	t.Helper()
+	sp := spec(hostileModule)
+	sp.Logs = false
+	sp.Files = []File{{"f", 10}}
+	sp.Outputs = append(sp.Outputs, Output{"second", 1 << 20})
+	p := fakeWorker(t, behave)
+	defer p.close()
+	r := &run{process: p, spec: &sp, data: memData{make([]byte, 10)}}
+	began := time.Now()
+	a, err := r.do(t.Context(), began.Add(20*time.Second))
+	if a != nil || err != nil {
+		t.Fatalf("artefact %v, err %v; want neither", a, err)
+	}
+	if reason, detail := r.reason(exitReport{}); reason != ReasonWorker || !errors.Is(r.hostile, ErrProtocol) {
+		t.Errorf("reason %q (%s)", reason, detail)
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("took %s", d)
+	}
+	return r
 }
 
 // TestSilentWorker: a worker that neither answers nor dies ends at the wall limit.
@@ -260,15 +285,17 @@ func TestReadsExactly(t *testing.T) {
 func FuzzReadArtefact(f *testing.F) {
 	seeds := [][]byte{
 		honest(), honest(Artefact{"result", []byte("abc")}), honest(Artefact{"result", []byte("abc")}, Artefact{"second", nil}),
-		[]byte(strings.Repeat("R", 100)),
+		[]byte(strings.Repeat("R", 100)), sent(artefact{result: result{Reason: ReasonFuel, Fuel: 1 << 20}}),
+		sent(artefact{result: result{Reason: ReasonModule}})[len(says(truth())):],
 	}
 	for _, s := range seeds {
 		f.Add(s)
 	}
-	sp := spec(nil)
-	sp.Outputs, sp.OutputBytes = []Output{{"result", 8}, {"second", 16}}, 20
+	sp := spec(hostileModule)
+	sp.Outputs, sp.OutputBytes, sp.Fuel = []Output{{"result", 8}, {"second", 16}}, 20, 1<<20
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := readArtefact(bytes.NewReader(b), &sp)
+		r := &run{process: &process{}, spec: &sp}
+		a, err := r.read(bytes.NewReader(b))
 		if err != nil {
 			return
 		}
@@ -285,7 +312,13 @@ func FuzzReadArtefact(f *testing.F) {
 		if int64(total) > sp.OutputBytes || (a.Reason != ReasonNone && total > 0) {
 			t.Errorf("%d bytes with reason %q", total, a.Reason)
 		}
+		if a.Fuel < 0 || a.Fuel > sp.Fuel || (r.admitted == nil && a.Fuel != 0) {
+			t.Errorf("%d units of fuel", a.Fuel)
+		}
 		var again bytes.Buffer
+		if r.admitted != nil {
+			again.Write(says(*r.admitted))
+		}
 		if err := a.write(&again); err != nil || !bytes.Equal(again.Bytes(), b) {
 			t.Errorf("one artefact, two encodings (%v)", err)
 		}

@@ -479,20 +479,6 @@ func TestContainerRoot(t *testing.T) {
 	}
 }
 
-// TestEngineVersion: the digest names the engine that go.mod builds in.
-func TestEngineVersion(t *testing.T) {
-	b, err := os.ReadFile("../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(b, []byte("github.com/tetratelabs/wazero "+wazeroVersion+"\n")) {
-		t.Errorf("go.mod has another wazero than %s", wazeroVersion)
-	}
-	if EngineDigest().IsZero() {
-		t.Error("no engine digest")
-	}
-}
-
 func TestReasonsAreThoseOfTheStatement(t *testing.T) {
 	for ours, theirs := range map[string]string{
 		ReasonNone: usage.ReasonNone, ReasonTrap: usage.ReasonTrap, ReasonWall: usage.ReasonWall, ReasonMemory: usage.ReasonMemory, ReasonFuel: usage.ReasonFuel,

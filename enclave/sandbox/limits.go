@@ -24,6 +24,7 @@ const (
 
 	maxDetail     = 4 << 10
 	maxHeader     = 32 << 20 // the description of a run that a worker receives: names and parameters
+	maxAdmission  = 1 << 10
 	maxResult     = 32 << 10
 	maxOutFiles   = 1024 // in /out, undeclared ones included
 	maxOpenFiles  = 64   // descriptors of a worker process
@@ -40,10 +41,4 @@ const (
 	startTimeout = 20 * time.Second // a worker that is not confined by then never will be
 	exitTimeout  = 10 * time.Second // a killed worker that is not reaped by then makes the spawner suspect
 	testTimeout  = 30 * time.Second
-)
-
-// The module's clock: a fixed start, and a step for each reading, so that time carries nothing from outside.
-const (
-	clockEpoch = 946684800 // 2000-01-01T00:00:00Z, Unix seconds
-	clockStep  = 1000      // nanoseconds
 )

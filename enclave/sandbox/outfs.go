@@ -12,6 +12,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental/sys"
 	"github.com/tetratelabs/wazero/experimental/sysfs"
 	wsys "github.com/tetratelabs/wazero/sys"
+
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 )
 
 // outFS is /out: one flat directory in memory. Limits hold at every write: a declared file's own, and one for all files
@@ -248,7 +250,7 @@ func (o *outFS) Utimens(p string, _, _ int64) sys.Errno {
 	return errno
 }
 
-const outNanos = int64(clockEpoch) * 1e9
+const outNanos = int64(wasm.ClockEpoch) * 1e9
 
 func dirStat() wsys.Stat_t {
 	return wsys.Stat_t{Mode: fs.ModeDir | 0o755, Nlink: 1, Atim: outNanos, Mtim: outNanos, Ctim: outNanos}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 )
 
 // pipeData is the worker's view of its input files: range requests over its pipes, answers in its window. What an answer
@@ -40,10 +42,22 @@ func newPipeData(down io.Reader, up io.Writer, window []byte, files []File) *pip
 	return &pipeData{down: down, up: up, files: files, window: window, held: make([]span, parts), part: len(window) / parts}
 }
 
+var _ wasm.Files = (*pipeData)(nil)
+
+// Lookup implements wasm.Files.
+func (d *pipeData) Lookup(name string) (index int, size int64, ok bool) {
+	for i, f := range d.files {
+		if f.Name == name {
+			return i, f.Size, true
+		}
+	}
+	return 0, 0, false
+}
+
 var errRange = errors.New("read outside the file")
 
-// readAt fills p from one file. At the end of the file it returns less.
-func (d *pipeData) readAt(file int, p []byte, off int64) (int, error) {
+// ReadAt implements wasm.Files. It fills p from one file; at the end of the file it returns less, and no error.
+func (d *pipeData) ReadAt(file int, p []byte, off int64) (int, error) {
 	if off < 0 || file < 0 || file >= len(d.files) {
 		return 0, errRange
 	}

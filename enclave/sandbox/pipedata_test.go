@@ -79,7 +79,7 @@ func TestReadsAreExact(t *testing.T) {
 			want := d.files[i]
 			off := r.IntN(len(want) + 100)
 			b := make([]byte, r.IntN(1<<r.IntN(21)))
-			n, err := p.readAt(i, b, int64(off))
+			n, err := p.ReadAt(i, b, int64(off))
 			want = want[min(off, len(want)):]
 			want = want[:min(len(want), len(b))]
 			if err != nil || !bytes.Equal(b[:n], want) {
@@ -101,7 +101,7 @@ func TestSmallReadsAskOnceABatch(t *testing.T) {
 		b := make([]byte, 1000)
 		for off := 0; off < batches*100_000; off += len(b) {
 			for i := range files {
-				if n, err := p.readAt(i, b, int64(off)); n != len(b) || err != nil {
+				if n, err := p.ReadAt(i, b, int64(off)); n != len(b) || err != nil {
 					t.Fatal(n, err)
 				}
 			}
@@ -125,7 +125,7 @@ func TestNoBatchBeyondTheRead(t *testing.T) {
 		{9999, 5000, 1},
 	} {
 		d := &batchData{batch: 1000, files: [][]byte{noise(10_000)}}
-		if _, err := connect(t, d).readAt(0, make([]byte, c.n), int64(c.off)); err != nil {
+		if _, err := connect(t, d).ReadAt(0, make([]byte, c.n), int64(c.off)); err != nil {
 			t.Fatal(err)
 		}
 		if d.sent != c.batches {
@@ -141,11 +141,11 @@ func TestReadOutside(t *testing.T) {
 		file int
 		off  int64
 	}{{-1, 0}, {1, 0}, {0, -1}} {
-		if _, err := p.readAt(c.file, make([]byte, 1), c.off); !errors.Is(err, errRange) {
+		if _, err := p.ReadAt(c.file, make([]byte, 1), c.off); !errors.Is(err, errRange) {
 			t.Errorf("file %d at %d: %v", c.file, c.off, err)
 		}
 	}
-	if n, err := p.readAt(0, make([]byte, 1), 10); n != 0 || err != nil {
+	if n, err := p.ReadAt(0, make([]byte, 1), 10); n != 0 || err != nil {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 }
@@ -160,7 +160,7 @@ func TestBadCounts(t *testing.T) {
 			_ = binary.Write(&down, binary.BigEndian, c)
 		}
 		p := newPipeData(&down, io.Discard, make([]byte, windowBytes), []File{{"a", 1 << 20}, {"b", 1 << 20}})
-		if _, err := p.readAt(0, make([]byte, 100), 0); !errors.Is(err, ErrProtocol) {
+		if _, err := p.ReadAt(0, make([]byte, 100), 0); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // workerCores is how many cores' worth of CPU time a worker may use for each second of wall time: one for the module
@@ -42,6 +44,9 @@ func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, erro
 	r := &run{process: p, spec: &spec, data: data}
 	a, err := r.do(ctx, began.Add(spec.Wall))
 	o := &Outcome{Isolation: p.isolation}
+	if r.admitted != nil {
+		o.Original, o.Rewritten, o.Costs = r.admitted.Original, r.admitted.Rewritten, r.admitted.Costs
+	}
 	exit, waitErr := p.wait(0)
 	o.CPU, o.Peak = time.Duration(exit.CPUNanos), exit.PeakKiB<<10
 	o.Wall = time.Since(began)
@@ -53,7 +58,7 @@ func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, erro
 	case a == nil:
 		o.Reason, o.Detail = r.reason(exit)
 	default:
-		o.Reason, o.Detail, o.Undeclared, o.Logs, o.Outputs = a.Reason, a.Detail, a.Undeclared, a.logs, a.outputs
+		o.Reason, o.Detail, o.Fuel, o.Undeclared, o.Logs, o.Outputs = a.Reason, a.Detail, a.Fuel, a.Undeclared, a.logs, a.outputs
 	}
 	return o, nil
 }
@@ -67,8 +72,9 @@ type run struct {
 	spec *Spec
 	data Data
 
-	walled  atomic.Bool // the watchdog killed the worker
-	hostile error       // what the worker sent was out of bounds
+	walled   atomic.Bool // the watchdog killed the worker
+	hostile  error       // what the worker sent was out of bounds
+	admitted *admission  // what ran, as far as it did; nil until the worker says so
 }
 
 // do serves the worker until its artefact is complete or something kills it. A nil artefact without an error means that
@@ -91,7 +97,7 @@ func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
 		}
 		served <- err
 	}()
-	a, err := readArtefact(bufio.NewReaderSize(r.out, 1<<16), r.spec)
+	a, err := r.read(bufio.NewReaderSize(r.out, 1<<16))
 	if errors.Is(err, ErrProtocol) {
 		r.hostile = err
 	}
@@ -110,6 +116,17 @@ func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
 		return nil, context.Cause(ctx)
 	}
 	return nil, nil
+}
+
+// read takes what the worker says: that the module was admitted, and later what came of it. What it then learnt of the
+// admission stands, however the run ends.
+func (r *run) read(out io.Reader) (*artefact, error) {
+	admitted, rest, err := readAdmission(out, envelope.Sum(r.spec.Module))
+	if err != nil {
+		return nil, err
+	}
+	r.admitted = admitted
+	return readArtefact(rest, r.spec, admitted != nil)
 }
 
 // reason is why a worker left no artefact.
@@ -143,7 +160,7 @@ func (r *run) sendHeader(mode string) error {
 	s := r.spec
 	b, err := json.Marshal(header{
 		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
-		CPUSeconds: s.cpuSeconds(), Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
+		CPUSeconds: s.cpuSeconds(), Fuel: s.Fuel, Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
 	})
 	if err != nil {
 		return err

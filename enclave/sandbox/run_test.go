@@ -106,6 +106,9 @@ func TestSameSeedSameResult(t *testing.T) {
 	if !bytes.Equal(a.Logs, b.Logs) {
 		t.Error("logs of two runs differ")
 	}
+	if a.Fuel != b.Fuel || a.Rewritten != b.Rewritten {
+		t.Errorf("%d and %d units of fuel, %s and %s", a.Fuel, b.Fuel, a.Rewritten, b.Rewritten)
+	}
 	sp.Seed[0] = 1
 	if c := outcome(t, sp, d); cmp.Equal(a.Outputs, c.Outputs) {
 		t.Error("another seed, the same result")
@@ -149,14 +152,17 @@ func TestGuestLoopsForEver(t *testing.T) {
 	}
 }
 
-// TestCompileBomb: compile time is quadratic in nesting; it runs under the same watchdog.
+// TestCompileBomb: compile time is quadratic in nesting; such a module is refused before anything compiles it.
 func TestCompileBomb(t *testing.T) {
-	const depth = 100_000
-	sp := spec(wasmModule{code: slices.Concat(
-		bytes.Repeat([]byte{0x02, 0x40}, depth), bytes.Repeat([]byte{0x0b}, depth),
-	)}.bytes())
-	sp.Wall = time.Second
-	wantReason(t, outcome(t, sp, nil), ReasonWall)
+	for _, depth := range []int{20_000, 100_000} {
+		o := outcome(t, spec(wasmModule{code: slices.Concat(
+			bytes.Repeat([]byte{0x02, 0x40}, depth), bytes.Repeat([]byte{0x0b}, depth),
+		)}.bytes()), nil)
+		wantReason(t, o, ReasonModule)
+		if o.Wall > 5*time.Second {
+			t.Errorf("%d blocks: refused after %s", depth, o.Wall)
+		}
+	}
 }
 
 // growForEver grows memory page by page and traps when it cannot.
@@ -249,9 +255,7 @@ func TestGuestWritesTooMuch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sp := spec(m.module)
-			if name == "without end" { // it ignores every error and never stops: then the watchdog does
-				sp.Wall, m.reason = time.Second, ReasonWall
-			}
+			sp.Fuel = 1 << 30 // for the one that ignores every error and never stops
 			wantReason(t, outcome(t, sp, nil), m.reason)
 		})
 	}

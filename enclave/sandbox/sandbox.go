@@ -78,10 +78,10 @@ type Outcome struct {
 	Outputs    []Artefact // in the order of Spec.Outputs; a declared file that was not written is absent
 	Undeclared int        // files in /out that were not declared, dropped
 	Logs       []byte
-	Original   envelope.Digest // SHA-256 of the module; zero, as the next two, if it was not admitted
+	Original   envelope.Digest // SHA-256 of the module; zero, as the next two, if it was not admitted and so did not run
 	Rewritten  envelope.Digest // SHA-256 of the module as it ran, with the counting in it
 	Costs      string          // the table that fuel was counted by
-	Fuel       int64           // units used; 0 of a worker that was killed
+	Fuel       int64           // units used; 0 if the worker was killed, for the count died with it
 	Peak       int64           // bytes, resident, the worker's largest process
 	CPU        time.Duration
 	Wall       time.Duration
@@ -92,17 +92,6 @@ type Outcome struct {
 type Artefact struct {
 	Name string
 	Data []byte
-}
-
-// wazeroVersion is the release of the engine in go.mod; a test holds the two together.
-const wazeroVersion = "v1.12.0"
-
-// EngineDigest identifies what executes modules: the engine, its version and every setting that changes a result. It is
-// part of the binding a broker appraises.
-func EngineDigest() envelope.Digest {
-	return envelope.Hash("glovebox.dev/wasm-engine/v1",
-		[]byte("wazero "+wazeroVersion), []byte("compiler"), []byte("core-features-v2"), []byte("wasi_snapshot_preview1"),
-		fmt.Appendf(nil, "clock epoch %d step %d", clockEpoch, clockStep), []byte("random chacha8"))
 }
 
 // validate refuses what no worker should be started for.

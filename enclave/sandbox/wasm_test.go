@@ -15,6 +15,7 @@ type wasmModule struct {
 	locals  []byte   // value types
 	data    []byte   // at address 0
 	export  string   // name of the function; "_start" if empty
+	start   bool     // it is the start section's too
 }
 
 // wasmImport is a function import with i32 parameters and one i32 result.
@@ -84,6 +85,9 @@ func (m wasmModule) bytes() []byte {
 		exports = append(exports, append(name("memory"), 2, 0))
 	}
 	b = append(b, section(7, exports...)...)
+	if m.start {
+		b = append(b, 8, 1, byte(len(imports)))
+	}
 	var locals []byte
 	for _, l := range m.locals {
 		locals = append(locals, 1, l)

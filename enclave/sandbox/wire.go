@@ -3,10 +3,12 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
 
+	"github.com/glovebox-dev/glovebox/enclave/fuel"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -26,6 +28,7 @@ type header struct {
 	MemoryBytes int64             `json:"memoryBytes"`
 	OutputBytes int64             `json:"outputBytes"`
 	CPUSeconds  int64             `json:"cpuSeconds"`
+	Fuel        int64             `json:"fuel"`
 	Params      map[string]string `json:"params"`
 	Seed        []byte            `json:"seed"`
 	Logs        bool              `json:"logs"`
@@ -103,18 +106,35 @@ func parseRequest(b [requestBytes]byte, files []File) (request, error) {
 	return q, nil
 }
 
-// Kinds of frames of an artefact, in the order they come.
+// Kinds of frames on out, in the order they come. A module that is not admitted has no admission.
 const (
-	kindResult = 'R'
-	kindLogs   = 'L'
-	kindOutput = 'O'
-	kindEnd    = 'E'
+	kindAdmission = 'A'
+	kindResult    = 'R'
+	kindLogs      = 'L'
+	kindOutput    = 'O'
+	kindEnd       = 'E'
 )
+
+// admission says, before the first instruction of a module, what is about to run. Canonical JSON.
+type admission struct {
+	Original  envelope.Digest `json:"original"`
+	Rewritten envelope.Digest `json:"rewritten"`
+	Costs     string          `json:"costs"`
+}
+
+func (a admission) write(w io.Writer) error {
+	b, err := envelope.Canonical(a)
+	if err != nil {
+		return err
+	}
+	return writeKind(w, kindAdmission, b)
+}
 
 // result is the first frame of an artefact, canonical JSON.
 type result struct {
 	Reason     string `json:"reason"`
 	Detail     string `json:"detail"`
+	Fuel       int64  `json:"fuel"`
 	Undeclared int    `json:"undeclared"`
 }
 
@@ -178,20 +198,38 @@ func readBytes(r io.Reader, size, limit int64) ([]byte, error) {
 	return b, err
 }
 
-// workerReason lists the reasons a worker may give. The others are the enclave's to find.
-func workerReason(r string) bool {
-	switch r {
-	case ReasonNone, ReasonTrap, ReasonMemory, ReasonOutput, ReasonModule:
-		return true
+// readAdmission reads what a worker says of the module with the given digest. Neither a worker that speaks of another
+// module or counts by another table is believed, nor one that sends anything else first but why it refused the module: then
+// there is no admission, and the result's frame is returned for [readArtefact].
+func readAdmission(r io.Reader, module envelope.Digest) (*admission, io.Reader, error) {
+	kind, size, err := readKind(r)
+	if err != nil {
+		return nil, nil, err
 	}
-	return false
+	if kind != kindAdmission {
+		head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(size))
+		return nil, io.MultiReader(bytes.NewReader(head), r), nil
+	}
+	b, err := readBytes(r, size, maxAdmission)
+	if err != nil {
+		return nil, nil, err
+	}
+	a := &admission{}
+	if err := envelope.Decode(b, maxAdmission, a); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if a.Original != module || a.Rewritten.IsZero() || a.Costs != fuel.CostTable {
+		return nil, nil, fmt.Errorf("%w: admission of another module or by other costs", ErrProtocol)
+	}
+	return a, r, nil
 }
 
-// readArtefact reads what a hostile worker sends for s. An artefact it returns holds declared outputs only, each once, in
-// declared order, within its own and the common limit, and none at all for a run that failed.
-func readArtefact(r io.Reader, s *Spec) (*artefact, error) {
+// readArtefact reads what a hostile worker sends for s, after its admission if there was one. An artefact it returns holds
+// declared outputs only, each once, in declared order, within its own and the common limit, and none at all for a run that
+// failed; and a fuel count that such a run can have.
+func readArtefact(r io.Reader, s *Spec, admitted bool) (*artefact, error) {
 	a := &artefact{}
-	if err := a.readResult(r, s); err != nil {
+	if err := a.readResult(r, s, admitted); err != nil {
 		return nil, err
 	}
 	left, next := s.OutputBytes, 0
@@ -218,7 +256,7 @@ func readArtefact(r io.Reader, s *Spec) (*artefact, error) {
 }
 
 // readResult reads the two frames every artefact starts with.
-func (a *artefact) readResult(r io.Reader, s *Spec) error {
+func (a *artefact) readResult(r io.Reader, s *Spec, admitted bool) error {
 	kind, size, err := readKind(r)
 	if err != nil {
 		return err
@@ -233,8 +271,11 @@ func (a *artefact) readResult(r io.Reader, s *Spec) error {
 	if err := envelope.Decode(b, maxResult, &a.result); err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	if !workerReason(a.Reason) || len(a.Detail) > maxDetail || a.Undeclared < 0 || a.Undeclared > maxOutFiles {
+	if len(a.Detail) > maxDetail || a.Undeclared < 0 || a.Undeclared > maxOutFiles {
 		return fmt.Errorf("%w: result out of bounds", ErrProtocol)
+	}
+	if !a.possible(s.Fuel, admitted) {
+		return fmt.Errorf("%w: no run ends with reason %q and %d units of fuel", ErrProtocol, a.Reason, a.Fuel)
 	}
 	kind, size, err = readKind(r)
 	if err != nil {
@@ -249,6 +290,24 @@ func (a *artefact) readResult(r io.Reader, s *Spec) error {
 	}
 	a.logs, err = readBytes(r, size, limit)
 	return err
+}
+
+// possible holds reason and fuel of a result against each other, and against whether the module was admitted. Reasons
+// that a worker cannot know are the enclave's to find.
+func (r *result) possible(limit int64, admitted bool) bool {
+	switch r.Reason {
+	case ReasonModule:
+		return !admitted && r.Fuel == 0
+	case ReasonMemory: // also of a module that needs too much to begin with
+		return r.Fuel >= 0 && r.Fuel <= limit && (admitted || r.Fuel == 0)
+	case ReasonFuel:
+		return admitted && r.Fuel == limit
+	case ReasonNone:
+		return admitted && r.Fuel >= 1 && r.Fuel <= limit
+	case ReasonTrap, ReasonOutput:
+		return admitted && r.Fuel >= 0 && r.Fuel <= limit
+	}
+	return false
 }
 
 // readOutput reads one output, which must be one of those still to come. at is its place among them.

@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"bufio"
-	"context"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +35,7 @@ func workerMain() int {
 	source := newPipeData(down, up, window, h.Files)
 	switch h.Mode {
 	case modeRun:
-		err = runModule(h, source).write(w)
+		err = runModule(h, source, w)
 	case modeTest:
 		err = probe(h, source).write(w)
 	default:
@@ -46,16 +45,6 @@ func workerMain() int {
 		return 3
 	}
 	return 0
-}
-
-// runModule reads the module, which follows the header, and runs it.
-func runModule(h header, d *pipeData) *artefact {
-	module, err := readFrame(d.down, MaxModule)
-	if err != nil {
-		return failed(errModule, err)
-	}
-	e := &engine{header: h, data: newDataFS(d), out: newOutFS(h.Outputs, h.OutputBytes), log: &headBuffer{limit: MaxLogs}}
-	return e.run(context.Background(), module)
 }
 
 // headBuffer keeps the first limit bytes written to it and counts the rest as written.

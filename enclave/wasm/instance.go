@@ -131,11 +131,16 @@ func (i *Instance) Start(ctx context.Context) error {
 	return err
 }
 
+// flatRun is for a run, whatever the module: even one that does nothing is known to have run.
+const flatRun = 1
+
 // Run starts a command and runs it to its end. An exit with code 0 is an end like any other.
 func (i *Instance) Run(ctx context.Context) error {
-	f, ok := i.module.compiled.ExportedFunctions()[startFunction]
-	if !ok || len(f.ParamTypes())+len(f.ResultTypes()) != 0 {
-		return fmt.Errorf("%w: no %s function", ErrModule, startFunction)
+	if err := i.module.Command(); err != nil {
+		return err
+	}
+	if !i.started {
+		i.setFuel(i.left() - flatRun)
 	}
 	err := i.Start(ctx)
 	if err == nil {
