@@ -4,18 +4,8 @@ package enclave
 
 import (
 	"encoding/binary"
-	"os"
 	"slices"
-	"testing"
-
-	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 )
-
-// TestMain is also the main of the workers that tests start.
-func TestMain(m *testing.M) {
-	sandbox.Main()
-	os.Exit(m.Run())
-}
 
 // Guests by hand, in the binary format: name and result types are WebAssembly's.
 const (

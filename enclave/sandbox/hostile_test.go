@@ -88,7 +88,9 @@ func sent(a artefact) []byte {
 }
 
 // completed is the artefact of a run that completed.
-func completed(outputs ...Artefact) artefact { return artefact{result: result{Fuel: 1}, outputs: outputs} }
+func completed(outputs ...Artefact) artefact {
+	return artefact{result: result{Fuel: 1}, outputs: outputs}
+}
 
 // honest is what a worker sends of one.
 func honest(outputs ...Artefact) []byte { return sent(completed(outputs...)) }
