@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # make demo    the main job, end to end, on this machine
-# make build   the four binaries into bin/
+# make build   the binaries into bin/
 # make test    everything, end-to-end tests included; installs what they need when run as root
 # make check   formatting, vet, staticcheck, import rules, short tests with the race detector
 # make repro   builds the enclave in two folders and compares the bytes
@@ -21,7 +21,7 @@ ARGS     ?=
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD       := -trimpath -buildvcs=false -ldflags='-buildid= -s -w'
-BINARIES    := glovebox glovebox-broker glovebox-enclave glovebox-host
+BINARIES    := glovebox glovebox-broker glovebox-enclave glovebox-host glovebox-run
 
 # Version control stamping needs git to trust the checkout, which it does not when another user owns it.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false

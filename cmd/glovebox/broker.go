@@ -96,7 +96,7 @@ func companion(name string) (string, error) {
 	}
 	p, err := exec.LookPath(name)
 	if err != nil {
-		return "", Errorf(KindError, "build all four with: make build").because("%s is neither beside this program nor in PATH", name)
+		return "", Errorf(KindError, "build them all with: make build").because("%s is neither beside this program nor in PATH", name)
 	}
 	return filepath.Abs(p)
 }

@@ -28,7 +28,7 @@ without her, keep a broker running:
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
-		newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen())
+		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen())
 	return cmd
 }
 

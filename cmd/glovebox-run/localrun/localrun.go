@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package localrun is what `glovebox buyer run-local` and the program it starts, glovebox-run, say to each other: one
+// [Request] on standard input, one [Result] on standard output. The code's own words go to standard error meanwhile.
+//
+// Trust domain: the buyer, on both ends. The package's one job: keep the engine out of the binary that people run.
+package localrun
+
+import (
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// MaxRequest bounds a request: manifests and parameters.
+const MaxRequest = 64 << 20
+
+// Request is one run. Every path is absolute.
+type Request struct {
+	Module  string            `json:"module"` // file
+	Data    []Data            `json:"data"`
+	Outputs []job.Output      `json:"outputs"`
+	Params  map[string]string `json:"params"`
+	Limits  job.Limits        `json:"limits"`
+	Epochs  int               `json:"epochs"` // deliveries of one batch, at most
+	Seed    envelope.Nonce    `json:"seed"`
+	Out     string            `json:"out"` // directory for outputs; empty: they are counted and dropped
+}
+
+// Data is one dataset, sealed as a creator would but under a key that was made for this run and dies with it.
+type Data struct {
+	Store    string `json:"store"` // directory of blobs
+	Manifest []byte `json:"manifest"`
+	Key      []byte `json:"key"`
+}
+
+// Result is what became of a run. All but Error are zero if the run could not be had.
+type Result struct {
+	Error     string           `json:"error"`  // why there was no run: the machine, not the code
+	Reason    string           `json:"reason"` // empty: completed; else as in a usage attestation
+	Detail    string           `json:"detail"`
+	Module    *envelope.Digest `json:"module"`
+	Rewritten *envelope.Digest `json:"rewritten"` // null: not admitted
+	Costs     string           `json:"costs"`
+	Fuel      int64            `json:"fuel"` // used
+	// Need is what a second run used that was given all the fuel there is; only after "fuel-limit". 0: it did not end in time.
+	Need       int64       `json:"need"`
+	PeakBytes  int64       `json:"peakBytes"` // resident, of the worker process
+	CPUMillis  int64       `json:"cpuMillis"`
+	WallMillis int64       `json:"wallMillis"`
+	Isolation  string      `json:"isolation"`
+	Delivered  []Delivered `json:"delivered"`
+	Outputs    []Output    `json:"outputs"`
+	Undeclared int         `json:"undeclared"` // files in /out that would be dropped
+}
+
+// Delivered is how much of a dataset the code was given.
+type Delivered struct {
+	Name    string `json:"name"`
+	Records int64  `json:"records"`
+	Epochs  int64  `json:"epochs"`
+}
+
+// Output is one file that the code left in /out and that was declared.
+type Output struct {
+	Name  string `json:"name"`
+	Class string `json:"class"`
+	Bytes int64  `json:"bytes"`
+}
+
+// ReasonEpochs is the reason of a run that read its data more often than its epochs allow. In an enclave it is
+// "not-permitted".
+const ReasonEpochs = "not-permitted"

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command glovebox-run runs a buyer's code on the buyer's own data, in the sandbox that enclaves use. `glovebox buyer
+// run-local` starts it; it reads one request from its standard input and prints one result.
+//
+// Trust domain: the buyer. It shares the sandbox with the measured binary and nothing else: there is no way into it from a
+// host, and no way from it to an owner's key.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/glovebox-dev/glovebox/cmd/glovebox-run/localrun"
+	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+func main() {
+	sandbox.Main() // returns only in the program itself; spawner and workers end here
+	if len(os.Args) > 1 {
+		fmt.Fprintln(os.Stderr, "glovebox-run: error: this program takes no arguments")
+		fmt.Fprintln(os.Stderr, "glovebox-run: hint: use: glovebox buyer run-local --help")
+		os.Exit(2)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := serve(ctx, os.Stdin, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "glovebox-run: error:", err)
+		os.Exit(1)
+	}
+}
+
+// serve answers one request. An error means that there was none, or nobody to tell.
+func serve(ctx context.Context, in io.Reader, out, words io.Writer) error {
+	b, err := io.ReadAll(io.LimitReader(in, localrun.MaxRequest+1))
+	if err != nil {
+		return err
+	}
+	var q localrun.Request
+	if err := envelope.DecodeStrict(b, localrun.MaxRequest, &q); err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	r, err := execute(ctx, &q, words)
+	if err != nil {
+		r.Error = err.Error()
+	}
+	return json.NewEncoder(out).Encode(r)
+}
