@@ -73,6 +73,7 @@ func forever(body ...[]byte) []byte { // loop body br 0 end
 func vector(items [][]byte) []byte {
 	return append(leb(uint64(len(items))), slices.Concat(items...)...)
 }
+
 func section(id byte, items [][]byte) []byte {
 	if len(items) == 0 {
 		return nil

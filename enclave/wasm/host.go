@@ -80,12 +80,16 @@ type call struct {
 	*Instance
 	ctx   context.Context
 	guest api.Module
-	mem   api.Memory
+	mem   api.Memory // nil if the module has none
 	stack []uint64
 }
 
 func newCall(ctx context.Context, guest api.Module, stack []uint64) call {
-	return call{ctx.Value(instanceKey{}).(*Instance), ctx, guest, guest.Memory(), stack}
+	c := call{ctx.Value(instanceKey{}).(*Instance), ctx, guest, nil, stack}
+	if c.memory.all != nil { // else the engine's answer is a nil in an interface
+		c.mem = guest.Memory()
+	}
+	return c
 }
 
 func (c call) int(arg int) int       { return int(int32(c.stack[arg])) }

@@ -96,11 +96,16 @@ const (
 func carrier() module {
 	m := module{
 		imports: []imported{
-			{wasi, "random_get", []byte{i32, i32}, []byte{i32}}, {wasi, "clock_time_get", []byte{i32, i64, i32}, []byte{i32}},
-			{wasi, "poll_oneoff", []byte{i32, i32, i32, i32}, []byte{i32}}, {wasi, "fd_write", []byte{i32, i32, i32, i32}, []byte{i32}},
-			{wasi, "proc_exit", []byte{i32}, nil}, {hostModule, "open", []byte{i32, i32}, []byte{i32}},
-			{hostModule, "size", []byte{i32}, []byte{i64}}, {wasi, "fd_seek", []byte{i32, i64, i32, i32}, []byte{i32}},
-			{wasi, "fd_renumber", []byte{i32, i32}, []byte{i32}}, {wasi, "fd_read", []byte{i32, i32, i32, i32}, []byte{i32}},
+			{wasi, "random_get", []byte{i32, i32}, []byte{i32}},
+			{wasi, "clock_time_get", []byte{i32, i64, i32}, []byte{i32}},
+			{wasi, "poll_oneoff", []byte{i32, i32, i32, i32}, []byte{i32}},
+			{wasi, "fd_write", []byte{i32, i32, i32, i32}, []byte{i32}},
+			{wasi, "proc_exit", []byte{i32}, nil},
+			{hostModule, "open", []byte{i32, i32}, []byte{i32}},
+			{hostModule, "size", []byte{i32}, []byte{i64}},
+			{wasi, "fd_seek", []byte{i32, i64, i32, i32}, []byte{i32}},
+			{wasi, "fd_renumber", []byte{i32, i32}, []byte{i32}},
+			{wasi, "fd_read", []byte{i32, i32, i32, i32}, []byte{i32}},
 		},
 		memory:  []uint64{16},
 		globals: []int64{5, 6},

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/glovebox-dev/glovebox/enclave/fuel"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 const wasi = "wasi_snapshot_preview1"
@@ -180,7 +180,7 @@ func TestEngineVersion(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
-	if Digest().IsZero() || Digest() != Digest() || fuel.CostTable != "fuel/1" {
-		t.Error("digest")
+	if d := Digest(); d.IsZero() || d == envelope.Sum(nil) {
+		t.Error("no digest")
 	}
 }
