@@ -123,7 +123,7 @@ func (s *scope) next(r *reader) instruction {
 	case op == opRefNull:
 		r.refType()
 	case op == opRefFunc:
-		in.index = r.index("function", len(s.functions))
+		s.refFunc(r)
 	case op == opMisc:
 		in.sub = s.misc(r)
 	case op == opVector:
@@ -133,6 +133,15 @@ func (s *scope) next(r *reader) instruction {
 		r.fail(fmt.Errorf("instruction %#x%s", op, feature(op)))
 	}
 	return in
+}
+
+// refFunc reads a function whose address is taken. The engine checks that it is declared too, but by then StartExport would
+// have declared what was the start function.
+func (s *scope) refFunc(r *reader) {
+	f := r.index("function", len(s.functions))
+	if r.err == nil && (int(f) >= len(s.taken) || !s.taken[f]) {
+		r.fail(fmt.Errorf("ref.func of function %d, which is not declared", f))
+	}
 }
 
 // feature names what an instruction that is not supported belongs to.

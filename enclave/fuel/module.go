@@ -65,7 +65,9 @@ type module struct {
 	data      int // segments that code may name: what the data count section says
 	start     int // function index, -1 for none
 
-	// An imported function's address was taken: a call_indirect may reach it and is charged like a call of it.
+	// taken are the functions that segments, globals and exports name: code may take the address of those only. If an
+	// imported one is among them, a call_indirect may reach it and is charged like a call of it.
+	taken       []bool
 	importTaken bool
 	fixed       string
 }
@@ -348,10 +350,14 @@ func (m *module) constant(r *reader) {
 	}
 }
 
-// take notes that a function's address is taken.
+// take notes that a function is named outside of code.
 func (m *module) take(f uint32) {
-	if int(f) < m.imported {
-		m.importTaken = true
+	if m.taken == nil {
+		m.taken = make([]bool, len(m.functions))
+	}
+	if int(f) < len(m.taken) {
+		m.taken[f] = true
+		m.importTaken = m.importTaken || int(f) < m.imported
 	}
 }
 
@@ -377,7 +383,7 @@ func (m *module) readExports(r *reader, s *section) {
 			return
 		}
 		if i := r.index("exported item", sizes[kind]); kind == 0 {
-			m.take(i) // exporting is enough for ref.func
+			m.take(i)
 		}
 	}
 }
