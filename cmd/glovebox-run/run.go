@@ -75,15 +75,12 @@ func once(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module [
 	defer v.close()
 	spec := sandbox.Spec{
 		Module: module, Files: files, MemoryBytes: q.Limits.MemoryBytes, OutputBytes: q.Limits.OutputBytes, Fuel: fuel,
-		Wall: time.Duration(q.Limits.WallSeconds) * time.Second, Params: q.Params, Seed: q.Seed, Logs: true,
+		Wall: time.Duration(q.Limits.WallSeconds) * time.Second, Params: q.Params, Seed: q.Seed, Words: words,
 	}
 	for _, o := range q.Outputs {
 		spec.Outputs = append(spec.Outputs, sandbox.Output{Name: o.Name, MaxBytes: o.MaxBytes})
 	}
 	o, err := s.Run(ctx, spec, v)
-	if o != nil {
-		_, _ = words.Write(o.Logs)
-	}
 	return o, v.delivered(), err
 }
 

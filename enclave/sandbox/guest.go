@@ -22,6 +22,7 @@ type guest struct {
 	data     *pipeData
 	out      *outFS
 	log      *headBuffer
+	words    *bufio.Writer
 	module   *wasm.Module
 	instance *wasm.Instance
 }
@@ -42,7 +43,10 @@ func (g *guest) prepare(ctx context.Context, module []byte) (err error) {
 		MemoryBytes: g.MemoryBytes, Fuel: g.Fuel, Seed: [32]byte(g.Seed), Params: g.Params, Files: g.data,
 		Mounts: []wasm.Mount{{Path: "/data", FS: newDataFS(g.data).mount()}, {Path: "/out", FS: g.out}},
 	}
-	if g.Logs {
+	switch {
+	case g.Words:
+		c.Log = wordsWriter{g.words}
+	case g.Logs:
 		c.Log = g.log
 	}
 	g.instance, err = g.module.Instantiate(ctx, c)
@@ -104,6 +108,7 @@ func runModule(h header, d *pipeData, w *bufio.Writer) error {
 		return err
 	}
 	ctx, g := context.Background(), newGuest(h, d)
+	g.words = w
 	if err := g.prepare(ctx, module); err != nil {
 		return g.leave(err).write(w)
 	}

@@ -126,6 +126,11 @@ func (r *run) read(out io.Reader) (*artefact, error) {
 		return nil, err
 	}
 	r.admitted = admitted
+	if r.spec.Words != nil {
+		if rest, err = readWords(rest, r.spec.Words); err != nil {
+			return nil, err
+		}
+	}
 	return readArtefact(rest, r.spec, admitted != nil)
 }
 
@@ -160,7 +165,7 @@ func (r *run) sendHeader(mode string) error {
 	s := r.spec
 	b, err := json.Marshal(header{
 		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
-		CPUSeconds: s.cpuSeconds(), Fuel: s.Fuel, Params: s.Params, Seed: s.Seed[:], Logs: s.Logs,
+		CPUSeconds: s.cpuSeconds(), Fuel: s.Fuel, Params: s.Params, Seed: s.Seed[:], Logs: s.Logs, Words: s.Words != nil,
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -48,6 +49,7 @@ type Spec struct {
 	Params      map[string]string // the module's environment; it has no other
 	Seed        [32]byte          // of the module's random source
 	Logs        bool              // keep the first MaxLogs bytes of stdout and stderr
+	Words       io.Writer         // gets stdout and stderr as they are written, instead of Logs. Nil in every enclave
 }
 
 // File is one input. Its bytes come from [Data] by range, when the module reads them.

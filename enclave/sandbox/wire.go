@@ -32,6 +32,7 @@ type header struct {
 	Params      map[string]string `json:"params"`
 	Seed        []byte            `json:"seed"`
 	Logs        bool              `json:"logs"`
+	Words       bool              `json:"words"`
 }
 
 const (
