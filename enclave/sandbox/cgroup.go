@@ -32,17 +32,35 @@ func (g *cgroup) stamp() string {
 	return "cgroup-v" + strconv.Itoa(g.version)
 }
 
-// newCgroup makes a group with memory and process limits, or an empty one where that is not possible.
-func newCgroup(q startRequest) *cgroup {
-	name := fmt.Sprintf("%s%d-%d", cgroupPrefix, os.Getpid(), q.ID)
-	memory := strconv.FormatInt(q.memory(), 10)
+// newCgroup makes a group for a worker without a job, or none where that is not possible. n tells the groups of one
+// spawner apart.
+func newCgroup(n uint64) *cgroup {
+	name := fmt.Sprintf("%s%d-%d", cgroupPrefix, os.Getpid(), n)
 	own := ownCgroups()
-	for _, g := range []*cgroup{cgroupV2(own, name, memory), cgroupV1(own, name, memory)} {
+	for _, g := range []*cgroup{cgroupV2(own, name), cgroupV1(own, name)} {
 		if g != nil {
 			return g
 		}
 	}
 	return &cgroup{}
+}
+
+// limit sets what the processes of the group may use together, in bytes. Once a job has a worker, it is called no more.
+func (g *cgroup) limit(memory int64) error {
+	v := strconv.FormatInt(memory, 10)
+	switch g.version {
+	case 1:
+		_ = setting(g.dirs[0], "memory.memsw.limit_in_bytes", v) // absent without swap accounting; never below the other
+		if err := setting(g.dirs[0], "memory.limit_in_bytes", v); err != nil {
+			return fmt.Errorf("limit control group: %w", err)
+		}
+		_ = setting(g.dirs[0], "memory.memsw.limit_in_bytes", v)
+	case 2:
+		if err := setting(g.dirs[0], "memory.max", v); err != nil {
+			return fmt.Errorf("limit control group: %w", err)
+		}
+	}
+	return nil
 }
 
 // ownCgroups maps each version 1 controller, and "" for version 2, to this process's path in that hierarchy.
@@ -64,7 +82,7 @@ func ownCgroups() map[string]string {
 	return own
 }
 
-func cgroupV2(own map[string]string, name, memory string) *cgroup {
+func cgroupV2(own map[string]string, name string) *cgroup {
 	path, ok := own[""]
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); !ok || err != nil {
 		return nil
@@ -72,14 +90,15 @@ func cgroupV2(own map[string]string, name, memory string) *cgroup {
 	parent := filepath.Join(cgroupRoot, path)
 	_ = setting(parent, "cgroup.subtree_control", "+memory +pids") // refused where already set or not ours
 	g := &cgroup{version: 2, dirs: []string{filepath.Join(parent, name)}}
-	if err := g.make(map[string]string{"memory.max": memory}, map[string]string{"pids.max": strconv.Itoa(maxTasks)}); err != nil {
+	if err := g.make(); err != nil {
 		return nil
 	}
 	_ = setting(g.dirs[0], "memory.swap.max", "0") // absent on a machine without swap accounting
+	_ = setting(g.dirs[0], "memory.oom.group", "1")
 	return g
 }
 
-func cgroupV1(own map[string]string, name, memory string) *cgroup {
+func cgroupV1(own map[string]string, name string) *cgroup {
 	g := &cgroup{version: 1}
 	for _, c := range []string{"memory", "pids"} {
 		path, ok := own[c]
@@ -88,29 +107,24 @@ func cgroupV1(own map[string]string, name, memory string) *cgroup {
 		}
 		g.dirs = append(g.dirs, filepath.Join(cgroupRoot, c, path, name))
 	}
-	if err := g.make(map[string]string{"memory.limit_in_bytes": memory}, map[string]string{"pids.max": strconv.Itoa(maxTasks)}); err != nil {
+	if err := g.make(); err != nil {
 		return nil
 	}
-	_ = setting(g.dirs[0], "memory.memsw.limit_in_bytes", memory) // absent without swap accounting
 	return g
 }
 
 // make creates the directories and writes the limits; on any failure nothing stays behind.
-func (g *cgroup) make(memory, pids map[string]string) error {
+func (g *cgroup) make() error {
 	err := func() error {
 		for _, d := range g.dirs {
 			if err := os.Mkdir(d, 0o755); err != nil {
 				return err
 			}
 		}
-		for i, m := range []map[string]string{memory, pids} {
-			for k, v := range m {
-				if err := setting(g.dirs[i%len(g.dirs)], k, v); err != nil {
-					return err
-				}
-			}
+		if err := setting(g.dirs[len(g.dirs)-1], "pids.max", strconv.Itoa(maxTasks)); err != nil {
+			return err
 		}
-		return nil
+		return g.limit(idleMemory)
 	}()
 	if err != nil {
 		g.remove()

@@ -3,6 +3,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,22 +25,26 @@ const (
 	fdGo     = 8 // worker: in, "the old root is gone"
 )
 
-const jailReady = "confined"
+const (
+	jailReady = "confined " // then the version of Landlock
+	jailHost  = "glovebox"  // the machine's name, to a worker
+)
 
 // jailMain is the init of a worker's PID namespace. It alone has capabilities, in its own user namespace only; it never
 // sees a byte of module or data. It starts the worker without any, takes the file system away from under both, and waits.
 //
 // The order matters: the worker's binary may need a loader and libraries, so it starts on the old root; pivot_root then
-// moves the root of every process in the namespace.
+// moves the root of every process in the namespace. The thread that starts the worker has given everything up by then,
+// so it is another than the one that mounts.
 func jailMain() int {
-	runtime.LockOSThread() // capabilities, securebits and no_new_privs belong to a thread; the worker is forked from this one
+	runtime.LockOSThread() // the thread that mounts keeps its privileges to itself
 	status := os.NewFile(fdStatus, "status")
-	worker, err := buildJail(os.NewFile(fdSetup, "setup"))
+	worker, version, err := buildJail(os.NewFile(fdSetup, "setup"))
 	if err != nil {
 		_ = writeFrame(status, []byte(err.Error()))
 		return 1
 	}
-	if err := writeFrame(status, []byte(jailReady)); err != nil {
+	if err := writeFrame(status, []byte(jailReady+landlockName(version))); err != nil {
 		return 1
 	}
 	status.Close()
@@ -48,69 +53,117 @@ func jailMain() int {
 	return worker.ProcessState.ExitCode() & 0x7f
 }
 
-func buildJail(setup *os.File) (*exec.Cmd, error) {
+// jailSetup is what the spawner tells the jail's first process.
+type jailSetup struct {
+	Outside []string `json:"outside"` // the spawner's namespaces, in the order of namespaceStamp
+}
+
+func buildJail(setup *os.File) (worker *exec.Cmd, landlock int, err error) {
 	line := make([]byte, maxControl)
 	n, err := setup.Read(line)
 	if err != nil {
-		return nil, fmt.Errorf("jail: limits: %w", err)
+		return nil, 0, fmt.Errorf("jail: setup: %w", err)
 	}
 	setup.Close()
-	var q startRequest
+	var q jailSetup
 	if err := envelope.DecodeStrict(line[:n], maxControl, &q); err != nil {
-		return nil, fmt.Errorf("jail: limits: %w", err)
+		return nil, 0, fmt.Errorf("jail: setup: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return nil, fmt.Errorf("jail: make mounts private: %w", err)
+		return nil, 0, fmt.Errorf("jail: make mounts private: %w", err)
 	}
 	forbidNamespaces()
-	if err := limitResources(q); err != nil {
-		return nil, err
+	if err := unix.Sethostname([]byte(jailHost)); err != nil {
+		return nil, 0, fmt.Errorf("jail: host name: %w", err)
 	}
-	if err := giveUpPrivileges(); err != nil {
-		return nil, err
+	if err := unix.Setdomainname(nil); err != nil {
+		return nil, 0, fmt.Errorf("jail: domain name: %w", err)
 	}
-	return startWorker()
+	if err := limitResources(); err != nil {
+		return nil, 0, err
+	}
+	return startWorker(q)
 }
 
-// startWorker forks the worker, without capabilities, and pivots once it has loaded.
-func startWorker() (*exec.Cmd, error) {
+// startWorker forks the worker, without capabilities and in a Landlock domain, and pivots once it has loaded.
+func startWorker(q jailSetup) (worker *exec.Cmd, landlock int, err error) {
 	var ready, run [2]*os.File
 	for _, p := range []*[2]*os.File{&ready, &run} {
 		var fds [2]int
 		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			return nil, fmt.Errorf("jail: pipe: %w", err)
+			return nil, 0, fmt.Errorf("jail: pipe: %w", err)
 		}
 		p[0], p[1] = os.NewFile(uintptr(fds[0]), "r"), os.NewFile(uintptr(fds[1]), "w")
 		defer p[0].Close()
 		defer p[1].Close()
 	}
-	cmd := &exec.Cmd{Path: selfExe, Args: []string{argWorker}, Env: []string{}, Dir: "/", ExtraFiles: []*os.File{
-		os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"),
-		os.NewFile(fdWindow, "window"), ready[1], run[0],
-	}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("jail: start worker: %w", err)
+	cmd := &exec.Cmd{
+		Path: selfExe, Args: append([]string{argWorker}, testOnlyArgs...), Env: []string{}, Dir: "/",
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, // /dev/null all; opening it anew is not in the domain
+		ExtraFiles: []*os.File{
+			os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"),
+			os.NewFile(fdWindow, "window"), ready[1], run[0],
+		},
+		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	}
+	if landlock, err = startRestricted(cmd); err != nil {
+		return nil, 0, err
 	}
 	ready[1].Close()
 	var b [1]byte
 	if _, err := ready[0].Read(b[:]); err != nil {
-		return nil, fmt.Errorf("jail: worker did not load: %w", err)
+		return nil, 0, fmt.Errorf("jail: worker did not load: %w", err)
 	}
 	if err := emptyRoot(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	if _, err := run[1].Write(b[:]); err != nil {
-		return nil, fmt.Errorf("jail: release worker: %w", err)
+	line, err := json.Marshal(q)
+	if err != nil {
+		return nil, 0, err
 	}
-	if _, err := ready[0].Read(b[:]); err != nil || b[0] != 1 {
-		return nil, fmt.Errorf("jail: worker could not confine itself (step %d)", b[0])
+	if _, err := run[1].Write(line); err != nil {
+		return nil, 0, fmt.Errorf("jail: release worker: %w", err)
 	}
-	return cmd, nil
+	if _, err := ready[0].Read(b[:]); err != nil || b[0] != stepDone {
+		return nil, 0, fmt.Errorf("jail: worker could not confine itself: %s", stepName(b[0]))
+	}
+	return cmd, landlock, nil
+}
+
+// startRestricted starts cmd from a thread that has no privilege and is in a Landlock domain. The thread stays for as
+// long as this process: its end would be the parent's death to the worker. It is not the process's first, which stands
+// for all of it when somebody asks whether process 1 is in the domain.
+func startRestricted(cmd *exec.Cmd) (landlock int, err error) {
+	done := make(chan error)
+	var start func()
+	start = func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			go start()
+			select {}
+		}
+		err := giveUpPrivileges()
+		if err == nil && !skipped(partLandlock) {
+			landlock, err = restrictThread()
+		}
+		if err == nil {
+			if err = cmd.Start(); err != nil {
+				err = fmt.Errorf("jail: start worker: %w", err)
+			}
+		}
+		done <- err
+		select {}
+	}
+	go start()
+	err = <-done
+	return landlock, err
 }
 
 // emptyRoot makes an empty read-only file system the root of every process in this mount namespace.
 func emptyRoot() error {
+	if skipped(partRoot) {
+		return nil
+	}
 	const at = "/proc" // any directory that exists everywhere; what is mounted there is of no use to us
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if err := unix.Mount("glovebox", at, "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555"); err != nil {
@@ -138,27 +191,12 @@ func emptyRoot() error {
 // of system calls does the same for the worker, and that is what the self-test demands.
 func forbidNamespaces() { _ = setting("/proc/sys/user", "max_user_namespaces", "0") }
 
-// limitResources sets hard limits that the worker inherits. Address space is generous, because the Go runtime reserves
-// much it never touches; data, which counts writable memory, is the limit that bites where there is no control group.
-func limitResources(q startRequest) error {
-	limits := append(jobLimits(q.MemoryBytes, q.OutputBytes, q.CPUSeconds), []limit{
-		{"file size", unix.RLIMIT_FSIZE, 0},
-		{"core", unix.RLIMIT_CORE, 0},
-		{"open files", unix.RLIMIT_NOFILE, maxOpenFiles},
-		{"processes", unix.RLIMIT_NPROC, maxTasks},
-		{"message queues", unix.RLIMIT_MSGQUEUE, 0},
-	}...)
-	for _, l := range limits {
-		if err := unix.Setrlimit(l.which, &unix.Rlimit{Cur: l.value, Max: l.value}); err != nil {
-			return fmt.Errorf("jail: limit %s: %w", l.name, err)
-		}
-	}
-	return nil
-}
-
 // giveUpPrivileges makes sure that what this thread starts has no capability and can never get one: being root in the
 // namespace means nothing (securebits), the bounding set is empty, and no program raises privileges.
 func giveUpPrivileges() error {
+	if skipped(partPrivileges) {
+		return nil
+	}
 	const noRoot = 0xef // NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, and all of them and KEEP_CAPS locked
 	for c := uintptr(0); ; c++ {
 		set, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)

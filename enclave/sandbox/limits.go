@@ -38,6 +38,9 @@ const (
 	// reservedAddresses is address space that the Go runtime and the engine reserve and never touch.
 	reservedAddresses = 4 << 30
 
+	// idleMemory is what an unused worker may use in its control group: its own code and the Go runtime.
+	idleMemory = 256 << 20
+
 	startTimeout = 20 * time.Second // a worker that is not confined by then never will be
 	exitTimeout  = 10 * time.Second // a killed worker that is not reaped by then makes the spawner suspect
 	testTimeout  = 30 * time.Second

@@ -58,7 +58,7 @@ func outcome(t *testing.T, sp Spec, d Data) *Outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(o.Isolation, namespaceStamp+";seccomp-sockets;") && len(sp.Module) > 0 && len(sp.Module) <= MaxModule {
+	if !strings.HasPrefix(o.Isolation, namespaceStamp+";seccomp;") && len(sp.Module) > 0 && len(sp.Module) <= MaxModule {
 		t.Errorf("isolation %q", o.Isolation)
 	}
 	return o

@@ -34,9 +34,6 @@ var (
 	ErrData = errors.New("sandbox: data provider failed")
 )
 
-// Config of the spawner. The zero value is complete and is the strictest.
-type Config struct{}
-
 // Spec is one run. Every limit is required.
 type Spec struct {
 	Module      []byte            // WebAssembly with WASI preview 1, a command that exports _start

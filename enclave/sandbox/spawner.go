@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,19 @@ import (
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
+
+// Config of the spawner. The zero value is complete.
+type Config struct {
+	// Pool is how many unused workers are kept ready, so that a job finds one in a millisecond; 0 means 1, less means none.
+	Pool int
+}
+
+func (c Config) pool() int {
+	if c.Pool == 0 {
+		return 1
+	}
+	return max(c.Pool, 0)
+}
 
 // Spawner is the enclave's end of the spawner process. It is safe for concurrent use.
 type Spawner struct {
@@ -68,7 +82,7 @@ type exitReport struct {
 
 // StartSpawner starts the spawner process. Call it before the process holds a key and before it becomes undumpable:
 // the spawner inherits neither, and an undumpable process cannot start one.
-func StartSpawner(Config) (*Spawner, error) {
+func StartSpawner(c Config) (*Spawner, error) {
 	p, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: socket pair: %w", err)
@@ -76,7 +90,7 @@ func StartSpawner(Config) (*Spawner, error) {
 	child := os.NewFile(uintptr(p[1]), "spawner")
 	defer child.Close()
 	cmd := &exec.Cmd{
-		Path: selfExe, Args: []string{argSpawner}, Env: []string{}, Dir: "/",
+		Path: selfExe, Args: append([]string{argSpawner, strconv.Itoa(c.pool())}, testOnlyArgs...), Env: []string{}, Dir: "/",
 		ExtraFiles:  []*os.File{child},
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true}, // a terminal's interrupt is the enclave's to handle
 	}

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -29,13 +28,19 @@ const (
 	namespaceStamp = "user,pid,net,mnt,ipc,uts"
 )
 
-// spawnerMain starts workers until the enclave's end of the socket closes. It stays on the process's first thread: a
-// worker gets its parent-death signal when the thread that started it ends.
+// spawnerMain starts workers until the enclave's end of the socket closes.
 func spawnerMain() int {
-	runtime.LockOSThread()
+	if len(os.Args) < 2 {
+		return 1
+	}
+	size, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		return 1
+	}
 	sweepCgroups()
-	sp := &spawnerProcess{running: map[uint64]*exec.Cmd{}}
-	defer sp.end()
+	p := newPool(size)
+	go p.keep()
+	defer p.close()
 	for {
 		b, fds, err := receiveMessage(spawnerSocket)
 		closeAll(fds)
@@ -43,103 +48,52 @@ func spawnerMain() int {
 			return 0
 		}
 		var q startRequest
-		if err := envelope.DecodeStrict(b, maxControl, &q); err != nil {
+		if err := envelope.DecodeStrict(b, maxControl, &q); err != nil || q.ID == 0 {
 			return 1
 		}
-		if err := sp.serve(q); err != nil {
-			return 1
-		}
+		p.serve(q)
 	}
-}
-
-type spawnerProcess struct {
-	mu      sync.Mutex
-	running map[uint64]*exec.Cmd
-	reapers sync.WaitGroup
-}
-
-func (sp *spawnerProcess) send(m controlMessage, fds ...int) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	return sendMessage(spawnerSocket, b, fds...)
-}
-
-// serve starts one worker and answers with the enclave's ends of its pipes.
-func (sp *spawnerProcess) serve(q startRequest) error {
-	j, err := startJail(q)
-	if err != nil {
-		return sp.send(controlMessage{Started: &startReply{ID: q.ID, Error: err.Error()}})
-	}
-	sp.mu.Lock()
-	sp.running[q.ID] = j.cmd
-	sp.mu.Unlock()
-	err = sp.send(controlMessage{Started: &startReply{ID: q.ID, Isolation: j.isolation}}, j.ends...)
-	closeAll(j.ends)
-	sp.reapers.Go(func() { sp.reap(q.ID, j) })
-	return err
-}
-
-// reap waits for a worker to end and reports what the kernel measured.
-func (sp *spawnerProcess) reap(id uint64, j *jail) {
-	_ = j.cmd.Wait()
-	sp.mu.Lock()
-	delete(sp.running, id)
-	sp.mu.Unlock()
-	st := j.cmd.ProcessState
-	r := exitReport{ID: id, Status: st.String(), OOM: j.group.killed(), CPUNanos: int64(st.UserTime() + st.SystemTime())}
-	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
-		r.PeakKiB = ru.Maxrss
-	}
-	j.group.remove()
-	_ = sp.send(controlMessage{Exited: &r}) // an enclave that is gone needs no report
-}
-
-// end kills every worker and waits until nothing of them is left.
-func (sp *spawnerProcess) end() {
-	sp.mu.Lock()
-	for _, c := range sp.running {
-		_ = c.Process.Kill()
-	}
-	sp.mu.Unlock()
-	sp.reapers.Wait()
 }
 
 // jail is a started and confined worker.
 type jail struct {
 	cmd       *exec.Cmd
 	group     *cgroup
-	ends      []int // the enclave's: down, up, out, window, pidfd
+	ends      []int // the enclave's: down, up, out, window, pidfd; gone once it has them
 	isolation string
+	started   time.Time
+	job       uint64 // 0: none yet
 }
 
-// startJail starts a worker's first process in new namespaces, puts it under its limits, and returns once it says that
-// the worker is confined.
-func startJail(q startRequest) (_ *jail, err error) {
-	var mine, theirs []int
+// kill ends the worker: its first process is the init of the others.
+func (j *jail) kill() { _ = j.cmd.Process.Kill() }
+
+// alive looks whether the worker still runs.
+func (j *jail) alive() bool {
+	p := []unix.PollFd{{Fd: int32(j.ends[len(j.ends)-1]), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, 0)
+	return n == 0 && err == nil
+}
+
+func (j *jail) closeEnds() {
+	closeAll(j.ends)
+	j.ends = nil
+}
+
+// startJail starts a worker's first process in new namespaces, puts it into a control group, and returns once it says
+// that the worker is confined.
+func startJail(n uint64) (_ *jail, err error) {
+	mine, theirs, err := workerPipes()
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		closeAll(theirs)
 		if err != nil {
 			closeAll(mine)
 		}
 	}()
-	for _, reads := range []bool{true, false, false, false, true} { // down, up, out, status, setup: does the worker read?
-		var p [2]int
-		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-			return nil, fmt.Errorf("pipe: %w", err)
-		}
-		if !reads {
-			p[0], p[1] = p[1], p[0]
-		}
-		theirs, mine = append(theirs, p[0]), append(mine, p[1])
-	}
-	write, read, err := newWindow()
-	if err != nil {
-		return nil, err
-	}
-	theirs, mine = slices.Insert(theirs, fdWindow-fdDown, read), slices.Insert(mine, fdWindow-fdDown, write)
-	j := &jail{group: newCgroup(q), ends: mine[:4]}
+	j := &jail{group: newCgroup(n), started: time.Now()}
 	defer func() {
 		if err != nil {
 			j.group.remove()
@@ -151,7 +105,8 @@ func startJail(q startRequest) (_ *jail, err error) {
 	}
 	defer func() {
 		if err != nil {
-			_ = j.cmd.Process.Kill()
+			unix.Close(pidfd)
+			j.kill()
 			_ = j.cmd.Wait()
 		}
 	}()
@@ -160,20 +115,48 @@ func startJail(q startRequest) (_ *jail, err error) {
 	if err := j.group.add(j.cmd.Process.Pid); err != nil {
 		return nil, err
 	}
-	if err := setUp(mine[5], mine[4], q); err != nil {
+	landlock, err := setUp(mine[5], mine[4])
+	if err != nil {
 		return nil, err
 	}
 	closeAll(mine[4:])
 	mine = mine[:4]
-	j.isolation = namespaceStamp + ";seccomp-sockets;" + j.group.stamp()
-	j.ends = append(j.ends, pidfd)
+	j.isolation = namespaceStamp + ";seccomp;" + landlock + ";" + j.group.stamp()
+	j.ends = append(mine, pidfd)
 	return j, nil
+}
+
+// workerPipes makes what a worker's processes and the rest of the world have between them: down, up, out, the window,
+// status and setup, in the order of their descriptors there.
+func workerPipes() (mine, theirs []int, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(mine)
+			closeAll(theirs)
+		}
+	}()
+	for _, reads := range []bool{true, false, false, false, true} { // does the worker read?
+		var p [2]int
+		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+			return mine, theirs, fmt.Errorf("pipe: %w", err)
+		}
+		if !reads {
+			p[0], p[1] = p[1], p[0]
+		}
+		theirs, mine = append(theirs, p[0]), append(mine, p[1])
+	}
+	write, read, err := newWindow()
+	if err != nil {
+		return mine, theirs, err
+	}
+	const at = fdWindow - fdDown
+	return slices.Insert(mine, at, write), slices.Insert(theirs, at, read), nil
 }
 
 // startInit forks the process that builds the jail.
 func startInit(fds []int, pidfd *int) (*exec.Cmd, error) {
 	uid, gid, groups := outsideIDs()
-	cmd := &exec.Cmd{Path: selfExe, Args: []string{argJail}, Env: []string{}, Dir: "/"}
+	cmd := &exec.Cmd{Path: selfExe, Args: append([]string{argJail}, testOnlyArgs...), Env: []string{}, Dir: "/"}
 	for _, fd := range fds {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -242,33 +225,40 @@ func namespaceHint() string {
 	return "; ask the operator to run: " + strings.Join(off, "; ")
 }
 
-// setUp sends the limits to the jail's first process and waits for its word that the worker is confined.
-func setUp(setup, status int, q startRequest) error {
-	b, err := json.Marshal(q)
+// setUp tells the jail's first process what it needs and waits for its word that the worker is confined. landlock is
+// that part of the isolation stamp.
+func setUp(setup, status int) (landlock string, err error) {
+	outside, err := ownNamespaces()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if _, err := unix.Write(setup, append(b, '\n')); err != nil {
-		return fmt.Errorf("jail: %w%s", err, namespaceHint())
+	b, err := json.Marshal(jailSetup{Outside: outside})
+	if err != nil {
+		return "", err
+	}
+	if _, err := unix.Write(setup, b); err != nil {
+		return "", fmt.Errorf("jail: %w%s", err, namespaceHint())
 	}
 	if err := unix.SetNonblock(status, true); err != nil {
-		return err
+		return "", err
 	}
 	dup, err := unix.FcntlInt(uintptr(status), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return "", err
 	}
 	f := os.NewFile(uintptr(dup), "status")
 	defer f.Close()
 	_ = f.SetReadDeadline(time.Now().Add(startTimeout))
 	word, err := readFrame(f, maxDetail)
-	switch {
-	case err != nil:
-		return fmt.Errorf("jail did not report: %w", err)
-	case string(word) == jailReady:
-		return nil
-	case strings.Contains(string(word), "mount"):
-		return errors.New(string(word) + namespaceHint())
+	if err != nil {
+		return "", fmt.Errorf("jail did not report: %w", err)
 	}
-	return errors.New(string(word))
+	landlock, ready := strings.CutPrefix(string(word), jailReady)
+	switch {
+	case ready:
+		return landlock, nil
+	case strings.Contains(string(word), "mount"):
+		return "", errors.New(string(word) + namespaceHint())
+	}
+	return "", errors.New(string(word))
 }
