@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,6 +81,11 @@ func (f *jobFlags) localRequest(code, out string) (*localrun.Request, error) {
 	j, err := f.job()
 	if err != nil {
 		return nil, err
+	}
+	for _, o := range j.Outputs {
+		if !slices.Contains(job.OutputClasses(), o.Class) {
+			return nil, Errorf(KindUsage, "use %s", strings.Join(job.OutputClasses(), ", ")).because("output %s has unknown class %q", o.Name, o.Class)
+		}
 	}
 	if err := validateAlone(j); err != nil {
 		return nil, usageError(err)
@@ -289,7 +295,7 @@ func (v localView) hint() string {
 	switch v.Reason {
 	case "fuel-limit":
 		if v.Need > 0 {
-			return fmt.Sprintf("--fuel %d would do", v.Need)
+			return fmt.Sprintf("--fuel %d would do: it needs %d, and with another --seed perhaps a little more", v.Need+v.Need/50+1, v.Need)
 		}
 		return fmt.Sprintf("it needs more than --fuel %d, and without that limit fails for another reason or takes longer than --wall", v.Limits.Fuel)
 	case "wall-limit":
@@ -303,5 +309,8 @@ func (v localView) hint() string {
 	case localrun.ReasonEpochs:
 		return "the code reads its data more often than --epochs says; a step back counts too"
 	}
-	return "what it said is above; the code is best looked at outside the sandbox, as docs/guests.md says"
+	if strings.HasPrefix(v.Detail, "exit code") {
+		return "the code ended itself, and what it said is above"
+	}
+	return "what it said is above; run it outside the sandbox to look closer, as docs/guests.md says"
 }

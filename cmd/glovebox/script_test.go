@@ -117,6 +117,8 @@ func buildAll(root string) (string, error) {
 		run(nil, "-o", filepath.Join(dir, "production")+"/", "./cmd/..."),
 		run(nil, "-tags", "simulated", "-o", filepath.Join(dir, "demo")+"/", "./cmd/..."),
 		run(wasm, "-o", filepath.Join(dir, "guest", "hostile.wasm"), "./cmd/glovebox/testdata/hostile"),
+		run(wasm, "-o", filepath.Join(dir, "guest", "everything.wasm"), "./sdk/testdata/everything"),
+		run(nil, "-o", filepath.Join(dir, "guest", "everything"), "./sdk/testdata/everything"),
 	)
 }
 
@@ -208,7 +210,9 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 
 func member(ts *testscript.TestScript, text, path string) string {
 	var v any
-	ts.Check(json.Unmarshal([]byte(text), &v))
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber() // fuel has more digits than a float shows
+	ts.Check(d.Decode(&v))
 	for _, k := range strings.Split(path, ".") {
 		switch at := v.(type) {
 		case map[string]any:

@@ -35,15 +35,15 @@ type Data struct {
 
 // Result is what became of a run. All but Error are zero if the run could not be had.
 type Result struct {
-	Error     string           `json:"error"`  // why there was no run: the machine, not the code
-	Reason    string           `json:"reason"` // empty: completed; else as in a usage attestation
+	Error     string           `json:"error,omitempty"` // why there was no run: the machine, not the code
+	Reason    string           `json:"reason"`          // empty: completed; else as in a usage attestation
 	Detail    string           `json:"detail"`
 	Module    *envelope.Digest `json:"module"`
 	Rewritten *envelope.Digest `json:"rewritten"` // null: not admitted
 	Costs     string           `json:"costs"`
 	Fuel      int64            `json:"fuel"` // used
 	// Need is what a second run used that was given all the fuel there is; only after "fuel-limit". 0: it did not end in time.
-	Need       int64       `json:"need"`
+	Need       int64       `json:"need,omitempty"`
 	PeakBytes  int64       `json:"peakBytes"` // resident, of the worker process
 	CPUMillis  int64       `json:"cpuMillis"`
 	WallMillis int64       `json:"wallMillis"`
