@@ -28,6 +28,29 @@ func goGuest(t testing.TB, name string, flags ...string) []byte {
 	return b
 }
 
+// cGuest compiles testdata/c/name.c, a reactor.
+func cGuest(t testing.TB, name string) []byte {
+	t.Helper()
+	clang, err := exec.LookPath("clang")
+	if err != nil {
+		if os.Getenv("CI") == "true" && os.Getenv("GLOVEBOX_NO_CLANG") == "" {
+			t.Fatal(err)
+		}
+		t.Skip("no clang, lld and wasi-libc: C guests are not tested")
+	}
+	out := filepath.Join(t.TempDir(), "guest.wasm")
+	cmd := exec.Command(clang, "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o", out, "testdata/c/"+name+".c")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 var epoch = time.Now()
 
 // nanos is a clock for measuring.

@@ -139,8 +139,12 @@ func TestFilesFail(t *testing.T) {
 		if _, err := i.Call(t.Context(), "open", 0, 1); err != nil {
 			t.Fatal(err)
 		}
+		before := i.Used()
 		if _, err := i.Call(t.Context(), "read", 0, 0, 0, 10); !errors.Is(err, want) || !errors.Is(err, ErrTrap) {
 			t.Errorf("%v", err)
+		}
+		if used := i.Used() - before; used < fuel.CallImport+fuel.Bytes(10) || used > fuel.CallImport+fuel.Bytes(10)+100 {
+			t.Errorf("a trap in a host call that cost %d used %d", fuel.Bytes(10), used)
 		}
 	}
 	none := instantiate(t, compile(t, caller().bytes()), enough())

@@ -153,7 +153,8 @@ func (i *Instance) Run(ctx context.Context) error {
 }
 
 // Call calls an exported function. After any error but ErrState the guest may be in the middle of something; what can still
-// be done with it is Restore, Used and Close. A guest that calls proc_exit, with any code, gives [ErrExit].
+// be done with it is Restore, Used and Close. A guest that calls proc_exit, with any code, gives [ErrExit]. An end of the context
+// changes nothing: fuel ends a guest, and so does the end of its process.
 func (i *Instance) Call(ctx context.Context, name string, args ...uint64) ([]uint64, error) {
 	if !i.started && i.module.admitted.Start {
 		return nil, fmt.Errorf("%w: not started", ErrState)

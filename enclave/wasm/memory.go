@@ -24,6 +24,8 @@ type guestMemory struct {
 	file   *os.File
 	all    []byte // the range; the guest's memory is its beginning
 	size   uint64 // of the guest's memory
+	shrink bool   // the next Reallocate gives the size at the snapshot
+	before uint64 // that size
 	denied bool   // the limit refused memory
 }
 
@@ -70,6 +72,9 @@ func (g *guestMemory) reserve(size uint64) error {
 
 // Reallocate implements experimental.LinearMemory; nil makes memory.grow return -1.
 func (g *guestMemory) Reallocate(size uint64) []byte {
+	if g.shrink {
+		size = g.before
+	}
 	if size > uint64(len(g.all)) {
 		g.denied = true
 		return nil

@@ -16,7 +16,6 @@ type state struct {
 	world
 	fuel    int64
 	globals []uint64
-	size    uint64 // of the memory
 }
 
 // Snapshot makes what the guest is now the state that [Instance.Restore] goes back to. It can be done once, between calls, of an
@@ -34,7 +33,7 @@ func (i *Instance) Snapshot() error {
 	case i.module.admitted.Fixed != "":
 		return fmt.Errorf("%w: no snapshots: %s", ErrModule, i.module.admitted.Fixed)
 	}
-	s := state{fuel: i.left(), size: i.memory.size, world: i.world}
+	s := state{fuel: i.left(), world: i.world}
 	s.opened = maps.Clone(i.opened)
 	for _, name := range i.module.admitted.Globals {
 		g, err := i.global(name)
@@ -49,13 +48,13 @@ func (i *Instance) Snapshot() error {
 			return err
 		}
 	}
-	i.before, i.frozen = s, true
+	i.before, i.memory.before, i.frozen = s, i.memory.size, true
 	return nil
 }
 
 // Restore puts the guest back to its snapshot, after whatever it did and however it ended: memory and its size, globals, fuel,
-// clock, random numbers. It costs as much as pages were touched since. A guest that made its memory larger, or that ended
-// itself, is instantiated anew first, which costs what its data segments and tables do besides.
+// clock, random numbers. It costs as much as pages were touched since. A guest that ended itself, or that made its memory as
+// large as its own declaration allows, is instantiated anew, which costs what its data segments and tables do besides.
 //
 // An error leaves an instance that can only be closed.
 func (i *Instance) Restore() (err error) {
@@ -63,7 +62,7 @@ func (i *Instance) Restore() (err error) {
 		return fmt.Errorf("%w: closed, or no snapshot", ErrState)
 	}
 	defer func() { i.broken = err != nil }()
-	if i.exited || i.memory.size != i.before.size {
+	if i.exited || !i.shrink() {
 		err = i.renew()
 	} else {
 		err = i.memory.forget()
@@ -85,6 +84,18 @@ func (i *Instance) Restore() (err error) {
 	return nil
 }
 
+// shrink makes the memory as large as it was. The engine knows no way to shrink a memory, but takes the length of what the
+// allocator gives it when it asks for more; it does not ask if the module's own maximum is reached.
+func (i *Instance) shrink() bool {
+	if i.memory.size == i.memory.before {
+		return true
+	}
+	i.memory.shrink = true
+	_, ok := i.guest.Memory().Grow(1)
+	i.memory.shrink = false
+	return ok && uint64(i.guest.Memory().Size()) == i.memory.before
+}
+
 // renew replaces the engine's part of the guest and puts the snapshot in the place of the memory that it made.
 func (i *Instance) renew() error {
 	ctx := context.Background()
@@ -98,7 +109,7 @@ func (i *Instance) renew() error {
 	if i.memory.all == nil {
 		return nil
 	}
-	if more := i.before.size - i.memory.size; more > 0 {
+	if more := i.memory.before - i.memory.size; more > 0 {
 		if _, ok := i.guest.Memory().Grow(uint32(more / pageBytes)); !ok {
 			return errors.New("memory of the snapshot refused")
 		}

@@ -107,7 +107,7 @@ func carrier() module {
 			{wasi, "fd_renumber", []byte{i32, i32}, []byte{i32}},
 			{wasi, "fd_read", []byte{i32, i32, i32, i32}, []byte{i32}},
 		},
-		memory:  []uint64{16},
+		memory:  []uint64{16, 32},
 		globals: []int64{5, 6},
 		data:    []byte("\x00\x00\x00\x00other.csv initial"),
 	}
@@ -131,6 +131,10 @@ func carrier() module {
 	find("size", memorySize, op(0xad))
 	leave("grown", con32(2), memoryGrow, drop, con32(20*pageBytes), con64(1), store64)
 	find("grown", con32(2), memoryGrow, drop, con32(20*pageBytes), load64)
+	leave("beyond", con32(2), memoryGrow, drop, con32(20*pageBytes), con64(1), store64)
+	find("beyond", con32(20*pageBytes), load64)
+	leave("to the maximum", con32(13), memoryGrow, drop, con32(31*pageBytes), con64(1), store64)
+	find("to the maximum", memorySize, op(0xad), con32(13), memoryGrow, op(0xad), con32(31*pageBytes), load64, op(0x7c, 0x7c))
 	leave("random", con32(512), con32(5), callTo(atRandom), drop)
 	find("random", con32(512), con32(8), callTo(atRandom), drop, con32(512), load64)
 	leave("clock", con32(0), con64(0), con32(512), callTo(atClock), drop)
@@ -150,8 +154,6 @@ func carrier() module {
 	find("log", con32(512), con32(0), store32, con32(516), con32(0), store32, con32(1), con32(512), con32(1), con32(520), callTo(atWrite), op(0xad))
 	leave("opened", con32(4), con32(9), callTo(atOpen), drop)
 	find("opened", con32(1), callTo(atSize))
-	leave("denied", con32(4000), memoryGrow, drop)
-	find("denied", con64(0))
 	for name, c := range map[string][]byte{
 		"seek":     code(con32(3), con64(0), con32(1), con32(512), callTo(atSeek), drop),
 		"renumber": code(con32(1), con32(2), callTo(atRenumber), drop),
@@ -286,6 +288,28 @@ func TestRandomWalk(t *testing.T) {
 		wantSame(t, totalOf(t, i), fresh)
 		if t.Failed() {
 			return
+		}
+	}
+}
+
+// TestRefusalIsForgotten: memory that was refused before a restore does not explain a trap after it.
+func TestRefusalIsForgotten(t *testing.T) {
+	m := module{memory: []uint64{1}, funcs: []function{{export: "grow", code: code(con32(1100), memoryGrow, drop)}, {export: "trap", code: unreachable}}}
+	i := instantiate(t, compile(t, m.bytes()), snapshots(t))
+	if err := i.Snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []error{ErrMemory, ErrTrap} {
+		if want == ErrMemory {
+			if _, err := i.Call(t.Context(), "grow"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := i.Call(t.Context(), "trap"); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if err := i.Restore(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
