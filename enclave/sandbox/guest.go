@@ -109,7 +109,7 @@ func runModule(h header, d *pipeData, w *bufio.Writer) error {
 	}
 	ctx, g := context.Background(), newGuest(h, d)
 	g.words = w
-	if err := g.prepare(ctx, module); err != nil {
+	if err := limitCompile(func() error { return g.prepare(ctx, module) }); err != nil {
 		return g.leave(err).write(w)
 	}
 	if err := errors.Join(g.admitted().write(w), w.Flush()); err != nil { // before its first instruction

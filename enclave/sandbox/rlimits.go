@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 )
 
 // limit is one resource limit of a process.
@@ -88,35 +90,55 @@ func applyLimits(h header) error {
 	return nil
 }
 
-// compileSeconds is the CPU time that the compilation of a module may take. A Go program of 20 MB takes a tenth of it.
-const compileSeconds = 20
+// compileTime is the CPU time that the admission and compilation of a module may take, rounded up to a second. A Go
+// program of 20 MB takes a tenth of it.
+func compileTime() time.Duration {
+	if skipped(partPatience) {
+		return time.Second
+	}
+	return 20 * time.Second
+}
 
-// limitCompile bounds the CPU time of what follows, until stop, by compileSeconds: the kernel's signal that they are used
-// up arrives on exceeded. The engine cannot be told to give up, so the worker must then report and die. stop brings the limit
-// of the job back and reports whether exceeded came first.
-func limitCompile() (exceeded <-chan os.Signal, stop func() (over bool, err error), err error) {
+// limitCompile runs compile, which admits and compiles a module, within compileTime. When the kernel's signal comes that
+// this is used up, it returns an error that wraps [wasm.ErrModule] while compile, which nobody can interrupt, still runs:
+// the worker must then report and die. Otherwise the limit of the job is back in force.
+func limitCompile(compile func() error) error {
 	var job unix.Rlimit
 	if err := unix.Prlimit(0, unix.RLIMIT_CPU, nil, &job); err != nil {
-		return nil, nil, fmt.Errorf("cpu limit: %w", err)
+		return fmt.Errorf("cpu limit: %w", err)
 	}
 	used, err := cpuUsed()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, unix.SIGXCPU)
-	soft := min(job.Max, uint64((used+compileSeconds*time.Second+time.Second-1)/time.Second))
+	exceeded := make(chan os.Signal, 1)
+	signal.Notify(exceeded, unix.SIGXCPU)
+	defer signal.Stop(exceeded)
+	soft := min(job.Max, uint64((used+compileTime()+time.Second-1)/time.Second))
 	if err := unix.Prlimit(0, unix.RLIMIT_CPU, &unix.Rlimit{Cur: soft, Max: job.Max}, nil); err != nil {
-		return nil, nil, fmt.Errorf("cpu limit: %w", err)
+		return fmt.Errorf("cpu limit: %w", err)
 	}
-	return c, func() (bool, error) {
-		signal.Stop(c)
-		now, err := cpuUsed()
-		if err != nil {
-			return false, err
+	done := make(chan error, 1)
+	go func() { done <- recovered(compile) }()
+	select {
+	case err := <-done:
+		if back := unix.Prlimit(0, unix.RLIMIT_CPU, &job, nil); back != nil {
+			return fmt.Errorf("cpu limit: %w", back)
 		}
-		return now >= time.Duration(soft)*time.Second, unix.Prlimit(0, unix.RLIMIT_CPU, &job, nil)
-	}, nil
+		return err
+	case <-exceeded:
+		return fmt.Errorf("%w: it takes more than %s of CPU time to compile; split its largest functions", wasm.ErrModule, compileTime())
+	}
+}
+
+// recovered turns a panic of f, in whose goroutine nobody else would, into an error.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: engine: %v", wasm.ErrModule, p)
+		}
+	}()
+	return f()
 }
 
 // cpuUsed is the CPU time of this process so far.

@@ -167,7 +167,7 @@ func startInit(fds []int, pidfd *int) (*exec.Cmd, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  namespaces,
+		Cloneflags:  namespaces &^ testOnlyShared(),
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}},
 		Credential:  &syscall.Credential{NoSetGroups: !groups}, // groups: drop them all
