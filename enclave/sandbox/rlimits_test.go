@@ -80,8 +80,11 @@ func TestLimitCompile(t *testing.T) {
 // TestApplyLimits: a worker can lower its limits to any job's, once; and it refuses a header that makes no sense.
 func TestApplyLimits(t *testing.T) {
 	for _, h := range []header{
-		{}, {MemoryBytes: pageBytes, OutputBytes: 1}, {MemoryBytes: maxMemory + 1, OutputBytes: 1, CPUSeconds: 1},
-		{MemoryBytes: pageBytes, OutputBytes: maxOutput + 1, CPUSeconds: 1}, {MemoryBytes: -1, OutputBytes: 1, CPUSeconds: 1},
+		{},
+		{MemoryBytes: pageBytes, OutputBytes: 1},
+		{MemoryBytes: maxMemory + 1, OutputBytes: 1, CPUSeconds: 1},
+		{MemoryBytes: pageBytes, OutputBytes: maxOutput + 1, CPUSeconds: 1},
+		{MemoryBytes: -1, OutputBytes: 1, CPUSeconds: 1},
 	} {
 		if err := applyLimits(h); err == nil {
 			t.Errorf("%+v admitted", h)
