@@ -29,7 +29,7 @@ func Evaluate(model []byte, testCSV io.Reader) (accuracy float64, n int, err err
 	}
 	right := 0
 	for i := range images {
-		if m.Predict(&images[i].Pixels) == int(images[i].Label) {
+		if m.Predict(&images[i]) == int(images[i].Label) {
 			right++
 		}
 	}
@@ -73,12 +73,12 @@ func ParseSafetensors(b []byte) (*Model, error) {
 	}
 	var used [][2]int64
 	for _, t := range want {
-		values, at, err := readTensor(raw[t.name], t.shape, body)
+		values, at, err := readTensor(raw[t.Name], t.Shape, body)
 		if err != nil {
-			return bad("%s: %v", t.name, err)
+			return bad("%s: %v", t.Name, err)
 		}
 		used = append(used, at)
-		m.set(t.name, values)
+		copy(t.Data, values)
 	}
 	slices.SortFunc(used, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
 	end := int64(0)
@@ -119,22 +119,4 @@ func readTensor(entry json.RawMessage, shape []int, body []byte) (values []float
 		out[i] = v
 	}
 	return out, p.Offsets, nil
-}
-
-// set stores a tensor's numbers where they belong.
-func (m *Model) set(name string, v []float32) {
-	switch name {
-	case "hidden.bias":
-		copy(m.B1[:], v)
-	case "hidden.weight":
-		for i := range m.W1 {
-			copy(m.W1[i][:], v[i*Hidden:])
-		}
-	case "output.bias":
-		copy(m.B2[:], v)
-	case "output.weight":
-		for i := range m.W2 {
-			copy(m.W2[i][:], v[i*Digits:])
-		}
-	}
 }

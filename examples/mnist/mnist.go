@@ -31,11 +31,11 @@ type Image struct {
 	Pixels [Pixels]uint8
 }
 
-// Model is the network's weights. The zero Model is untrained and useless: start with [NewModel].
+// Model is the network's weights, row by row. The zero Model is untrained and useless: start with [NewModel].
 type Model struct {
-	W1 [Pixels][Hidden]float32
+	W1 [Pixels * Hidden]float32
 	B1 [Hidden]float32
-	W2 [Hidden][Digits]float32
+	W2 [Hidden * Digits]float32
 	B2 [Digits]float32
 }
 
@@ -43,27 +43,23 @@ type Model struct {
 func NewModel(r *rand.Rand) *Model {
 	m := &Model{}
 	for i := range m.W1 {
-		for j := range m.W1[i] {
-			m.W1[i][j] = float32(r.NormFloat64() * 0.0505) // √(2/784)
-		}
+		m.W1[i] = float32(r.NormFloat64() * 0.0505) // √(2/784)
 	}
 	for i := range m.W2 {
-		for j := range m.W2[i] {
-			m.W2[i][j] = float32(r.NormFloat64() * 0.25) // √(2/32)
-		}
+		m.W2[i] = float32(r.NormFloat64() * 0.25) // √(2/32)
 	}
 	return m
 }
 
 // Predict returns the most likely digit.
-func (m *Model) Predict(x *[Pixels]uint8) int {
-	var h [Hidden]float32
-	var p [Digits]float32
-	m.forward(x, &h, &p)
-	return argmax(&p)
+func (m *Model) Predict(img *Image) int {
+	b := &batch{}
+	b.fill([]Image{*img}, []int32{0})
+	m.forward(b)
+	return argmax(b.p[:Digits])
 }
 
-func argmax(p *[Digits]float32) int {
+func argmax(p []float32) int {
 	best := 0
 	for i := range p {
 		if p[i] > p[best] {
@@ -71,43 +67,4 @@ func argmax(p *[Digits]float32) int {
 		}
 	}
 	return best
-}
-
-// forward computes the hidden layer and the outputs before softmax. Four of five pixels are white: their weights are
-// not touched, which makes this five times as fast.
-func (m *Model) forward(x *[Pixels]uint8, h *[Hidden]float32, p *[Digits]float32) {
-	*h = m.B1
-	for i, v := range x {
-		if v == 0 {
-			continue
-		}
-		addScaled(h, &m.W1[i], float32(v)*(1.0/255))
-	}
-	*p = m.B2
-	for j, a := range h {
-		if a <= 0 {
-			h[j] = 0
-			continue
-		}
-		w := &m.W2[j]
-		for k := range p {
-			p[k] += float32(a * w[k])
-		}
-	}
-}
-
-// addScaled adds s·w to h, unrolled by eight: WebAssembly engines do not unroll loops. The conversions forbid fused
-// multiply-add, so that every machine computes the same model.
-func addScaled(h, w *[Hidden]float32, s float32) {
-	for j := 0; j < Hidden; j += 8 {
-		a, b := h[j:j+8:j+8], w[j:j+8:j+8]
-		a[0] += float32(s * b[0])
-		a[1] += float32(s * b[1])
-		a[2] += float32(s * b[2])
-		a[3] += float32(s * b[3])
-		a[4] += float32(s * b[4])
-		a[5] += float32(s * b[5])
-		a[6] += float32(s * b[6])
-		a[7] += float32(s * b[7])
-	}
 }

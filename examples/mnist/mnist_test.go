@@ -103,11 +103,13 @@ func TestParseSafetensorsRefuses(t *testing.T) {
 func line(first string, n int) string { return first + strings.Repeat(",0", n) }
 
 func TestReadCSVRefuses(t *testing.T) {
-	head := "label,pixel0\n"
+	head := line("label", 784) + "\n"
 	for name, s := range map[string]string{
 		"empty":          "",
 		"no records":     head,
 		"no header":      line("5", 784) + "\n",
+		"other header":   line("digit", 784) + "\n" + line("5", 784) + "\n",
+		"narrow":         "label,pixel0\n5,0\n",
 		"ragged, short":  head + line("5", 783) + "\n",
 		"ragged, long":   head + line("5", 785) + "\n",
 		"no digit":       head + line("10", 784) + "\n",
@@ -126,9 +128,9 @@ func TestReadCSVRefuses(t *testing.T) {
 
 func TestReadCSVAccepts(t *testing.T) {
 	for name, s := range map[string]string{
-		"plain":           "label,p\n" + line("5", 784) + "\n",
-		"no last newline": "label,p\n" + line("5", 784),
-		"DOS lines":       "label,p\r\n" + line("5", 784) + "\r\n",
+		"plain":           line("label", 784) + "\n" + line("5", 784) + "\n",
+		"no last newline": line("label", 784) + "\n" + line("5", 784),
+		"DOS lines":       line("label", 784) + "\r\n" + line("5", 784) + "\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := mnist.ReadCSV(strings.NewReader(s))
@@ -155,7 +157,7 @@ func FuzzParseSafetensors(f *testing.F) {
 }
 
 func FuzzReadCSV(f *testing.F) {
-	f.Add([]byte("label,p\n" + line("5", 784) + "\n"))
+	f.Add([]byte(line("label", 784) + "\n" + line("5", 784) + "\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		images, err := mnist.ReadCSV(bytes.NewReader(b))
 		if (err == nil) != (len(images) > 0) {

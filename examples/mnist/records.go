@@ -3,93 +3,75 @@
 package mnist
 
 import (
-	"bytes"
 	"errors"
 	"io"
+
+	"github.com/glovebox-dev/glovebox/sdk/go/glovebox"
 )
 
-// readBytes is how much is read at a time, and maxLine bounds a line: 785 numbers of at most three digits.
-const (
-	readBytes = 256 << 10
-	maxLine   = 8 << 10
-	maxImages = 1 << 20
-)
+// maxImages bounds a table; as bytes, it has 800 MB.
+const maxImages = 1 << 20
 
-// ReadCSV reads a table with a header line, the label in its first column and 784 pixels of 0 to 255 after it. Images
-// are kept as bytes: a float for each pixel would take four times the memory of a sandbox.
+// ReadCSV reads a table with a header line, the label in its first column and 784 pixels of 0 to 255 after it.
 func ReadCSV(r io.Reader) ([]Image, error) {
-	var images []Image
-	buf, rest, header := make([]byte, readBytes), []byte(nil), true
-	line := func(l []byte) error {
-		l = bytes.TrimSuffix(l, []byte("\r"))
-		switch {
-		case header:
-			header = false
-			if !bytes.HasPrefix(l, []byte("label,")) {
-				return ErrRecords
-			}
-			return nil
-		case len(l) == 0:
-			return nil
-		case len(images) == maxImages:
-			return ErrRecords
-		}
-		images = append(images, Image{})
-		return images[len(images)-1].parse(l)
+	records, err := glovebox.NewRecords(r, glovebox.CSV)
+	if err != nil {
+		return nil, malformed(err)
 	}
-	for {
-		n, err := r.Read(buf)
-		rest = append(rest, buf[:n]...)
-		for i := bytes.IndexByte(rest, '\n'); i >= 0; i = bytes.IndexByte(rest, '\n') {
-			if err := line(rest[:i]); err != nil {
-				return nil, err
-			}
-			rest = rest[i+1:]
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			if len(rest) > 0 {
-				if err := line(rest); err != nil {
-					return nil, err
-				}
-			}
-			if len(images) == 0 {
-				return nil, ErrRecords
-			}
-			return images, nil
-		case err != nil:
-			return nil, err
-		case len(rest) > maxLine:
-			return nil, ErrRecords
-		}
-		rest = bytes.Clone(rest)
-	}
+	return ReadRecords(records)
 }
 
-// parse reads one line of 785 numbers.
-func (m *Image) parse(l []byte) error {
-	field, v, digits := 0, 0, 0
-	for i := 0; i <= len(l); i++ {
-		if i < len(l) && l[i] != ',' {
-			c := l[i] - '0'
-			if c > 9 || digits == 3 {
+// ReadRecords is [ReadCSV] for records that are open. Images are kept as bytes: a float for each pixel would take four
+// times the memory of a sandbox.
+func ReadRecords(r *glovebox.Records) ([]Image, error) {
+	if r.Column("label") != 0 || len(r.Header()) != Pixels+1 {
+		return nil, ErrRecords
+	}
+	var images []Image
+	for r.Next() {
+		if len(images) == maxImages {
+			return nil, ErrRecords
+		}
+		images = append(images, Image{})
+		if err := images[len(images)-1].parse(r.Fields()); err != nil {
+			return nil, err
+		}
+	}
+	if r.Err() == nil && len(images) == 0 {
+		return nil, ErrRecords
+	}
+	return images, malformed(r.Err())
+}
+
+// malformed tells a table that is none from one that cannot be read.
+func malformed(err error) error {
+	if errors.Is(err, glovebox.ErrRecord) {
+		return errors.Join(ErrRecords, err)
+	}
+	return err
+}
+
+// parse reads 785 numbers.
+func (m *Image) parse(fields [][]byte) error {
+	if len(fields) != Pixels+1 {
+		return ErrRecords
+	}
+	for i, f := range fields {
+		v := 0
+		for _, c := range f {
+			if c < '0' || c > '9' {
 				return ErrRecords
 			}
-			v, digits = 10*v+int(c), digits+1
-			continue
+			v = 10*v + int(c-'0')
 		}
 		switch {
-		case digits == 0 || v > 255 || field > Pixels || (field == 0 && v >= Digits):
+		case len(f) == 0 || len(f) > 3 || v > 255 || (i == 0 && v >= Digits):
 			return ErrRecords
-		case field == 0:
+		case i == 0:
 			m.Label = uint8(v)
 		default:
-			m.Pixels[field-1] = uint8(v)
+			m.Pixels[i-1] = uint8(v)
 		}
-		field, v, digits = field+1, 0, 0
-	}
-	if field != Pixels+1 {
-		return ErrRecords
 	}
 	return nil
 }

@@ -10,15 +10,12 @@ import "math"
 
 func sgemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
 	aRow, aCol := strides(transA, lda)
-	bRow, bCol := strides(transB, ldb)
 	sums := make([]float32, n)
 	for i := range m {
-		clear(sums)
-		for p := range k {
-			v := a[i*aRow+p*aCol]
-			for j := range sums {
-				sums[j] = float32(sums[j] + float32(v*b[p*bRow+j*bCol]))
-			}
+		if transB {
+			dots(sums, k, a[min(i*aRow, len(a)):], aCol, b, ldb)
+		} else {
+			rows(sums, k, a[min(i*aRow, len(a)):], aCol, b, ldb)
 		}
 		for j, s := range sums {
 			store(&c[i*ldc+j], alpha, s, beta)
@@ -26,13 +23,35 @@ func sgemm(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int
 	}
 }
 
+// rows sums up k rows of b, each times an element of a.
+func rows(sums []float32, k int, a []float32, step int, b []float32, ldb int) {
+	clear(sums)
+	for p := range k {
+		v, row := a[p*step], b[p*ldb:][:len(sums)]
+		for j, w := range row {
+			sums[j] = float32(sums[j] + float32(v*w))
+		}
+	}
+}
+
+// dots is rows for a b that is stored transposed.
+func dots(sums []float32, k int, a []float32, step int, b []float32, ldb int) {
+	for j := range sums {
+		var sum float32
+		for p := range k {
+			sum = float32(sum + float32(a[p*step]*b[j*ldb+p]))
+		}
+		sums[j] = sum
+	}
+}
+
 func sgemv(trans bool, m, n int, alpha float32, a []float32, lda int, x []float32, incX int, beta float32, y []float32, incY int) {
-	rows, depth := m, n
+	outs, depth := m, n
 	if trans {
-		rows, depth = n, m
+		outs, depth = n, m
 	}
 	row, col := strides(trans, lda)
-	for i := range rows {
+	for i := range outs {
 		var sum float32
 		for p := range depth {
 			sum = float32(sum + float32(a[i*row+p*col]*x[p*incX]))
