@@ -26,9 +26,6 @@ func worldRun(t *testing.T, m *Module, seed byte) string {
 
 // TestSameSeedSameRun: the same input and seed give the same output and the same fuel, in one process and in two.
 func TestSameSeedSameRun(t *testing.T) {
-	if raceEnabled && testing.Short() {
-		t.Skip("under the race detector Go guests take half a minute to compile; the tests without it do so too")
-	}
 	const variable = "GLOVEBOX_TEST_GUEST"
 	if path := os.Getenv(variable); path != "" {
 		b, err := os.ReadFile(path)

@@ -13,6 +13,9 @@ import (
 // goGuest compiles testdata/guests/name.
 func goGuest(t testing.TB, name string, flags ...string) []byte {
 	t.Helper()
+	if raceEnabled && testing.Short() {
+		t.Skip("under the race detector Go guests take half a minute to compile; the tests without it do so too")
+	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.Command("go", append(args, "./testdata/guests/"+name)...)

@@ -58,6 +58,9 @@ func TestInfiniteRecursion(t *testing.T) {
 		"twice":     {funcs: []function{{export: "_start", code: code(callTo(1), callTo(1))}, {code: code(callTo(0), callTo(0))}}},
 		"with trap": command(callTo(0), unreachable),
 	} {
+		if raceEnabled && testing.Short() && name != "plain" {
+			continue
+		}
 		t.Run(name, func(t *testing.T) { fails(t, m, c, ErrTrap, "stack overflow") })
 	}
 	runtime.ReadMemStats(&peak)

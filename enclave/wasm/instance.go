@@ -167,7 +167,7 @@ func (i *Instance) call(ctx context.Context, name string, args ...uint64) (resul
 	if i.closed || i.broken || i.exited { // the engine would run code whose world is gone
 		return nil, fmt.Errorf("%w: the guest has ended", ErrState)
 	}
-	def, ok := i.module.compiled.ExportedFunctions()[name]
+	def, ok := i.module.exports[name]
 	if !ok {
 		return nil, fmt.Errorf("%w: no exported function %q", ErrModule, name)
 	}

@@ -35,9 +35,6 @@ func recorder(t testing.TB, m *Module) *Instance {
 
 // TestRecords: to a guest that is put back, every record is the first, whatever the others were, also those that made it grow.
 func TestRecords(t *testing.T) {
-	if raceEnabled && testing.Short() {
-		t.Skip("under the race detector Go guests take half a minute to compile; the tests without it do so too")
-	}
 	for name, build := range recorders {
 		t.Run(name, func(t *testing.T) {
 			m := compile(t, build(t))

@@ -273,8 +273,11 @@ func TestRandomWalk(t *testing.T) {
 	wasm := carrier()
 	m := compile(t, wasm.bytes())
 	fresh, i := totalOf(t, brought(t, m)), brought(t, m)
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
+	r, rounds := rand.New(rand.NewPCG(1, 2)), 200
+	if testing.Short() {
+		rounds = 20
+	}
+	for range rounds {
 		for range r.IntN(6) {
 			f := wasm.funcs[r.IntN(len(wasm.funcs))]
 			_, _ = i.Call(t.Context(), f.export, make([]uint64, len(f.params))...)

@@ -49,6 +49,7 @@ const compilationWorkers = 2
 type Module struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
+	exports  map[string]api.FunctionDefinition
 	admitted *fuel.Admitted
 }
 
@@ -79,7 +80,7 @@ func Compile(ctx context.Context, module []byte) (m *Module, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
-	return &Module{runtime: r, compiled: compiled, admitted: admitted}, nil
+	return &Module{r, compiled, compiled.ExportedFunctions(), admitted}, nil
 }
 
 // Admitted is what admission found and made of the module. The caller must not change it.
