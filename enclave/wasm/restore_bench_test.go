@@ -57,6 +57,60 @@ func BenchmarkRestore(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+		b.Run(fmt.Sprintf("memory=%dMiB/pages=16/anew", mib), func(b *testing.B) { anew(b, m, uint64(mib)<<20) })
+	}
+}
+
+// anew makes the guest for each record instead, and brings it to where the snapshot was.
+func anew(b *testing.B, m *Module, size uint64) {
+	c := enough()
+	c.MemoryBytes, c.Fuel = 2<<30, 1e12
+	for b.Loop() {
+		i, err := m.Instantiate(b.Context(), c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, pages := range []uint64{256, 16} {
+			if _, err := i.Call(b.Context(), "touch", pages, size/pages); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := i.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSnapshot measures a snapshot of a memory of which so many pages were written.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, mib := range []int{16, 1024} {
+		m := compile(b, touchPages(mib).bytes())
+		for _, pages := range []uint64{1, 4096} {
+			b.Run(fmt.Sprintf("memory=%dMiB/pages=%d", mib, pages), func(b *testing.B) {
+				var took int64
+				for b.Loop() {
+					f, err := NewSnapshotFile()
+					if err != nil {
+						b.Fatal(err)
+					}
+					i, err := m.Instantiate(b.Context(), Config{MemoryBytes: 2 << 30, Fuel: 1e12, SnapshotFile: f})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := i.Call(b.Context(), "touch", pages, uint64(mib)<<20/pages); err != nil {
+						b.Fatal(err)
+					}
+					began := nanos()
+					if err := i.Snapshot(); err != nil {
+						b.Fatal(err)
+					}
+					took += nanos() - began
+					_ = i.Close()
+					_ = f.Close()
+				}
+				b.ReportMetric(float64(took)/float64(b.N), "ns/snapshot")
+			})
+		}
 	}
 }
 

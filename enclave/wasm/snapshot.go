@@ -20,7 +20,8 @@ type state struct {
 
 // Snapshot makes what the guest is now the state that [Instance.Restore] goes back to. It can be done once, between calls, of an
 // instance with a [Config].SnapshotFile and a module whose state is all in its memory and globals: [ErrModule] says why another
-// one's is not. It takes as long as there are runs of written pages, and copies nothing.
+// one's is not. It takes as long as there are runs of written pages, and copies nothing. From then on the guest may take up to
+// twice its memory: what it changed, and under it the pages of the snapshot.
 //
 // From then on the guest has nothing that could carry anything past a restore: of WASI it keeps its parameters, clocks and
 // waits for clocks, random numbers, exit, and writing to stdout and stderr. Any other call is a trap.

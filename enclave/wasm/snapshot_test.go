@@ -317,6 +317,34 @@ func TestRefusalIsForgotten(t *testing.T) {
 	}
 }
 
+// TestSnapshotOfLittle: modules without a memory, or with an empty one, have snapshots too.
+func TestSnapshotOfLittle(t *testing.T) {
+	for _, memory := range [][]uint64{nil, {0}, {0, 0}, {0, 1}} {
+		m := module{memory: memory, globals: []int64{1}}
+		m.funcs = []function{{export: "f", results: []byte{i64}, code: code(globalGet(0), con64(1), op(0x7c), globalSet(0), globalGet(0))}}
+		if memory != nil {
+			m.funcs[0].code = code(m.funcs[0].code, con32(1), memoryGrow, op(0xac, 0x7c))
+		}
+		i := instantiate(t, compile(t, m.bytes()), snapshots(t))
+		if err := i.Snapshot(); err != nil {
+			t.Fatal(err)
+		}
+		var first []uint64
+		for n := range 3 {
+			v, err := i.Call(t.Context(), "f")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				first = v
+			}
+			if err := i.Restore(); err != nil || v[0] != first[0] || i.memory.size != 0 {
+				t.Errorf("%v: %v, first %v, %v, memory of %d", memory, v, first, err, i.memory.size)
+			}
+		}
+	}
+}
+
 // TestNoSnapshot: a module whose state is not all in memory and globals has none, and says why.
 func TestNoSnapshot(t *testing.T) {
 	table := command()
