@@ -16,7 +16,7 @@ func (s *state) join(o state) {
 }
 
 // emitter writes a function's body again. While a function runs, its fuel is in a local: the global is read when it begins
-// and after calls, and written before calls, at loop heads and where it ends.
+// and after calls, and written before calls, where the function ends, and wherever the local is compared with zero.
 type emitter struct {
 	out    []byte
 	m      *module
@@ -189,9 +189,7 @@ func (e *emitter) bulk(p *point) {
 		}
 		e.out = append(e.out, opI64Sub)
 		e.local(opLocalSet, e.fuel)
-		e.now.dirty = true
 		e.check()
-		e.save()
 	}
 	e.upTo(p.next)
 }
@@ -210,14 +208,12 @@ func (e *emitter) charge(segment int32) {
 	}
 }
 
-// head charges what follows a loop's head, which is compared each time round, and shows the host how far the guest is.
+// head charges what follows a loop's head, which is compared each time round.
 func (e *emitter) head(segment int32) {
 	if c := e.f.costs[segment]; c > 0 {
 		e.subtract(c)
 	}
-	e.check()
-	e.now.dirty = true // the last round charged something, if not this one
-	e.save()
+	e.check() // even if nothing: the last round charged something
 }
 
 func (e *emitter) subtract(c int64) {
@@ -226,12 +222,14 @@ func (e *emitter) subtract(c int64) {
 	e.local(opLocalSet, e.fuel)
 }
 
-// check leaves the function for its last lines, which stop the guest, if the fuel has fallen below zero.
+// check leaves the function for its last lines, which stop the guest, if the fuel has fallen below zero. It also writes the
+// global, so that what the host sees after a trap lacks no more than what was not compared.
 func (e *emitter) check() {
 	e.local(opLocalGet, e.fuel)
 	e.out = append(e.out, opI64Const, 0, opI64LtS, opBrIf)
 	e.out = appendU(e.out, uint64(len(e.opens)))
-	e.now.owed = 0
+	e.store()
+	e.now.owed, e.now.dirty = 0, false
 }
 
 // save writes the global if the local holds less.

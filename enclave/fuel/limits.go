@@ -18,10 +18,14 @@ const (
 	maxElements  = 10_000
 	maxElemItems = 1 << 20 // of all element segments together
 	maxData      = 100_000
-	maxBody      = 4 << 20 // bytes of a function
-	maxLocals    = 20_000  // of a function, with its parameters
-	maxNesting   = 1_000
-	maxBrTable   = 65_520 // targets
+	maxBody      = 1 << 20 // bytes of a function
+	maxLocals    = 5_000   // of a function, with its parameters
+	maxNesting   = 4_000   // blocks in blocks, of a function; Go's compiler reaches 1,500
+	maxBlocks    = 6_000   // block, loop and if of a function
+	maxLoops     = 1_000   // of a function
+	maxInLoops   = 64      // loops in loops
+	maxBrTable   = 16_384  // targets of one
+	maxBranches  = 50_000  // of a function, each target of br_table counted
 
 	maxRewritten = 512 << 20 // bytes of code, once it counts fuel
 )

@@ -46,6 +46,8 @@ type body struct {
 	current int32
 	frames  []frame
 	bulk    bool // an instruction costs by its operand
+
+	blocks, loops, inLoops, branches int
 }
 
 // scan reads a function's body into f, whose memory it uses again: code is what stands behind its size, at its place in
@@ -132,8 +134,18 @@ func (f *body) misc(m *module, in instruction, p point) {
 }
 
 func (f *body) open(p point) error {
-	if len(f.frames) > maxNesting {
+	f.blocks++
+	if p.op == opLoop {
+		f.loops++
+		f.inLoops++
+	}
+	switch {
+	case len(f.frames) > maxNesting:
 		return fmt.Errorf("blocks nested deeper than %d", maxNesting)
+	case f.blocks > maxBlocks:
+		return fmt.Errorf("more than %d blocks in a function", maxBlocks)
+	case f.loops > maxLoops || f.inLoops > maxInLoops:
+		return fmt.Errorf("more than %d loops in a function, or %d in each other", maxLoops, maxInLoops)
 	}
 	f.frames = append(f.frames, frame{op: p.op, segment: f.current, far: math.MaxInt})
 	if p.op != opBlock {
@@ -171,6 +183,9 @@ func (f *body) close(p point) {
 	k := len(f.frames) - 1
 	top := f.frames[k]
 	f.frames = f.frames[:k]
+	if top.op == opLoop {
+		f.inLoops--
+	}
 	if k == 0 {
 		f.points = append(f.points, p)
 		return
@@ -210,6 +225,9 @@ func (f *body) branch(p point, in instruction) error {
 		last = t
 	}
 	p.to = uint32(len(f.targets))
+	if f.branches += len(labels); f.branches > maxBranches {
+		return fmt.Errorf("more than %d branches in a function: simplify or split it", maxBranches)
+	}
 	if p.op == opBrIf {
 		p.segment = f.begin()
 	} else {
