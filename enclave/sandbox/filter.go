@@ -140,7 +140,7 @@ func filterProgram(pid uint32) []unix.SockFilter {
 }
 
 // admitted are the rules of this build.
-func admitted(pid uint32) []rule { return slices.Concat(allowed(pid), allowedUnderRace) }
+func admitted(pid uint32) []rule { return slices.Concat(allowed(pid), allowedUnderC) }
 
 // body is the program for a call of this number. It always ends in an answer.
 func (r rule) body() []unix.SockFilter {

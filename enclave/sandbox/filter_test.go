@@ -92,7 +92,7 @@ func TestFilterProgram(t *testing.T) {
 			want = answerMissing
 		case ok:
 			want = answerAllow
-		case raceEnabled && (nr == unix.SYS_SET_ROBUST_LIST || nr == unix.SYS_RSEQ):
+		case cgoEnabled && (nr == unix.SYS_SET_ROBUST_LIST || nr == unix.SYS_RSEQ):
 			want = answerAllow
 		}
 		if got := verdict(t, p, auditArch, nr, args...); got != want {

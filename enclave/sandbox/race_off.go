@@ -4,15 +4,5 @@
 
 package sandbox
 
-import "golang.org/x/sys/unix"
-
 // raceEnabled: this is not a build with the race detector.
 const raceEnabled = false
-
-// threads are the flags of clone that make a thread.
-var threads = []uint32{threadFlags}
-
-// advice is what the Go runtime tells the kernel about its memory.
-var advice = []uint32{unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE}
-
-var allowedUnderRace []rule
