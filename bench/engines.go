@@ -29,7 +29,7 @@ const budget = 1 << 50
 // run is one run of a kernel, from making the instance to its end.
 type run struct {
 	Nanos  int64  `json:"nanos"` // of processor time
-	Fuel   int64  `json:"fuel"` // used, 0 if it was not counted
+	Fuel   int64  `json:"fuel"`  // used, 0 if it was not counted
 	Output string `json:"output"`
 }
 

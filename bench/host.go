@@ -43,7 +43,8 @@ func newHost() *host { return &host{clock: clockStart, random: 1} }
 // memory is a guest's.
 type memory []byte
 
-func (m memory) u32(at uint64) uint64       { return uint64(binary.LittleEndian.Uint32(m[uint32(at):])) }
+func (m memory) u32(at uint64) uint64 { return uint64(binary.LittleEndian.Uint32(m[uint32(at):])) }
+
 func (m memory) setU32(at uint64, v uint64) { binary.LittleEndian.PutUint32(m[uint32(at):], uint32(v)) }
 func (m memory) setU64(at uint64, v uint64) { binary.LittleEndian.PutUint64(m[uint32(at):], v) }
 

@@ -10,6 +10,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -17,8 +18,8 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 5, "how often everything runs; the least time counts")
-	only := flag.String("only", "", "rows whose name contains this")
+	rounds := flag.Int("rounds", 3, "how often everything runs; the least time counts")
+	only := flag.String("only", "", "kernels and sections whose name contains this")
 	out := flag.String("o", "", "write the document to this file too")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -46,10 +47,22 @@ func bench(ctx context.Context, rounds int, only, out string) error {
 			results = append(results, measure(ctx, k, dir, rounds))
 		}
 	}
-	text := document(ctx, rounds, results)
-	fmt.Print(text)
-	if out != "" {
-		return os.WriteFile(out, []byte(text), 0o644)
+	w := &strings.Builder{}
+	both := io.MultiWriter(os.Stdout, w)
+	fmt.Fprint(both, header(ctx, rounds), engines(results))
+	for _, part := range sections(ctx, dir, rounds, results) {
+		if only != "" && !strings.Contains(part.title, only) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "bench:", part.title)
+		table, err := part.make()
+		if err != nil {
+			table = "skipped: " + oneLine(err) + "\n"
+		}
+		fmt.Fprintf(both, "\n## %s\n\n%s\n\n%s", part.title, part.text, table)
 	}
-	return nil
+	if out != "" {
+		return os.WriteFile(out, []byte(w.String()), 0o644)
+	}
+	return ctx.Err()
 }

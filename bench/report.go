@@ -12,18 +12,79 @@ import (
 	"time"
 )
 
-// document is everything measured, in Markdown.
-func document(ctx context.Context, rounds int, results []result) string {
-	var b strings.Builder
-	b.WriteString("# Benchmarks\n\n")
-	fmt.Fprintf(&b, "Written by `make bench` on %s: %s, %d processors, %s; %s.\n\n", time.Now().UTC().Format("2 January 2006"),
-		processor(), runtime.NumCPU(), load(), strings.Join(versions(ctx), ", "))
-	fmt.Fprintf(&b, `Every figure is the least of %d runs, in processor time. In every round each engine runs once, so that what else the machine
-does falls on all. "Native" is clang -O2 or the Go compiler on the same source, a process from start to end. In the engines
-a run is from making the instance to its end; compiling comes before. All engines give the guest the same clock, random bytes
-and files, and every row was refused unless all printed the same.
+// A section is a part of the document, made when its turn comes.
+type section struct {
+	title, text string
+	make        func() (string, error)
+}
 
-`, rounds)
+// sections are everything that is measured after the engines.
+func sections(ctx context.Context, dir string, rounds int, results []result) []section {
+	bench := func(pkg, pattern, flags string) func() (string, error) {
+		return func() (string, error) { return benchmarks(ctx, goBenchmark{pkg, pattern, flags}) }
+	}
+	return []section{
+		{
+			"The MLP trainer against native code",
+			"`bench/kernels/mlp.c` (784-128-10, batches of 32, 192 steps), in processor time. All builds print the same weights.",
+			func() (string, error) { return trainer(ctx, dir, rounds) },
+		},
+		{
+			"Cold start: compiling",
+			"Milliseconds of wall time, once. V8 only parses here and compiles while it runs.",
+			func() (string, error) { return compiles(results), nil },
+		},
+		{
+			"Start of a job with the jail",
+			"Wall time from asking for a job to its outcome, the worker's end included, for a module that does nothing.",
+			func() (string, error) { return starts(ctx, dir) },
+		},
+		{
+			"Workers",
+			"`go test -bench WorkerStart ./enclave/sandbox`: until a confined worker is there for a job, started for it (cold) or kept ready (warm).",
+			bench("./enclave/sandbox", "WorkerStart", "-benchtime=20x"),
+		},
+		{
+			"Compiling, instances, calls of the host",
+			"`go test -bench 'Compile|HostCall' ./enclave/wasm`",
+			bench("./enclave/wasm", "Compile|HostCall", "-benchtime=100ms"),
+		},
+		{
+			"Snapshot and restore",
+			"`go test -bench 'Restore|Record' ./enclave/wasm`: memory is the size of the guest's memory, pages those of 4 KiB that it wrote to since the\n" +
+				"snapshot. ns/op is the record and its restore, ns/restore the restore alone.",
+			bench("./enclave/wasm", "Restore|Record", "-benchtime=100ms"),
+		},
+		{
+			"Data path",
+			"`go test -bench DataPath ./enclave`: plaintext into the guest's memory against plain decryption of the same blobs in the same run.",
+			bench("./enclave", "DataPath", "-benchtime=5x"),
+		},
+		{
+			"Linear algebra",
+			"`go test -bench . ./enclave/blas`: transposed or not, rows x columns x depth; ns/unit is the time that a unit of fuel stands for.",
+			bench("./enclave/blas", ".", "-benchtime=50ms"),
+		},
+	}
+}
+
+// header says where, when and how.
+func header(ctx context.Context, rounds int) string {
+	return fmt.Sprintf(`# Benchmarks
+
+Written by `+"`make bench`"+` on %s: %s, %d processors, %s; %s.
+
+Every figure of the first two tables is the least of %d runs, in processor time. In every round each engine runs once, so that
+what else the machine does falls on all. "Native" is clang -O2 or the Go compiler on the same source, a process from start to
+end. In the engines a run is from making the instance to its end; compiling comes before. All engines give the guest the same
+clock, random bytes and files, and a row is refused unless all print the same.
+
+`, time.Now().UTC().Format("2 January 2006"), processor(), runtime.NumCPU(), load(), strings.Join(versions(ctx), ", "), rounds)
+}
+
+// engines is the table of kernels.
+func engines(results []result) string {
+	var b strings.Builder
 	b.WriteString("## Fuel and engines\n\n")
 	b.WriteString("Times as multiples of native; overhead is the rewritten module's time over the original's in the same engine.\n\n")
 	b.WriteString("| language | kernel | native ms | wazero | V8 | wasmtime | sandbox | overhead wazero | overhead V8 | overhead wasmtime | units | units/ns |\n")
@@ -31,8 +92,8 @@ and files, and every row was refused unless all printed the same.
 	for _, r := range results {
 		b.WriteString(r.row())
 	}
-	b.WriteString("\n\"Sandbox\" is enclave/wasm with fuel, as jobs run. Units are those of the rewritten module, equal in the number of engines given; the\n" +
-		"sandbox also charges for host calls. Units/ns is by the wazero+fuel time.\n")
+	b.WriteString("\n\"Sandbox\" is enclave/wasm with fuel, as jobs run. Units are those that the rewritten module counts by itself, equal in the number of\n" +
+		"engines given; the sandbox charges for host calls besides, and units/ns is its whole count over its time.\n")
 	notes(&b, results)
 	return b.String()
 }
@@ -48,8 +109,8 @@ func (r *result) row() string {
 		counted = fmt.Sprintf("%.1f M = in %d", float64(units[0])/1e6, engines)
 	}
 	rate := "–"
-	if t := r.best[inWazeroFuel]; len(units) > 0 && t > 0 {
-		rate = fmt.Sprintf("%.1f", float64(units[0])/float64(t))
+	if t := r.best[inSandbox]; t > 0 {
+		rate = fmt.Sprintf("%.1f", float64(r.fuel[inSandbox])/float64(t))
 	}
 	return fmt.Sprintf("| %s | %s | %.1f | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.kernel.language, r.kernel.name, ms(r.best[inNative]),
 		over(inWazero), over(inV8), over(inWasmtime), over(inSandbox),
@@ -97,7 +158,7 @@ func load() string {
 	if err != nil || len(strings.Fields(string(text))) == 0 {
 		return "load unknown"
 	}
-	return "load " + strings.Fields(string(text))[0] + " at the end"
+	return "load " + strings.Fields(string(text))[0] + " meanwhile"
 }
 
 // versions of the tools.
