@@ -43,7 +43,7 @@ func runOnce(t testing.TB, rt wazero.Runtime, c wazero.CompiledModule, give int6
 	}
 	var o outcome
 	f := m.ExportedFunction("f0")
-	o.results, err = f.Call(t.Context(), arguments(f)...)
+	o.results, err = f.Call(t.Context(), argumentsOf(f.Definition().ParamTypes())...)
 	o.trap = message(err)
 	pages := m.ExportedMemory("memory")
 	b, _ := pages.Read(0, pages.Size())
@@ -55,10 +55,10 @@ func runOnce(t testing.TB, rt wazero.Runtime, c wazero.CompiledModule, give int6
 	return o
 }
 
-func arguments(f api.Function) []uint64 {
+func argumentsOf(types []api.ValueType) []uint64 {
 	r := rand.New(rand.NewPCG(7, 7))
-	args := make([]uint64, len(f.Definition().ParamTypes()))
-	for i, t := range f.Definition().ParamTypes() {
+	args := make([]uint64, len(types))
+	for i, t := range types {
 		args[i] = r.Uint64N(1 << 20)
 		if t == api.ValueTypeF32 {
 			args[i] = api.EncodeF32(float32(args[i]))
