@@ -5,6 +5,7 @@
 package glovebox
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
@@ -60,3 +61,6 @@ func drawSeed() (s [32]byte, err error) {
 	chance.stream.Read(s[:]) //nolint:errcheck // never fails
 	return s, nil
 }
+
+// eightBytes loads eight bytes, the first lowest.
+func eightBytes(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }

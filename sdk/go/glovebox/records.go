@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math/bits"
 	"strconv"
 )
 
@@ -107,22 +108,58 @@ func (r *Records) Next() bool {
 }
 
 func (r *Records) nextLine() (bool, error) {
-	line, err := r.w.line(r.format == CSV)
-	if err != nil || len(line) == 0 {
-		r.line, r.fields = nil, nil
-		return false, r.at(err)
-	}
-	r.line = trimLine(line)
-	if r.format != CSV {
-		return true, nil
-	}
-	if r.fields, err = splitCSV(r.fields[:0], r.line); err != nil {
-		return false, r.at(err)
+	if r.format != CSV || !r.plainLine() {
+		line, err := r.w.line(r.format == CSV)
+		if err != nil || len(line) == 0 {
+			r.line, r.fields = nil, nil
+			return false, r.at(err)
+		}
+		r.line = trimLine(line)
+		if r.format != CSV {
+			return true, nil
+		}
+		if r.fields, err = splitCSV(r.fields[:0], r.line); err != nil {
+			return false, r.at(err)
+		}
 	}
 	if len(r.fields) != len(r.header) {
 		return false, r.at(wrap(ErrRecord, "has "+strconv.Itoa(len(r.fields))+" fields, the header "+strconv.Itoa(len(r.header))))
 	}
 	return true, nil
+}
+
+// plainLine takes and splits a record without quotes that is held whole, in one pass, eight bytes at a time. It takes
+// nothing of any other record.
+func (r *Records) plainLine() bool {
+	const ones = 0x0101010101010101
+	h, fields, start := r.w.held(), r.fields[:0], 0
+	for i := 0; i+8 <= len(h); i += 8 {
+		x := eightBytes(h[i:])
+		for m := zeros(x^(','*ones)) | zeros(x^('\n'*ones)) | zeros(x^('"'*ones)); m != 0; m &= m - 1 {
+			at := i + bits.TrailingZeros64(m)/8
+			switch h[at] {
+			case ',':
+				fields, start = append(fields, h[start:at:at]), at+1
+			case '"':
+				return false
+			default:
+				end := at
+				if end > start && h[end-1] == '\r' {
+					end--
+				}
+				r.fields, r.line = append(fields, h[start:end:end]), h[:end:end]
+				r.w.take(at + 1)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// zeros has the highest bit of each byte that is zero in x, and no other.
+func zeros(x uint64) uint64 {
+	const low = 0x7f7f7f7f7f7f7f7f
+	return ^((x&low + low) | x | low)
 }
 
 // at names the record that an error is about.
