@@ -135,6 +135,9 @@ func BenchmarkDataPath(b *testing.B) {
 		{"fd_read-64KiB", fdReader(name, 64<<10)},
 		{"fd_read-1MiB", fdReader(name, 1<<20)},
 		{"fd_read-4MiB", fdReader(name, 4<<20)},
+		{"read-64KiB", hostReader(name, 64<<10)},
+		{"read-1MiB", hostReader(name, 1<<20)},
+		{"read-4MiB", hostReader(name, 4<<20)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var paths, ratios []float64

@@ -80,3 +80,17 @@ func fdReader(name string, piece int) []byte {
 		i32(20), []byte{0x28, 2, 0, 0x0d, 0, 0x0b}, // until the count is 0
 	)
 }
+
+// hostReader is a guest that reads the file name below /data to its end by the host call glovebox.read.
+func hostReader(name string, piece int) []byte {
+	return command([]hostFunc{
+		{"glovebox", "open", []byte{typeI32, typeI32}},
+		{"glovebox", "read", []byte{typeI32, typeI64, typeI32, typeI32}},
+	}, []byte{typeI32, typeI32, typeI64}, []byte(name), // file, count, offset
+		i32(0), i32(len(name)), call(0), []byte{0x21, 0},
+		[]byte{0x03, 0x40},                                     // loop
+		[]byte{0x20, 0, 0x20, 2}, i32(at), i32(piece), call(1), // read(file, offset, at, piece)
+		[]byte{0x22, 1, 0xad, 0x20, 2, 0x7c, 0x21, 2}, // count, offset += count
+		[]byte{0x20, 1, 0x0d, 0, 0x0b},                // until the count is 0
+	)
+}
