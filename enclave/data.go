@@ -90,7 +90,9 @@ func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, 
 	}
 	f := v.files[index]
 	if err := v.seek(ctx, f, off); err != nil {
-		v.fault = err
+		if ctx.Err() == nil { // what was stopped may fail in any way
+			v.fault = err
+		}
 		return nil, err
 	}
 	return f.batch.Raw[off-f.batch.Offset:], nil

@@ -17,7 +17,6 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/door"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // mainModule is the file of a code package that is run.
@@ -73,10 +72,6 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 	w, err := r.e.c.Runner.Run(ctx, r.spec(module, files), v)
 	if w != nil {
 		out.worker = *w
-	}
-	if w != nil && w.Reason == sandbox.ReasonNone && w.Costs == "" { // stands in until the engine counts
-		sum := envelope.Sum(module)
-		out.worker.Original, out.worker.Rewritten, out.worker.Costs, out.worker.Fuel = sum, sum, usage.CostTable, 1
 	}
 	if out.worker.Isolation == "" { // refused before a worker was started
 		out.worker.Isolation = usage.NotStarted

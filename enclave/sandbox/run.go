@@ -92,6 +92,9 @@ func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
 	served := make(chan error, 1)
 	go func() {
 		err := r.serve(serving)
+		if errors.Is(err, ErrData) && serving.Err() != nil {
+			err = nil // what was stopped may fail in any way
+		}
 		if err != nil {
 			stop() // and so kill the worker, which ends the read below
 		}
@@ -108,7 +111,7 @@ func (r *run) do(ctx context.Context, deadline time.Time) (*artefact, error) {
 	switch {
 	case errors.Is(serveErr, ErrProtocol):
 		r.hostile = serveErr
-	case errors.Is(serveErr, ErrData) && !r.walled.Load() && ctx.Err() == nil:
+	case serveErr != nil:
 		return nil, serveErr
 	case err == nil:
 		return a, nil
