@@ -114,12 +114,17 @@ func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t,
 // newWorldOf has a dataset of that many records; a leaf holds about 1,700.
 func newWorldOf(t testing.TB, records int, change func(*job.Job)) *world {
 	t.Helper()
+	return newWorldFrom(t, made{records: numbers(records), module: []byte("\x00asm-for-a-fake-runner"), job: change})
+}
+
+// numbers are so many records in CSV, of random digits, so that they do not compress to nothing.
+func numbers(records int) []byte {
 	var csv bytes.Buffer
 	csv.WriteString("id,value\n")
-	for i := range records { // random digits, so that they do not compress to nothing
+	for i := range records {
 		fmt.Fprintf(&csv, "%d,%x\n", i, sha256.Sum256([]byte{byte(i), byte(i >> 8)}))
 	}
-	return newWorldFrom(t, made{records: csv.Bytes(), module: []byte("\x00asm-for-a-fake-runner"), job: change})
+	return csv.Bytes()
 }
 
 // made is what a world is made from.
