@@ -286,13 +286,7 @@ func compareGuest(t *testing.T, node string, b []byte) {
 	t.Logf("used %d, said %q", plenty-left(), got.Output)
 }
 
-func buildGoGuest(t *testing.T, path string) {
-	cmd := exec.Command("go", "build", "-o", path, "./testdata/guest.go")
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-}
+func buildGoGuest(t *testing.T, path string) { buildGo(t, path, "./testdata/guest.go") }
 
 func buildCGuest(t *testing.T, path string) { buildClang(t, path) }
 
