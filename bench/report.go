@@ -31,7 +31,7 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 		},
 		{
 			"Cold start: compiling",
-			"Milliseconds of wall time, once. V8 only parses here and compiles while it runs.",
+			"Milliseconds of processor time of all threads, once. V8 only parses here and compiles while it runs.",
 			func() (string, error) { return compiles(results), nil },
 		},
 		{

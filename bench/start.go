@@ -42,7 +42,7 @@ func starts(ctx context.Context, dir string) (string, error) {
 	return s.String(), nil
 }
 
-// compiles is a table of compilation, in wall time, for a small module and a large one.
+// compiles is a table of compilation for a small module and a large one.
 func compiles(results []result) string {
 	var s strings.Builder
 	s.WriteString("| module | wazero | wazero+fuel | V8 | wasmtime | sandbox: admission, rewrite and wazero |\n|---|---|---|---|---|---|\n")
