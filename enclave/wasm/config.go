@@ -13,7 +13,7 @@ import (
 // Config is the whole world of an instance. Memory and fuel are required.
 type Config struct {
 	MemoryBytes int64             // linear memory, rounded down to whole pages of 64 KiB and at most 65535 of them
-	Fuel        int64             // units of fuel.CostTable
+	Fuel        int64             // units of fuel.CostTable, at most 1<<60
 	Seed        [32]byte          // of random_get
 	Params      map[string]string // the environment; there is no other
 	Log         io.Writer         // stdout and stderr; nil discards. Its errors are ignored: a guest learns nothing from it
@@ -43,8 +43,8 @@ func (c *Config) validate() error {
 	switch {
 	case c.MemoryBytes < pageBytes || c.MemoryBytes > maxMemory:
 		return fmt.Errorf("%w: memory limit %d, want %d to %d", ErrState, c.MemoryBytes, pageBytes, int64(maxMemory))
-	case c.Fuel < 1:
-		return fmt.Errorf("%w: no fuel", ErrState)
+	case c.Fuel < 1 || c.Fuel > maxFuel:
+		return fmt.Errorf("%w: fuel %d, want 1 to %d", ErrState, c.Fuel, int64(maxFuel))
 	}
 	return nil
 }

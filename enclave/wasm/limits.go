@@ -7,6 +7,8 @@ const (
 	maxMemory = 4 << 30  // what 32-bit WebAssembly can address
 	// maxUsable is a page less: the engine counts the bytes of a memory in 32 bits.
 	maxUsable = maxMemory - pageBytes
+	// maxFuel keeps the counter of package fuel from ever wrapping around.
+	maxFuel = 1 << 60
 
 	maxPathBytes   = 4096    // in a WASI call; longer is ENAMETOOLONG
 	maxDescriptors = 1024    // that a guest may have open; beyond it is EMFILE

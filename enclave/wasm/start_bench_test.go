@@ -41,7 +41,7 @@ func BenchmarkHostCall(b *testing.B) {
 		localGet(0), op(0x45, 0x04, 0x40, 0x0f, 0x0b), localGet(0), con32(1), op(0x6b), localSet(0), con32(-1), callTo(1), drop,
 	)})
 	c := enough()
-	c.Fuel = 1 << 62
+	c.Fuel = maxFuel
 	i := instantiate(b, compile(b, m.bytes()), c)
 	for b.Loop() {
 		if _, err := i.Call(b.Context(), "many", 1000); err != nil {

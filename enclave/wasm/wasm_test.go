@@ -119,7 +119,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := large.Instantiate(t.Context(), Config{MemoryBytes: pageBytes, Fuel: 1}); !errors.Is(err, ErrMemory) {
 		t.Errorf("a module larger than its limit: %v", err)
 	}
-	for _, c := range []Config{{}, {MemoryBytes: pageBytes}, {Fuel: 1}, {MemoryBytes: pageBytes - 1, Fuel: 1}, {MemoryBytes: maxMemory + 1, Fuel: 1}} {
+	for _, c := range []Config{{}, {MemoryBytes: pageBytes}, {Fuel: 1}, {MemoryBytes: pageBytes - 1, Fuel: 1}, {MemoryBytes: maxMemory + 1, Fuel: 1}, {MemoryBytes: pageBytes, Fuel: maxFuel + 1}} {
 		if _, err := large.Instantiate(t.Context(), c); !errors.Is(err, ErrState) {
 			t.Errorf("%+v: %v", c, err)
 		}
