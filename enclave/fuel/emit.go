@@ -112,7 +112,7 @@ func (e *emitter) point(p *point) {
 		e.bulk(p)
 	}
 	switch {
-	case p.segment == none:
+	case p.segment == none || !e.now.reached:
 	case p.op == opLoop:
 		e.head(p.segment)
 	default:
