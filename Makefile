@@ -7,11 +7,12 @@
 # make repro   builds the enclave in two folders and compares the bytes
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
+# make leak-suite  every way out of the sandbox that we know, tried, and what arrived
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean
+.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite
 
 GO       ?= go
 BIN      ?= bin
@@ -78,3 +79,6 @@ deps:
 
 clean:
 	@rm -rf $(BIN)
+
+leak-suite: deps
+	@. .ci/deps env; $(GO) test -count=1 -v -run '^TestLeak' ./enclave -args -leaks | grep -vE '^(=== |[[:space:]]*--- PASS)'

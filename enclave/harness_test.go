@@ -145,14 +145,15 @@ func newWorldFrom(t testing.TB, from made) *world {
 	w.blobs = w.store
 	w.creator, w.buyer = w.newParty(config.Creator, "http://creator.test"), w.newParty(config.Buyer, "http://buyer.test")
 	w.records = from.records
-	offer := w.offer(w.creator, dataset.KindDataset)
+	offer, mine := w.offer(w.creator, dataset.KindDataset), w.offer(w.buyer, dataset.KindCode)
 	if from.terms != nil {
 		from.terms(&offer.Terms)
+		from.terms(&mine.Terms)
 	}
 	w.data = w.pack(w.creator, dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: offer, SegmentBytes: from.segment, BatchBytes: from.segment})
 	code := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(code, mainModule), from.module, 0o600))
-	w.code = w.pack(w.buyer, dataset.PackConfig{Files: os.DirFS(code), Manifest: w.offer(w.buyer, dataset.KindCode)})
+	w.code = w.pack(w.buyer, dataset.PackConfig{Files: os.DirFS(code), Manifest: mine})
 	w.identity, err = age.GenerateX25519Identity()
 	check(t, err)
 	w.signJob(from.job)
