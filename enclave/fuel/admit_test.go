@@ -189,6 +189,7 @@ func TestBombs(t *testing.T) {
 		"function of 2 MiB":     {single(nil, fn(repeat([]byte{0x01}, 2<<20))), "bytes"},
 		"tables of 2^27":        {wasm(sec(4, vec(cat([]byte{0x70, 0}, uleb(1<<27))))), "entries"},
 		"17 tables":             {wasm(sec(4, vec(bytes.SplitAfter(repeat([]byte{0x70, 0, 0}, 17), []byte{0, 0})[:17]...))), "tables"},
+		"3 billion parameters":  {wasm(sec(1, cat([]byte{1, 0x60}, uleb(3<<30), []byte{0}))), "parameters"},
 		"module of 65 MiB":      {make([]byte, 65<<20), "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +249,7 @@ func smallest(n uint64) uint64 {
 func TestEveryByteOfAModule(t *testing.T) {
 	m := generate(smallest(200))
 	for n := range m {
-		checkAdmission(t, m[:n])
+		checkAdmission(t, m[:n], nil)
 	}
 	for i := range m {
 		for _, x := range []byte{0, 1, 0x0b, 0x7f, 0x80, 0xff, m[i] ^ 1, m[i] + 1} {
@@ -258,6 +259,6 @@ func TestEveryByteOfAModule(t *testing.T) {
 		}
 		b := bytes.Clone(m)
 		b[i] ^= 1 << (i % 8)
-		checkAdmission(t, b)
+		checkAdmission(t, b, nil)
 	}
 }
