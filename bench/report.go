@@ -52,7 +52,7 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 		{
 			"Snapshot and restore",
 			"`go test -bench 'Restore|Record' ./enclave/wasm`: memory is the size of the guest's memory, pages those of 4 KiB that it wrote to since the\n" +
-				"snapshot. ns/op is the record and its restore, ns/restore the restore alone.",
+				"snapshot. The first figure is the record and its restore, /restore the restore alone.",
 			bench("./enclave/wasm", "Restore|Record", "-benchtime=100ms"),
 		},
 		{

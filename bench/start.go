@@ -85,7 +85,7 @@ func benchmarks(ctx context.Context, g goBenchmark) (string, error) {
 		var figures []string
 		for i := 2; i+1 < len(f); i += 2 {
 			if f[i] != "0" {
-				figures = append(figures, f[i]+" "+f[i+1])
+				figures = append(figures, figure(f[i], f[i+1]))
 			}
 		}
 		fmt.Fprintf(&s, "| %s | %s |\n", strings.TrimPrefix(f[0], "Benchmark"), strings.Join(figures, ", "))
@@ -95,4 +95,18 @@ func benchmarks(ctx context.Context, g goBenchmark) (string, error) {
 		return "", fmt.Errorf("no benchmark matches %s in %s", g.pattern, g.pkg)
 	}
 	return s.String(), nil
+}
+
+// figure is a result of Go's benchmarks with a unit in which it is easily read.
+func figure(value, unit string) string {
+	per, isTime := strings.CutPrefix(unit, "ns/")
+	nanos, err := strconv.ParseFloat(value, 64)
+	switch {
+	case !isTime || err != nil || nanos < 1e3:
+		return value + " " + unit
+	case nanos < 1e6:
+		return fmt.Sprintf("%.1f µs/%s", nanos/1e3, per)
+	default:
+		return fmt.Sprintf("%.1f ms/%s", nanos/1e6, per)
+	}
 }
