@@ -33,7 +33,7 @@ func ReadRecords(r *glovebox.Records) ([]Image, error) {
 			return nil, ErrRecords
 		}
 		images = append(images, Image{})
-		if err := images[len(images)-1].parse(r.Fields()); err != nil {
+		if err := images[len(images)-1].parse(r); err != nil {
 			return nil, err
 		}
 	}
@@ -52,12 +52,9 @@ func malformed(err error) error {
 }
 
 // parse reads 785 numbers.
-func (m *Image) parse(fields [][]byte) error {
-	if len(fields) != Pixels+1 {
-		return ErrRecords
-	}
-	for i, f := range fields {
-		v := 0
+func (m *Image) parse(r *glovebox.Records) error {
+	for i := range Pixels + 1 {
+		f, v := r.Field(i), 0
 		for _, c := range f {
 			if c < '0' || c > '9' {
 				return ErrRecords

@@ -28,7 +28,7 @@
 //			return err
 //		}
 //		for r.Next() {
-//			use(r.Fields())
+//			use(r.Field(0), r.Field(1))
 //		}
 //		...
 //	}

@@ -14,7 +14,7 @@ import (
 // for whole files).
 //
 //	for r.Next() {
-//		use(r.Fields())
+//		use(r.Field(0), r.Field(1))
 //	}
 //	if err := r.Err(); err != nil { ... }
 type Records struct {
@@ -26,7 +26,8 @@ type Records struct {
 
 	header []string // CSV
 	line   []byte   // CSV and JSON Lines: the record at hand
-	fields [][]byte // CSV: its fields
+	spans  []span   // CSV: its fields in line. Not slices: see Fields
+	fields [][]byte // CSV: what Fields returned last
 
 	name string // files: the file at hand
 	size int64
@@ -66,14 +67,18 @@ func NewRecords(src io.Reader, f Format) (*Records, error) {
 	if len(line) == 0 {
 		return nil, wrap(ErrRecord, "header is missing")
 	}
-	if r.fields, err = splitCSV(nil, line); err != nil {
+	if r.spans, err = splitCSV(nil, line); err != nil {
 		return nil, err
 	}
-	for _, f := range r.fields {
-		r.header = append(r.header, string(f))
+	r.line = line
+	for i := range r.spans {
+		r.header = append(r.header, string(r.Field(i)))
 	}
 	return r, nil
 }
+
+// span is a part of a line.
+type span struct{ from, to int32 }
 
 // Header is the names of a CSV dataset's columns, nil for other formats.
 func (r *Records) Header() []string { return r.header }
@@ -111,19 +116,19 @@ func (r *Records) nextLine() (bool, error) {
 	if r.format != CSV || !r.plainLine() {
 		line, err := r.w.line(r.format == CSV)
 		if err != nil || len(line) == 0 {
-			r.line, r.fields = nil, nil
+			r.line, r.spans = nil, nil
 			return false, r.at(err)
 		}
 		r.line = trimLine(line)
 		if r.format != CSV {
 			return true, nil
 		}
-		if r.fields, err = splitCSV(r.fields[:0], r.line); err != nil {
+		if r.spans, err = splitCSV(r.spans[:0], r.line); err != nil {
 			return false, r.at(err)
 		}
 	}
-	if len(r.fields) != len(r.header) {
-		return false, r.at(wrap(ErrRecord, "has "+strconv.Itoa(len(r.fields))+" fields, the header "+strconv.Itoa(len(r.header))))
+	if len(r.spans) != len(r.header) {
+		return false, r.at(wrap(ErrRecord, "has "+strconv.Itoa(len(r.spans))+" fields, the header "+strconv.Itoa(len(r.header))))
 	}
 	return true, nil
 }
@@ -132,14 +137,14 @@ func (r *Records) nextLine() (bool, error) {
 // nothing of any other record.
 func (r *Records) plainLine() bool {
 	const ones = 0x0101010101010101
-	h, fields, start := r.w.held(), r.fields[:0], 0
+	h, spans, start := r.w.held(), r.spans[:0], 0
 	for i := 0; i+8 <= len(h); i += 8 {
 		x := eightBytes(h[i:])
 		for m := zeros(x^(','*ones)) | zeros(x^('\n'*ones)) | zeros(x^('"'*ones)); m != 0; m &= m - 1 {
 			at := i + bits.TrailingZeros64(m)/8
 			switch h[at] {
 			case ',':
-				fields, start = append(fields, h[start:at:at]), at+1
+				spans, start = append(spans, span{int32(start), int32(at)}), at+1
 			case '"':
 				return false
 			default:
@@ -147,7 +152,7 @@ func (r *Records) plainLine() bool {
 				if end > start && h[end-1] == '\r' {
 					end--
 				}
-				r.fields, r.line = append(fields, h[start:end:end]), h[:end:end]
+				r.spans, r.line = append(spans, span{int32(start), int32(end)}), h[:end:end]
 				r.w.take(at + 1)
 				return true
 			}
@@ -176,8 +181,25 @@ func (r *Records) Err() error { return r.err }
 // Index is the number of the record at hand, from 0.
 func (r *Records) Index() int64 { return r.index }
 
-// Fields are a CSV record's fields without their quotes. They are valid until the next call of Next.
-func (r *Records) Fields() [][]byte { return r.fields }
+// Len is the number of a CSV record's fields, that of the header.
+func (r *Records) Len() int { return len(r.spans) }
+
+// Field is one of a CSV record's fields, without its quotes. It is valid until the next call of Next.
+func (r *Records) Field(i int) []byte {
+	s := r.spans[i]
+	return r.line[s.from:s.to:s.to]
+}
+
+// Fields are all fields of a CSV record, valid until the next call of Next. [Records.Field] costs a fraction of it: Go's
+// collector seldom gets a turn in a sandbox, and as long as it waits for one, each slice that is stored costs a thousand
+// instructions.
+func (r *Records) Fields() [][]byte {
+	r.fields = r.fields[:0]
+	for i := range r.spans {
+		r.fields = append(r.fields, r.Field(i))
+	}
+	return r.fields
+}
 
 // Bytes is a CSV or JSON Lines record without its line end; a CSV record's quotes may be gone. It is valid until the next
 // call of Next.
@@ -221,54 +243,46 @@ func trimLine(l []byte) []byte {
 	return l
 }
 
-// splitCSV appends the fields of a record. Quoted fields are unquoted in place.
-func splitCSV(fields [][]byte, line []byte) ([][]byte, error) {
-	if bytes.IndexByte(line, '"') < 0 {
-		for {
-			i := bytes.IndexByte(line, ',')
-			if i < 0 {
-				return append(fields, line), nil
+// splitCSV appends the places of a record's fields. Quoted fields are unquoted in place.
+func splitCSV(spans []span, line []byte) ([]span, error) {
+	for at := 0; ; {
+		from, to := at, at
+		if at < len(line) && line[at] == '"' {
+			n, next, ok := unquote(line[at:])
+			if !ok {
+				return nil, wrap(ErrRecord, "has a quote in the wrong place")
 			}
-			fields, line = append(fields, line[:i]), line[i+1:]
-		}
-	}
-	for {
-		if len(line) == 0 || line[0] != '"' {
-			i := bytes.IndexByte(line, ',')
-			if i < 0 {
-				return append(fields, line), nil
+			to, at = at+n, at+next
+		} else {
+			if i := bytes.IndexByte(line[at:], ','); i >= 0 {
+				at += i
+			} else {
+				at = len(line)
 			}
-			fields, line = append(fields, line[:i]), line[i+1:]
-			continue
+			to = at
 		}
-		field, rest, ok := unquote(line)
-		if !ok {
-			return nil, wrap(ErrRecord, "has a quote in the wrong place")
+		spans = append(spans, span{int32(from), int32(to)})
+		if at == len(line) {
+			return spans, nil
 		}
-		fields = append(fields, field)
-		if len(rest) == 0 {
-			return fields, nil
-		}
-		line = rest[1:]
+		at++
 	}
 }
 
-// unquote takes a quoted field off the front of a line; what follows begins with a comma or is empty.
-func unquote(line []byte) (field, rest []byte, ok bool) {
-	n := 0 // of the field, written over the line
+// unquote moves the contents of a quoted field to the front of line, and returns their length and where the field ends: at
+// a comma or the line's end.
+func unquote(line []byte) (n, next int, ok bool) {
 	for i := 1; i < len(line); i++ {
-		if line[i] != '"' {
-			line[n] = line[i]
-			n++
-			continue
+		if line[i] == '"' {
+			if i+1 == len(line) || line[i+1] == ',' {
+				return n, i + 1, true
+			}
+			if i++; line[i] != '"' {
+				return 0, 0, false
+			}
 		}
-		if i+1 < len(line) && line[i+1] == '"' {
-			line[n] = '"'
-			n, i = n+1, i+1
-			continue
-		}
-		rest = line[i+1:]
-		return line[:n:n], rest, len(rest) == 0 || rest[0] == ','
+		line[n] = line[i]
+		n++
 	}
-	return nil, nil, false
+	return 0, 0, false
 }

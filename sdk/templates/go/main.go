@@ -66,8 +66,8 @@ func load(d glovebox.Dataset, target string) (*table, error) {
 		return nil, errors.New("there is nothing to learn from in one column")
 	}
 	for r.Next() {
-		for i, field := range r.Fields() {
-			v, err := glovebox.ParseFloat(field)
+		for i := range r.Len() {
+			v, err := glovebox.ParseFloat(r.Field(i))
 			switch {
 			case err != nil:
 				return nil, err

@@ -93,6 +93,9 @@ func datasets(line func(...string)) error {
 			switch d.Format {
 			case glovebox.CSV:
 				for i, f := range r.Fields() {
+					if string(f) != string(r.Field(i)) || r.Len() != len(r.Header()) {
+						return errors.New("Field and Fields differ")
+					}
 					_, _ = sum.Write(f)
 					_, _ = sum.Write([]byte{0})
 					if r.Header()[i] == "n" {
