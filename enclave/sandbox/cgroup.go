@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -87,7 +89,7 @@ func cgroupV2(own map[string]string, name string) *cgroup {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers")); !ok || err != nil {
 		return nil
 	}
-	parent := filepath.Join(cgroupRoot, path)
+	parent := workersParent(filepath.Join(cgroupRoot, path))
 	_ = setting(parent, "cgroup.subtree_control", "+memory +pids") // refused where already set or not ours
 	g := &cgroup{version: 2, dirs: []string{filepath.Join(parent, name)}}
 	if err := g.make(); err != nil {
@@ -96,6 +98,41 @@ func cgroupV2(own map[string]string, name string) *cgroup {
 	_ = setting(g.dirs[0], "memory.swap.max", "0") // absent on a machine without swap accounting
 	_ = setting(g.dirs[0], "memory.oom.group", "1")
 	return g
+}
+
+// enclaveGroup is where the enclave and its spawner live below a group of version 2 that was theirs.
+const enclaveGroup = "glovebox"
+
+// workersParent is the group of version 2 below which workers get theirs. A group with limits for its children may have no
+// process of its own, except the root: where the enclave was started in a group for it alone, it and its spawner move to a
+// child. Anybody else's process stays where it is, and then there are no groups.
+func workersParent(own string) string {
+	if filepath.Base(own) == enclaveGroup {
+		return filepath.Dir(own)
+	}
+	if err := setting(own, "cgroup.subtree_control", "+memory +pids"); !errors.Is(err, unix.EBUSY) {
+		return own
+	}
+	b, err := os.ReadFile(filepath.Join(own, "cgroup.procs"))
+	if err != nil {
+		return own
+	}
+	pids := strings.Fields(string(b))
+	for _, pid := range pids {
+		if pid != strconv.Itoa(os.Getpid()) && pid != strconv.Itoa(os.Getppid()) {
+			return own
+		}
+	}
+	inner := filepath.Join(own, enclaveGroup)
+	if err := os.Mkdir(inner, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return own
+	}
+	for _, pid := range pids {
+		if err := setting(inner, "cgroup.procs", pid); err != nil {
+			return own
+		}
+	}
+	return own
 }
 
 func cgroupV1(own map[string]string, name string) *cgroup {
@@ -186,7 +223,7 @@ func (g *cgroup) remove() {
 func sweepCgroups() {
 	own := ownCgroups()
 	for _, parent := range []string{
-		filepath.Join(cgroupRoot, own[""]), filepath.Join(cgroupRoot, "memory", own["memory"]), filepath.Join(cgroupRoot, "pids", own["pids"]),
+		workersParent(filepath.Join(cgroupRoot, own[""])), filepath.Join(cgroupRoot, "memory", own["memory"]), filepath.Join(cgroupRoot, "pids", own["pids"]),
 	} {
 		names, err := os.ReadDir(parent)
 		if err != nil {

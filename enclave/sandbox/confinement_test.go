@@ -71,7 +71,7 @@ func wantLimits(t *testing.T, pid int) {
 	sp := readerSpec()
 	memory := sp.MemoryBytes + 2*sp.OutputBytes + workerOverhead
 	want := map[string]int64{
-		"Max cpu time": 2*2 + 1, "Max file size": 0, "Max core file size": 0, "Max open files": maxOpenFiles, "Max processes": maxTasks,
+		"Max cpu time": int64(2*2*slowly() + 1), "Max file size": 0, "Max core file size": 0, "Max open files": maxOpenFiles, "Max processes": maxTasks,
 		"Max msgqueue size": 0, "Max data size": memory, "Max address space": memory + reservedAddresses,
 	}
 	for name, n := range want {

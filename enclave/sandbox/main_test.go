@@ -12,6 +12,9 @@ import (
 const withoutArg = "without="
 
 func TestMain(m *testing.M) {
+	if os.Getpid() == 1 && len(os.Args) > 0 && os.Args[0] == "/init" {
+		vmInit()
+	}
 	if strings.HasPrefix(os.Args[0], "glovebox-") {
 		for _, a := range os.Args[1:] {
 			if parts, ok := strings.CutPrefix(a, withoutArg); ok {
