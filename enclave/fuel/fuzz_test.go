@@ -106,7 +106,7 @@ func TestModulesOfWazeroTests(t *testing.T) {
 		modules := corpus(t, below, 8<<20)
 		if testing.Short() && len(modules) > 1000 {
 			modules = modules[:1000]
-			least = [2]int{1000, 300}
+			least = [2]int{1000, 100}
 		}
 		both := 0
 		for _, b := range modules {

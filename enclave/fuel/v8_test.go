@@ -102,7 +102,11 @@ func TestSameFuelInV8(t *testing.T) {
 	var jobs []v8Job
 	var wants []outcome
 	var seeds []uint64
-	for seed := range uint64(400) {
+	n := uint64(400)
+	if testing.Short() {
+		n = 60
+	}
+	for seed := range n {
 		a := admit(t, generate(seed), nil)
 		c, err := rt.CompileModule(t.Context(), a.Module)
 		if err != nil {
