@@ -6,7 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/glovebox-dev/glovebox/cmd/glovebox-run/localrun"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // TestScriptsC drives the scripts that compile C for the sandbox.
@@ -16,6 +20,25 @@ func TestScriptsC(t *testing.T) {
 	}
 	requireClang(t)
 	runScripts(t, filepath.Join("testdata", "c"))
+}
+
+func TestHintsOfFailedRuns(t *testing.T) {
+	limits := job.Limits{MemoryBytes: 64 << 20, Fuel: 1000}
+	for want, r := range map[string]localrun.Result{
+		"--fuel 102001 would do: it needs 100000":           {Reason: "fuel-limit", Need: 100_000},
+		"it needs more than --fuel 1000, and without":       {Reason: "fuel-limit"},
+		"give it longer with --wall":                        {Reason: "wall-limit"},
+		"give it more than --memory 64MiB":                  {Reason: "memory-limit"},
+		"raise --max-output and the bytes in --output":      {Reason: "output-limit"},
+		"build it for WASI preview 1":                       {Reason: "module"},
+		"reads its data more often than --epochs says":      {Reason: localrun.ReasonEpochs},
+		"the code ended itself, and what it said is above":  {Reason: "trap", Detail: "exit code 3"},
+		"what it said is above; run it outside the sandbox": {Reason: "trap", Detail: "unreachable"},
+	} {
+		if got := (localView{Result: &r, Limits: limits}).hint(); !strings.Contains(got, want) {
+			t.Errorf("%s: hint %q, want %q", r.Reason, got, want)
+		}
+	}
 }
 
 // requireClang skips where clang cannot compile for WASI; `make deps` installs what it needs.
