@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,8 +105,8 @@ func cgroupV2(own map[string]string, name string) *cgroup {
 const enclaveGroup = "glovebox"
 
 // workersParent is the group of version 2 below which workers get theirs. A group with limits for its children may have no
-// process of its own, except the root: where the enclave was started in a group for it alone, it and its spawner move to a
-// child. Anybody else's process stays where it is, and then there are no groups.
+// process of its own, except the root: where the enclave was started in a group for it alone, or in one that is delegated to
+// its service, all processes there move to a child. In any other group nobody is moved, and then there are no groups.
 func workersParent(own string) string {
 	if filepath.Base(own) == enclaveGroup {
 		return filepath.Dir(own)
@@ -118,10 +119,9 @@ func workersParent(own string) string {
 		return own
 	}
 	pids := strings.Fields(string(b))
-	for _, pid := range pids {
-		if pid != strconv.Itoa(os.Getpid()) && pid != strconv.Itoa(os.Getppid()) {
-			return own
-		}
+	ours := []string{strconv.Itoa(os.Getpid()), strconv.Itoa(os.Getppid())}
+	if !delegated(own) && slices.ContainsFunc(pids, func(pid string) bool { return !slices.Contains(ours, pid) }) {
+		return own
 	}
 	inner := filepath.Join(own, enclaveGroup)
 	if err := os.Mkdir(inner, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
@@ -133,6 +133,17 @@ func workersParent(own string) string {
 		}
 	}
 	return own
+}
+
+// delegated reports whether systemd leaves what is below a group to the service in it: its mark, docs/CGROUP_DELEGATION.md.
+func delegated(group string) bool {
+	for _, name := range []string{"user.delegate", "trusted.delegate"} {
+		var b [1]byte
+		if n, err := unix.Getxattr(group, name, b[:]); n == 1 && err == nil && b[0] == '1' {
+			return true
+		}
+	}
+	return false
 }
 
 func cgroupV1(own map[string]string, name string) *cgroup {

@@ -46,6 +46,8 @@ func TestVM(t *testing.T) {
 	}{
 		"cgroup v2":             {"glovebox.cgroup=v2", []string{"WANT_STAMP=cgroup-v2"}, vmTests},
 		"cgroup v2, as service": {"glovebox.cgroup=v2-service", []string{"WANT_STAMP=cgroup-v2"}, vmShort},
+		"cgroup v2, delegated":  {"glovebox.cgroup=v2-delegated", []string{"WANT_STAMP=cgroup-v2"}, vmShort},
+		"cgroup v2, shared":     {"glovebox.cgroup=v2-shared", []string{"WANT_STAMP=rlimit"}, "IsolationStamp|SelfTest$"},
 		"cgroup v1":             {"glovebox.cgroup=v1", []string{"WANT_STAMP=cgroup-v1"}, vmShort},
 		"cgroup hybrid":         {"glovebox.cgroup=hybrid", []string{"WANT_STAMP=cgroup-v1"}, vmShort},
 		"no cgroup":             {"glovebox.cgroup=none", []string{"WANT_STAMP=rlimit"}, vmShort},

@@ -112,13 +112,17 @@ func vmCgroup(kind string) (string, error) {
 	switch kind {
 	case "v2":
 		return "", unix.Mount("cgroup2", cgroupRoot, "cgroup2", 0, "")
-	case "v2-service":
+	case "v2-service", "v2-delegated", "v2-shared":
 		service := filepath.Join(cgroupRoot, "system.slice", "glovebox.service")
-		return service, errors.Join(
+		err := errors.Join(
 			unix.Mount("cgroup2", cgroupRoot, "cgroup2", 0, ""), os.MkdirAll(service, 0o755),
 			setting(cgroupRoot, "cgroup.subtree_control", "+memory +pids"),
 			setting(filepath.Dir(service), "cgroup.subtree_control", "+memory +pids"),
 		)
+		if err == nil && kind == "v2-delegated" {
+			err = unix.Setxattr(service, "user.delegate", []byte("1"), 0)
+		}
+		return service, err
 	case "v1":
 		return "", v1()
 	case "hybrid":
@@ -143,8 +147,10 @@ func vmRun(args map[string]string, group string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	if err := setting(cgroupRoot, "cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
-		return err
+	if args["glovebox.cgroup"] == "v2-service" { // in the others it stays, a process that is not the enclave's
+		if err := setting(cgroupRoot, "cgroup.procs", strconv.Itoa(os.Getpid())); err != nil {
+			return err
+		}
 	}
 	return cmd.Wait()
 }
