@@ -54,6 +54,9 @@ func (f *figures) deliveries() float64 { return f.batches * f.epochs }
 // TestLeakSuite makes every attempt. A channel that is said to be stopped must carry nothing at all, one that is bounded no
 // more than its bound.
 func TestLeakSuite(t *testing.T) {
+	if raceEnabled && testing.Short() {
+		t.Skip("under the race detector a hundred workers take six minutes; the tests without it run the suite too")
+	}
 	needClang(t)
 	worlds := 2
 	if *leakFull {

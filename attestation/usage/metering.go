@@ -15,7 +15,7 @@ import (
 const NotStarted = "not-started"
 
 // isolations are all that an enclave of this release can say about what confined the worker.
-var isolations = regexp.MustCompile(`^(not-started|user,pid,net,mnt,ipc,uts;(seccomp;(landlock-[1-9]|no-landlock)|seccomp-sockets);(cgroup-v1|cgroup-v2|rlimit))$`)
+var isolations = regexp.MustCompile(`^(not-started|user,pid,net,mnt,ipc,uts;seccomp;(landlock-[1-9]|no-landlock);(cgroup-v1|cgroup-v2|rlimit))$`)
 
 // Problem is one reason why figures cannot be those of a run, whoever signed them.
 type Problem struct{ Rule, Message string }
