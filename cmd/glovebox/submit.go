@@ -252,12 +252,12 @@ func (f *jobFlags) registerRun(cmd *cobra.Command) {
 	fl.StringVar(&f.memory, "memory", "1GiB", "memory of the code")
 	fl.StringVar(&f.maxOutput, "max-output", "16MiB", "all outputs together")
 	fl.DurationVar(&f.wall, "wall", 10*time.Minute, "longest run")
-	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction (default: 2e9 for each second of --wall)")
+	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction (default: 1e10 for each second of --wall)")
 	fl.StringVar(&f.seed, "seed", "", "64 hex digits that fix the code's random source (default: drawn)")
 }
 
 // fuelPerSecond is what a fast core uses up: where nobody says otherwise, fuel and time end a run at about the same moment.
-const fuelPerSecond = 2_000_000_000
+const fuelPerSecond = 10_000_000_000
 
 // draft is a signed job that nobody has seen yet.
 type draft struct {
