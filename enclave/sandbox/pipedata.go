@@ -30,15 +30,12 @@ type span struct {
 	n    int
 }
 
-// maxParts is how many files are kept in the window beside each other. A part is then as large as a batch can be.
-const maxParts = 4
+// parts is how many files are kept in the window beside each other, each in a part as large as a batch can be. A larger part
+// would only be colder.
+const parts = 4
 
-// newPipeData divides the window by the number of files. Which part a file has depends on nothing else.
+// newPipeData divides the window. Which part a file has depends on its place alone.
 func newPipeData(down io.Reader, up io.Writer, window []byte, files []File) *pipeData {
-	parts := 1
-	for parts < min(len(files), maxParts) {
-		parts *= 2
-	}
 	return &pipeData{down: down, up: up, files: files, window: window, held: make([]span, parts), part: len(window) / parts}
 }
 

@@ -91,7 +91,7 @@ func TestReadsAreExact(t *testing.T) {
 
 // TestSmallReadsAskOnceABatch: one after the other or in turns over several files, and nothing is delivered twice.
 func TestSmallReadsAskOnceABatch(t *testing.T) {
-	for files := 1; files <= maxParts; files++ {
+	for files := 1; files <= parts; files++ {
 		const batches = 9
 		d := &batchData{batch: 100_000}
 		for range files {
@@ -153,7 +153,7 @@ func TestReadOutside(t *testing.T) {
 // TestBadCounts: the worker does not go beyond its part of the window, whatever it is told.
 func TestBadCounts(t *testing.T) {
 	for name, counts := range map[string][]uint32{
-		"none": {0}, "too many": {windowBytes/2 + 1}, "too many in two": {5, windowBytes/2 - 4}, "huge": {1<<32 - 1},
+		"none": {0}, "too many": {windowBytes/parts + 1}, "too many in two": {5, windowBytes/parts - 4}, "huge": {1<<32 - 1},
 	} {
 		var down bytes.Buffer
 		for _, c := range counts {
