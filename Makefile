@@ -13,7 +13,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test
+.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -46,6 +46,7 @@ fmt-check:
 vet:
 	@echo "go vet"; $(GO) vet ./...
 	@$(GO) vet -tags simulated ./...
+	@cd bench && $(GO) vet -tags nowasmtime ./...
 
 staticcheck:
 	@echo "staticcheck"; $(GO) run $(STATICCHECK) ./...

@@ -44,6 +44,10 @@ func Rules() []Rule {
 		{"./cmd/glovebox-host", join(policy, []string{"./enclave", "./broker", "./policies"}), "as host"},
 		{"./broker", []string{"./enclave", "./host"}, "the owner's side links neither of the machines it judges"},
 		{"./cmd/glovebox-broker", []string{"./enclave", "./host"}, "as broker"},
+		{
+			"./cmd/glovebox-run", join(network, policy, state, []string{"./host", "./broker", "./policies", "./attestation"}),
+			"it runs a buyer's code on her own data, with the engine and without anything that knows of keys or networks",
+		},
 		{"./policies", []string{"./enclave", "./host", "./broker"}, "policies are asked, they do not call"},
 		{"./attestation", join(policy, state, []string{"./enclave", "./host", "./broker", "./policies"}), "evidence is judged by whoever holds it"},
 		{"./internal/envelope", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net/http"}, "the root of all formats is pure"},
