@@ -58,9 +58,9 @@ func gloveboxModule(ctx context.Context, r wazero.Runtime) (string, wazero.Compi
 		params, results types
 		run             func(call)
 	}{
-		{"open", types{i32, i32}, types{i32}, open},
-		{"size", types{i32}, types{i64}, size},
-		{"read", types{i32, i64, i32, i32}, types{i32}, read},
+		{"open", types{i32, i32}, types{i32}, thawed(open)},
+		{"size", types{i32}, types{i64}, thawed(size)},
+		{"read", types{i32, i64, i32, i32}, types{i32}, thawed(read)},
 		{"sgemm", types{i32, i32, i32, i32, i32, f32, i32, i32, i32, i32, f32, i32, i32}, nil, sgemm},
 		{"sgemv", types{i32, i32, i32, f32, i32, i32, i32, i32, f32, i32, i32}, nil, sgemv},
 		{"saxpy", types{i32, f32, i32, i32, i32, i32}, nil, saxpy},
@@ -122,6 +122,16 @@ func (c call) floats(arg int) []float32 {
 		return nil
 	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
+}
+
+// thawed is a function that is there until there is a snapshot.
+func thawed(run func(call)) func(call) {
+	return func(c call) {
+		if c.frozen {
+			panic(errFrozen)
+		}
+		run(c)
+	}
 }
 
 // open gives the index of a file, or -1.

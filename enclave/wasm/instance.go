@@ -33,7 +33,6 @@ type Instance struct {
 	world  // what the guest can change outside of its memory and globals
 	guest  api.Module
 	fuel   api.MutableGlobal
-	calls  map[string]api.Function // those made before, whose stacks are there already
 
 	started bool
 	exited  bool // by proc_exit
@@ -90,7 +89,7 @@ func (i *Instance) instantiate(ctx context.Context) (err error) {
 	if !ok {
 		return errors.New("no fuel counter")
 	}
-	i.fuel, i.calls = global, map[string]api.Function{}
+	i.fuel = global
 	return nil
 }
 
@@ -179,16 +178,12 @@ func (i *Instance) call(ctx context.Context, name string, args ...uint64) (resul
 			results, err = nil, i.ending(fmt.Errorf("engine: %v", p))
 		}
 	}()
-	f, ok := i.calls[name]
-	if !ok {
-		f = i.guest.ExportedFunction(name)
-	}
-	delete(i.calls, name) // a call that ends badly may leave a stack of a hundred megabytes
-	results, err = f.Call(context.WithValue(ctx, instanceKey{}, i), args...)
+	// A function is made for each call: it keeps its stack, which never shrinks, so that one used before holds up to a hundred
+	// megabytes and tells by how deep calls may go how deep they went.
+	results, err = i.guest.ExportedFunction(name).Call(context.WithValue(ctx, instanceKey{}, i), args...)
 	if err = i.ending(err); err != nil {
 		return nil, err
 	}
-	i.calls[name] = f
 	return results, nil
 }
 

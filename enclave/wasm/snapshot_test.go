@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,7 @@ const (
 	atSeek
 	atRenumber
 	atRead
+	atReadFile
 	importsOfCarrier
 )
 
@@ -106,6 +108,7 @@ func carrier() module {
 			{wasi, "fd_seek", []byte{i32, i64, i32, i32}, []byte{i32}},
 			{wasi, "fd_renumber", []byte{i32, i32}, []byte{i32}},
 			{wasi, "fd_read", []byte{i32, i32, i32, i32}, []byte{i32}},
+			{hostModule, "read", []byte{i32, i64, i32, i32}, []byte{i32}},
 		},
 		memory:  []uint64{16, 32},
 		globals: []int64{5, 6},
@@ -119,7 +122,7 @@ func carrier() module {
 		m.funcs = append(m.funcs, function{export: "find " + name, results: []byte{i64}, code: code(c...)})
 	}
 	m.funcs = append(m.funcs, function{export: "init", code: code( // something of everything before the snapshot
-		con32(70000), con64(77), store64, con32(64), con32(8), callTo(atRandom), drop, con32(0), con64(0), con32(80), callTo(atClock), drop, con64(9), globalSet(1), con32(3), memoryGrow, drop,
+		con32(4), con32(9), callTo(atOpen), drop, con32(70000), con64(77), store64, con32(64), con32(8), callTo(atRandom), drop, con32(0), con64(0), con32(80), callTo(atClock), drop, con64(9), globalSet(1), con32(3), memoryGrow, drop,
 	)})
 	leave("memory", con32(70000), con64(1), store64, con32(900_000), con64(1), store64)
 	find("memory", con32(70000), load64, con32(900_000), load64, op(0x7c))
@@ -152,18 +155,70 @@ func carrier() module {
 	find("recursion", con64(0))
 	leave("log", con32(512), con32(4), store32, con32(516), con32(9), store32, con32(1), con32(512), con32(1), con32(520), callTo(atWrite), drop)
 	find("log", con32(512), con32(0), store32, con32(516), con32(0), store32, con32(1), con32(512), con32(1), con32(520), callTo(atWrite), op(0xad))
-	leave("opened", con32(4), con32(9), callTo(atOpen), drop)
-	find("opened", con32(1), callTo(atSize))
+	m.funcs = append(m.funcs, deepCalls(importsOfCarrier+len(m.funcs))...)
 	for name, c := range map[string][]byte{
 		"seek":     code(con32(3), con64(0), con32(1), con32(512), callTo(atSeek), drop),
 		"renumber": code(con32(1), con32(2), callTo(atRenumber), drop),
 		"stdin":    code(con32(0), con32(512), con32(1), con32(520), callTo(atRead), drop),
 		"file":     code(con32(5), con32(512), con32(1), con32(520), callTo(atWrite), drop),
+		"open":     code(con32(4), con32(9), callTo(atOpen), drop),
+		"size":     code(con32(1), callTo(atSize), drop),
+		"data":     code(con32(1), con64(0), con32(512), con32(1), callTo(atReadFile), drop),
 		"poll":     code(con32(1032), con32(1), store32, con32(1024), con32(2048), con32(1), con32(512), callTo(atPoll), drop),
 	} {
 		m.funcs = append(m.funcs, function{export: "refused " + name, code: c})
 	}
 	return m
+}
+
+// deepCalls are functions, of which the first has the given number, that leave a bit in the engine's stack: a deep recursion with 1.
+// With 2 they look for it by a recursion of the same depth below a large frame, which fits or does not, by how large a stack is
+// there already.
+func deepCalls(first int) []function {
+	const wide, depth = 4000, 1_600_000
+	h := function{params: []byte{i32}, locals: bytes.Repeat([]byte{i64}, wide)}
+	for n := range wide {
+		h.code = code(h.code, con32(int64(n)*8), load64, localSet(n+1))
+	}
+	h.code = code(h.code, localGet(0), callTo(first+1), drop)
+	for n := range wide {
+		h.code = code(h.code, con32(int64(n)*8), localGet(n+1), store64)
+	}
+	return []function{
+		{export: "leave stack", params: []byte{i32}, code: code(
+			localGet(0), con32(1), op(0x46, 0x04, 0x40), con32(depth), callTo(first+1), drop, op(0x0b),
+			localGet(0), con32(2), op(0x46, 0x04, 0x40), con32(depth), callTo(first+2), op(0x0b))},
+		{params: []byte{i32}, results: []byte{i32}, code: code( // g(n) = n = 0 ? 0 : 1 + g(n-1)
+			localGet(0), op(0x45, 0x04, i32), con32(0), op(0x05), con32(1), localGet(0), con32(1), op(0x6b), callTo(first+1), op(0x6a, 0x0b))},
+		h,
+	}
+}
+
+// TestStacksAreNotKept: a stack that a call made large is not held for the next call of that function.
+func TestStacksAreNotKept(t *testing.T) {
+	const exports = 5
+	m := module{memory: []uint64{1}, funcs: deepCalls(0)}
+	for n := range exports {
+		m.funcs = append(m.funcs, function{export: fmt.Sprint(n), code: code(con32(1), callTo(0))})
+	}
+	c := enough()
+	c.Fuel = 1e10
+	i := instantiate(t, compile(t, m.bytes()), c)
+	held := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := held()
+	for n := range exports {
+		if _, err := i.Call(t.Context(), fmt.Sprint(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more := held() - before; more > 16<<20 {
+		t.Errorf("%d MiB are held after the calls", more>>20)
+	}
 }
 
 // names are the exports with a prefix, without it.
@@ -236,7 +291,11 @@ func TestNothingIsCarried(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantSame(t, totalOf(t, i), fresh)
-				v, err := i.Call(t.Context(), "find "+way)
+				find, args := "find "+way, []uint64(nil)
+				if _, ok := m.exports[find]; !ok { // it is looked for by the function that leaves it
+					find, args = "leave "+way, []uint64{2}
+				}
+				v, err := i.Call(t.Context(), find, args...)
 				found[bit] = fmt.Sprint(v, err, i.Used())
 				if err := i.Restore(); err != nil {
 					t.Fatal(err)
@@ -255,7 +314,7 @@ func TestRefusedAfterSnapshot(t *testing.T) {
 	wasm := carrier()
 	i := brought(t, compile(t, wasm.bytes()))
 	names := wasm.names("refused ")
-	if len(names) < 5 {
+	if len(names) < 8 {
 		t.Fatal("no names")
 	}
 	for _, name := range names {
