@@ -149,13 +149,22 @@ func TestBreachIsFound(t *testing.T) {
 	}
 }
 
-var tcbRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\|$")
+var (
+	tcbRow  = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\|$")
+	tcbOwn  = regexp.MustCompile("(?m)^- (`.*`): ") // our packages, before the colon
+	tcbName = regexp.MustCompile("`([^`]+)`")
+)
 
-// TestTCBIsListed compares the measured binary's third-party packages with docs/tcb.md, where each has its reason.
+// TestTCBIsListed compares the measured binary's packages, other people's and our own, with docs/tcb.md, where each has its
+// reason.
 func TestTCBIsListed(t *testing.T) {
-	var got []string
+	var got, own []string
 	for path, p := range list(t, "-deps", "./cmd/glovebox-enclave") {
-		if !p.Standard && (p.Module == nil || p.Module.Path != Module) {
+		switch {
+		case p.Standard:
+		case p.Module != nil && p.Module.Path == Module:
+			own = append(own, strings.TrimPrefix(path, Module+"/"))
+		default:
 			got = append(got, path)
 		}
 	}
@@ -177,5 +186,16 @@ func TestTCBIsListed(t *testing.T) {
 	slices.Sort(want)
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("docs/tcb.md (-) and glovebox-enclave (+) differ:\n%s", d)
+	}
+	var named []string
+	for _, line := range tcbOwn.FindAllStringSubmatch(string(doc), -1) {
+		for _, m := range tcbName.FindAllStringSubmatch(line[1], -1) {
+			named = append(named, m[1])
+		}
+	}
+	slices.Sort(own)
+	slices.Sort(named)
+	if d := cmp.Diff(named, own); d != "" {
+		t.Errorf("our own packages in docs/tcb.md (-) and glovebox-enclave (+) differ:\n%s", d)
 	}
 }
