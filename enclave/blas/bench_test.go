@@ -42,7 +42,7 @@ func BenchmarkSgemm(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			report(b, float64(2*c.m*c.n*c.k), FuelSgemm(c.m, c.n, c.k))
+			report(b, float64(2*c.m*c.n*c.k), FuelSgemm(c.transA, c.transB, c.m, c.n, c.k, lda, ldb, c.n))
 		})
 	}
 }
@@ -64,23 +64,50 @@ func BenchmarkSgemv(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				report(b, float64(2*n*n), FuelSgemv(trans, n, n))
+				report(b, float64(2*n*n), FuelSgemv(trans, n, n, n, 1, 1))
 			})
 		}
 	}
 }
 
+// BenchmarkFar measures operands of which every element is on a page of its own.
+func BenchmarkFar(b *testing.B) {
+	const n, ld = 8000, 1024
+	x, y, z := make([]float32, n*ld), make([]float32, n*ld), make([]float32, n*ld)
+	for name, c := range map[string]struct {
+		run  func() error
+		fuel int64
+	}{
+		"gemv":       {func() error { return Sgemv(false, n, 1, 1, x, ld, y, 1, 1, z, ld) }, FuelSgemv(false, n, 1, ld, 1, ld)},
+		"gemv-trans": {func() error { return Sgemv(true, n, 1, 1, x, ld, y, ld, 1, z, 1) }, FuelSgemv(true, n, 1, ld, ld, 1)},
+		"gemm":       {func() error { return Sgemm(false, false, n, 16, 1, 1, x, ld, y, ld, 1, z, ld) }, FuelSgemm(false, false, n, 16, 1, ld, ld, ld)},
+		"gemm-trans": {func() error { return Sgemm(true, true, 1, n, 1, 1, x, ld, y, ld, 0, z, n) }, FuelSgemm(true, true, 1, n, 1, ld, ld, n)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := c.run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			report(b, n, c.fuel)
+		})
+	}
+}
+
 func BenchmarkSaxpy(b *testing.B) {
-	for _, inc := range []int{1, 2} {
+	for _, inc := range []int{1, 2, 64, 1024} {
 		for _, n := range []int{10, 1000, 100000} {
 			b.Run(fmt.Sprintf("%d/%d", inc, n), func(b *testing.B) {
+				if n*inc > 16<<20 {
+					b.Skip("leave memory to others")
+				}
 				x, y := make([]float32, n*inc), make([]float32, n*inc)
 				for b.Loop() {
 					if err := Saxpy(n, 1, x, inc, y, inc); err != nil {
 						b.Fatal(err)
 					}
 				}
-				report(b, float64(2*n), FuelSaxpy(n))
+				report(b, float64(2*n), FuelSaxpy(n, inc, inc))
 			})
 		}
 	}

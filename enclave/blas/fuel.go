@@ -17,36 +17,84 @@ const (
 	fuelLoneRow  = 10   // tileCols products of another row
 	fuelPackRow  = 12   // tileCols elements of B copied beside each other
 	fuelStoreRow = 32   // tileCols elements of C scaled and stored
+	fuelColumn   = 16   // one of tileCols columns of B that is read along, as where B is transposed
 	fuelAxpy     = 250
 	fuelExp      = 250
 	fuelEachAxpy = 4
 	fuelEachExp  = 16
+
+	// What is far apart is neither in a cache nor foreseen by the processor, and is on a page of its own.
+	farRows  = 1024 // rows that are so many elements, a page of 4 KiB, apart
+	fuelFar  = 64   // one such row, for tileCols columns of C
+	farApart = 64   // elements of a vector that are so far apart, or further, cost as much each; nearer ones less
 )
 
 // FuelSgemm is the cost of [Sgemm] in fuel: at least 1 and at most math.MaxInt64, which no budget pays. Sizes below zero, which
 // Sgemm refuses, count as zero.
-func FuelSgemm(m, n, k int) int64 {
+func FuelSgemm(transA, transB bool, m, n, k, lda, ldb, ldc int) int64 {
 	if n == 1 {
-		m, n = n, m
+		if transA {
+			m, k = k, m
+		}
+		incB := ldb
+		if transB {
+			incB = 1
+		}
+		return FuelSgemv(transA, m, k, lda, incB, ldc)
 	}
+	a, b := rowStarts(m, lda), rowStarts(k, ldb)
+	if transA {
+		a = rowStarts(k, lda)
+	}
+	if transB {
+		b = columnStarts(ldb)
+	}
+	return fuelTiles(m, n, k, sum(a, b, rowStarts(m, ldc)))
+}
+
+// FuelSgemv is the cost of [Sgemv], bounded as that of [FuelSgemm].
+func FuelSgemv(trans bool, m, n, lda, incX, incY int) int64 {
+	a := columnStarts(lda)
+	if trans {
+		m, n = n, m
+		a = rowStarts(n, lda)
+	}
+	return fuelTiles(1, m, n, sum(a, product(count(n), apart(incX)), tileCols*apart(incY)))
+}
+
+// fuelTiles is for m×n elements of products of k, with something more for each tileCols columns.
+func fuelTiles(m, n, k int, more uint64) int64 {
 	rows, depth := count(m), count(k)
 	tiles := count(n)/tileCols + min(count(n)%tileCols, 1)
 	packs := rows/blockRows + min(rows%blockRows, 1)
 	each := sum(product(rows/tileRows, tileRows*fuelTileRow), rows%tileRows*fuelLoneRow, product(packs, fuelPackRow))
-	perTile := sum(product(each, depth), product(rows, fuelStoreRow))
+	perTile := sum(product(each, depth), product(rows, fuelStoreRow), more)
 	return fuel(sum(fuelCall, product(tiles, perTile)))
 }
 
-// FuelSgemv is the cost of [Sgemv], bounded as that of [FuelSgemm].
-func FuelSgemv(trans bool, m, n int) int64 {
-	if trans {
-		m, n = n, m
+// rowStarts is for going to so many rows, ld elements apart.
+func rowStarts(rows, ld int) uint64 {
+	if ld < farRows {
+		return 0
 	}
-	return FuelSgemm(m, 1, n)
+	return product(count(rows), fuelFar)
+}
+
+// columnStarts is for tileCols columns of a transposed matrix: rows as they are stored.
+func columnStarts(ld int) uint64 { return tileCols*fuelColumn + rowStarts(tileCols, ld) }
+
+// apart is for one element of a vector whose elements are inc apart.
+func apart(inc int) uint64 {
+	if inc <= 1 {
+		return 0
+	}
+	return min(count(inc), farApart)
 }
 
 // FuelSaxpy is the cost of [Saxpy], bounded as that of [FuelSgemm].
-func FuelSaxpy(n int) int64 { return fuel(sum(fuelAxpy, product(count(n), fuelEachAxpy))) }
+func FuelSaxpy(n, incX, incY int) int64 {
+	return fuel(sum(fuelAxpy, product(count(n), fuelEachAxpy+apart(incX)+apart(incY))))
+}
 
 // FuelSexp is the cost of [Sexp], bounded as that of [FuelSgemm].
 func FuelSexp(n int) int64 { return fuel(sum(fuelExp, product(count(n), fuelEachExp))) }

@@ -169,19 +169,22 @@ func TestBlas(t *testing.T) {
 	poke(i, 0, 1, 2, 3, 4)       // A
 	poke(i, 100, 10, 20, 30, 40) // B
 	poke(i, 200, 1, 1, 1, 1)     // C
-	call(blas.FuelSgemm(2, 2, 2), "sgemm", 0, 1, 2, 2, 2, one, 0, 2, 100, 2, f32bits(2), 200, 2)
+	call(blas.FuelSgemm(false, true, 2, 2, 2, 2, 2, 2), "sgemm", 0, 1, 2, 2, 2, one, 0, 2, 100, 2, f32bits(2), 200, 2)
 	if got := peek(i, 200, 4); !slices.Equal(got, []float32{52, 112, 112, 252}) {
 		t.Errorf("sgemm %v", got)
 	}
 	poke(i, 200, 1, 1)
-	call(blas.FuelSgemv(true, 2, 2), "sgemv", 1, 2, 2, one, 0, 2, 100, 1, f32bits(0), 200, 1)
+	call(blas.FuelSgemv(true, 2, 2, 2, 1, 1), "sgemv", 1, 2, 2, one, 0, 2, 100, 1, f32bits(0), 200, 1)
 	if got := peek(i, 200, 2); !slices.Equal(got, []float32{70, 100}) {
 		t.Errorf("sgemv %v", got)
 	}
-	call(blas.FuelSaxpy(2), "saxpy", 2, f32bits(3), 0, 2, 200, 1)
+	call(blas.FuelSaxpy(2, 1, 1), "saxpy", 2, f32bits(3), 0, 2, 200, 1)
 	if got := peek(i, 200, 2); !slices.Equal(got, []float32{73, 109}) {
 		t.Errorf("saxpy %v", got)
 	}
+	call(blas.FuelSaxpy(2, 1, 300), "saxpy", 2, f32bits(0), 0, 1, 200, 300)
+	call(blas.FuelSgemv(false, 2, 1, 2000, 1, 2000), "sgemv", 0, 2, 1, one, 0, 2000, 16000, 1, 0, 20000, 2000)
+	call(blas.FuelSgemm(false, false, 2, 2, 1, 2000, 2000, 2000), "sgemm", 0, 0, 2, 2, 1, one, 0, 2000, 16000, 2000, 0, 20000, 2000)
 	poke(i, 300, 0, 1)
 	call(blas.FuelSexp(2), "sexp", 2, 300, 400)
 	if got := peek(i, 400, 2); got[0] != 1 || got[1] != float32(math.E) {
