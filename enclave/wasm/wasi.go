@@ -42,10 +42,10 @@ type rule struct {
 	always bool
 }
 
-// flatPath and flatList are for looking up a name, and for listing a directory.
+// flatPath and flatList are for looking up a name, and for listing a directory, which may have a thousand files.
 const (
 	flatPath = 16 << 10
-	flatList = 256 << 10
+	flatList = 1 << 20
 )
 
 // rules are those of the functions that need one: all that move bytes, all whose arguments make the host allocate. The others
@@ -138,13 +138,16 @@ func (r *rule) apply(c call, name string, e engine) {
 	e.call(name, c)
 }
 
+// flatBuffer is for one of a list of buffers.
+const flatBuffer = 256
+
 // spendBuffers charges for a list of buffers and for what they hold, however much of it will be used.
 func (c call) spendBuffers(ptr, count uint32) {
 	list, ok := c.buffers(ptr, count)
 	if !ok {
 		return // a fault, which the engine finds too
 	}
-	c.spend(fuel.Bytes(uint64(len(list))))
+	c.spend(int64(count) * flatBuffer)
 	limit := c.mem.Size()
 	total := uint64(0) // at most 2^29 buffers of less than 2^32 bytes
 	for ; len(list) > 0; list = list[8:] {
