@@ -78,14 +78,14 @@ func confine() (window []byte, step byte, err error) {
 	if window, err = readWindow(fdWindow); err != nil {
 		return nil, stepWindow, err
 	}
-	around := &surroundings{outside: setup.Outside, inside: inside, landlock: landlockVersion(), kept: append(poller, fdDown, fdUp, fdOut, fdReady)}
+	around := &surroundings{outside: setup.Outside, inside: inside, landlock: landlockVersion(), kept: append(poller, fdDown, fdUp, fdOut, fdReady, fdMemory)}
 	if err := closeOthers(around.kept); err != nil {
 		return nil, stepClose, err
 	}
 	if err := undumpable(); err != nil {
 		return nil, stepDumpable, err
 	}
-	confined.before, confined.window, confined.kept = tryLayers(around), window, append(poller, fdDown, fdUp, fdOut)
+	confined.before, confined.window, confined.kept = tryLayers(around), window, append(poller, fdDown, fdUp, fdOut, fdMemory)
 	if !skipped(partFilter) {
 		if err := filterCalls(); err != nil {
 			return nil, stepFilter, err

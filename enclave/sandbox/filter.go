@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rule admits one system call whose arguments pass every check. What no rule admits answers EPERM.
+// rule admits one system call whose arguments pass every check. A call may have more than one rule. What no rule admits
+// answers EPERM.
 type rule struct {
 	nr     uint32
 	checks []check
@@ -47,11 +48,13 @@ const (
 const lastClock = 11
 
 // allowed are the calls that a confined worker makes: those of the Go runtime once it runs (memory, threads, signals of
-// its own, sleep, the network poller, which is set up before), the engine's native code, and the pipes. Nothing in it
-// takes a path or makes a descriptor. Most frequent first. pid is the worker's own.
+// its own, sleep, the network poller, which is set up before), the engine's native code, the pipes, and the file of the
+// guest's memory, which is the worker's alone. Nothing in it takes a path or makes a descriptor. Most frequent first. pid
+// is the worker's own.
 //
-// Two things no filter sees: that prlimit64 only lowers (its values are in memory; the kernel refuses the rest, as the
-// worker has no capability), and which descriptors exist (confine closed all but the pipes).
+// Three things no filter sees: that prlimit64 only lowers (its values are in memory; the kernel refuses the rest, as the
+// worker has no capability), that ftruncate only shortens (the file is sealed against the rest), and which descriptors
+// exist (confine closed all but those it lists).
 func allowed(pid uint32) []rule {
 	one := func(arg, value uint32) check { return check{arg, allBits, []uint32{value}} }
 	clocks := make([]uint32, lastClock+1)
@@ -61,6 +64,7 @@ func allowed(pid uint32) []rule {
 	futex := check{1, allBits &^ futexFlags, []uint32{futexWait, futexWake, futexWaitBitset, futexWakeBitset}}
 	writable := []uint32{unix.PROT_NONE, unix.PROT_READ, unix.PROT_READ | unix.PROT_WRITE}
 	anonymous := check{3, unix.MAP_TYPE | unix.MAP_ANONYMOUS, []uint32{unix.MAP_PRIVATE | unix.MAP_ANONYMOUS}}
+	mapped := check{3, allBits, []uint32{unix.MAP_SHARED, unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_NORESERVE}}
 	return []rule{
 		{unix.SYS_FUTEX, []check{futex}},
 		{unix.SYS_READ, nil},
@@ -75,6 +79,10 @@ func allowed(pid uint32) []rule {
 		{unix.SYS_SCHED_YIELD, nil},
 		{unix.SYS_CLOCK_GETTIME, []check{{0, allBits, clocks}}},
 		{unix.SYS_MMAP, []check{{2, allBits, writable}, anonymous}},
+		{unix.SYS_MMAP, []check{one(2, unix.PROT_READ|unix.PROT_WRITE), mapped, one(4, fdMemory)}},
+		{unix.SYS_LSEEK, []check{one(0, fdMemory), {2, allBits, []uint32{unix.SEEK_DATA, unix.SEEK_HOLE}}}},
+		{unix.SYS_FSTAT, []check{one(0, fdMemory)}},
+		{unix.SYS_FTRUNCATE, []check{one(0, fdMemory)}},
 		{unix.SYS_MUNMAP, nil},
 		{unix.SYS_MPROTECT, []check{{2, allBits, append(writable, unix.PROT_READ|unix.PROT_EXEC)}}}, // never both W and X
 		{unix.SYS_CLONE, []check{{0, allBits, threads}}},
@@ -142,17 +150,26 @@ func filterProgram(pid uint32) []unix.SockFilter {
 // admitted are the rules of this build.
 func admitted(pid uint32) []rule { return slices.Concat(allowed(pid), allowedUnderC) }
 
-// body is the program for a call of this number. It always ends in an answer.
+// body is the program for a call of this number. It admits the call or goes on, to the rules that follow.
 func (r rule) body() []unix.SockFilter {
 	var p []unix.SockFilter
+	var failed []int
 	for _, c := range r.checks {
 		p = append(p, load(dataArgs+8*c.arg), unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: c.mask})
 		for i, v := range c.values {
 			p = append(p, jump(unix.BPF_JEQ, v, len(c.values)-i, 0))
 		}
-		p = append(p, answer(answerRefuse))
+		failed = append(failed, len(p))
+		p = append(p, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JA})
 	}
-	return append(p, answer(answerAllow))
+	p = append(p, answer(answerAllow))
+	if len(failed) == 0 {
+		return p
+	}
+	for _, at := range failed {
+		p[at].K = uint32(len(p) - at - 1)
+	}
+	return append(p, load(dataNumber)) // where the rules that follow expect it
 }
 
 // filterCalls loads the filter on all threads, for good.

@@ -42,6 +42,9 @@ func verdict(t *testing.T, p []unix.SockFilter, arch, nr uint32, args ...uint32)
 			continue
 		case unix.BPF_RET | unix.BPF_K:
 			return in.K
+		case unix.BPF_JMP | unix.BPF_JA:
+			pc += int(in.K)
+			continue
 		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
 			taken = a == in.K
 		case unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K:
@@ -72,6 +75,9 @@ var expected = map[uint32][]uint32{
 	unix.SYS_TGKILL:            {testPid, 8, uint32(unix.SIGURG)},
 	unix.SYS_CLOCK_GETTIME:     {unix.CLOCK_PROCESS_CPUTIME_ID},
 	unix.SYS_MMAP:              {0, 4096, unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, allBits},
+	unix.SYS_LSEEK:             {9, 0, unix.SEEK_DATA},
+	unix.SYS_FSTAT:             {9},
+	unix.SYS_FTRUNCATE:         {9},
 	unix.SYS_MPROTECT:          {0, 4096, unix.PROT_READ | unix.PROT_EXEC},
 	unix.SYS_CLONE:             {threadFlags},
 	unix.SYS_SCHED_GETAFFINITY: {0},
@@ -140,18 +146,38 @@ func TestFilterArguments(t *testing.T) {
 				{0, 1, 0, anonymous | unix.MAP_NORESERVE},
 				{0, 1, rw, anonymous | unix.MAP_FIXED},
 				{0, 1, unix.PROT_READ, anonymous | unix.MAP_STACK},
+				{0, 1, rw, unix.MAP_SHARED, 9},
+				{0, 1, rw, unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_NORESERVE, 9},
 			},
 			[]args{
 				{0, 1, rw, unix.MAP_SHARED | unix.MAP_ANONYMOUS},
 				{0, 1, rw, unix.MAP_SHARED_VALIDATE | unix.MAP_ANONYMOUS},
 				{0, 1, rw, unix.MAP_PRIVATE},
 				{0, 1, unix.PROT_READ, unix.MAP_SHARED},
+				{0, 1, rw, unix.MAP_SHARED},
+				{0, 1, rw, unix.MAP_SHARED, fdDown},
+				{0, 1, rw, unix.MAP_SHARED, fdWindow},
+				{0, 1, rw, unix.MAP_SHARED, allBits},
+				{0, 1, rw, unix.MAP_SHARED | unix.MAP_ANONYMOUS, 9},
+				{0, 1, rw, unix.MAP_SHARED | unix.MAP_HUGETLB, 9},
+				{0, 1, rw, unix.MAP_SHARED | unix.MAP_LOCKED, 9},
+				{0, 1, rw, unix.MAP_SHARED_VALIDATE, 9},
+				{0, 1, rwx, unix.MAP_SHARED, 9},
+				{0, 1, unix.PROT_READ | unix.PROT_EXEC, unix.MAP_SHARED, 9},
+				{0, 1, unix.PROT_READ | unix.PROT_EXEC, unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_NORESERVE, 9},
+				{0, 1, rw, unix.MAP_PRIVATE | unix.MAP_FIXED | unix.MAP_NORESERVE, fdOut},
 				{0, 1, rwx, anonymous},
 				{0, 1, unix.PROT_EXEC, anonymous},
 				{0, 1, unix.PROT_READ | unix.PROT_EXEC, anonymous},
 				{0, 1, rw | unix.PROT_GROWSDOWN, anonymous},
 			},
 		},
+		unix.SYS_LSEEK: {
+			[]args{{9, 0, unix.SEEK_DATA}, {9, 1 << 20, unix.SEEK_HOLE}},
+			[]args{{9, 0, unix.SEEK_SET}, {9, 0, unix.SEEK_CUR}, {9, 0, unix.SEEK_END}, {fdDown, 0, unix.SEEK_DATA}, {allBits, 0, unix.SEEK_DATA}},
+		},
+		unix.SYS_FSTAT:     {[]args{{9}}, []args{{0}, {fdDown}, {fdOut}, {allBits}}},
+		unix.SYS_FTRUNCATE: {[]args{{9, 1}}, []args{{0}, {fdDown}, {fdWindow}, {allBits}}},
 		unix.SYS_MPROTECT: {
 			[]args{{0, 1, 0}, {0, 1, unix.PROT_READ}, {0, 1, rw}, {0, 1, unix.PROT_READ | unix.PROT_EXEC}},
 			[]args{{0, 1, rwx}, {0, 1, unix.PROT_WRITE | unix.PROT_EXEC}, {0, 1, unix.PROT_EXEC}, {0, 1, rw | unix.PROT_GROWSUP}},

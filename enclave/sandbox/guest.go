@@ -92,6 +92,8 @@ func reasonOf(err error) string {
 		return ReasonFuel
 	case errors.Is(err, wasm.ErrMemory):
 		return ReasonMemory
+	case errors.Is(err, wasm.ErrAnswer):
+		return ReasonOutput
 	}
 	return ReasonTrap
 }

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -23,6 +25,7 @@ const (
 	fdSetup  = 8 // in: the limits
 	fdReady  = 7 // worker: out, "every library is loaded"
 	fdGo     = 8 // worker: in, "the old root is gone"
+	fdMemory = 9 // worker: a file without a name, for the memory of a guest that is put back
 )
 
 const (
@@ -36,7 +39,12 @@ const (
 // The order matters: the worker's binary may need a loader and libraries, so it starts on the old root; pivot_root then
 // moves the root of every process in the namespace. The thread that starts the worker has given everything up by then,
 // so it is another than the one that mounts.
+//
+// The enclave's SIGTERM means that it shall end the worker: if it were killed itself, the kernel would end the worker with it
+// and let nobody know what that had used.
 func jailMain() int {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, unix.SIGTERM) // before there is a worker
 	runtime.LockOSThread() // the thread that mounts keeps its privileges to itself
 	status := os.NewFile(fdStatus, "status")
 	worker, version, err := buildJail(os.NewFile(fdSetup, "setup"))
@@ -49,8 +57,20 @@ func jailMain() int {
 	}
 	status.Close()
 	closeAll([]int{fdDown, fdUp, fdOut, fdWindow}) // so that the enclave sees the worker's end of a pipe close
+	go func() {
+		<-stop
+		_ = worker.Process.Kill()
+	}()
 	_ = worker.Wait()
-	return worker.ProcessState.ExitCode() & 0x7f
+	return exitCode(worker.ProcessState)
+}
+
+// exitCode is a worker's, or 128 and the number of the signal that ended it.
+func exitCode(p *os.ProcessState) int {
+	if s, ok := p.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return p.ExitCode()
 }
 
 // jailSetup is what the spawner tells the jail's first process.
@@ -79,14 +99,19 @@ func buildJail(setup *os.File) (worker *exec.Cmd, landlock int, err error) {
 	if err := unix.Setdomainname(nil); err != nil {
 		return nil, 0, fmt.Errorf("jail: domain name: %w", err)
 	}
+	memory, err := wasm.NewSnapshotFile() // before no file may grow
+	if err != nil {
+		return nil, 0, fmt.Errorf("jail: %w", err)
+	}
+	defer memory.Close()
 	if err := limitResources(); err != nil {
 		return nil, 0, err
 	}
-	return startWorker(q)
+	return startWorker(q, memory)
 }
 
 // startWorker forks the worker, without capabilities and in a Landlock domain, and pivots once it has loaded.
-func startWorker(q jailSetup) (worker *exec.Cmd, landlock int, err error) {
+func startWorker(q jailSetup, memory *os.File) (worker *exec.Cmd, landlock int, err error) {
 	var ready, run [2]*os.File
 	for _, p := range []*[2]*os.File{&ready, &run} {
 		var fds [2]int
@@ -102,7 +127,7 @@ func startWorker(q jailSetup) (worker *exec.Cmd, landlock int, err error) {
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, // /dev/null all; opening it anew is not in the domain
 		ExtraFiles: []*os.File{
 			os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"),
-			os.NewFile(fdWindow, "window"), ready[1], run[0],
+			os.NewFile(fdWindow, "window"), ready[1], run[0], memory,
 		},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}

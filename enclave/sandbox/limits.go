@@ -10,6 +10,9 @@ const (
 	// MaxLogs bounds the logs of a run; the first bytes are kept.
 	MaxLogs = 64 << 10
 
+	// MaxRecord bounds a record of a session and its answer, in bytes: a record must fit the window.
+	MaxRecord = windowBytes
+
 	pageBytes  = 64 << 10 // of WebAssembly
 	maxMemory  = 4 << 30  // what 32-bit WebAssembly can address
 	maxOutput  = 1 << 30
@@ -42,6 +45,7 @@ const (
 	idleMemory = 256 << 20
 
 	startTimeout = 20 * time.Second // a worker that is not confined by then never will be
+	killPatience = time.Second      // a worker that its init has not ended and reaped by then ends with it, its figures lost
 	exitTimeout  = 10 * time.Second // a killed worker that is not reaped by then makes the spawner suspect
 	testTimeout  = 30 * time.Second
 )

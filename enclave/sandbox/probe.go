@@ -45,6 +45,11 @@ var escapes = func() []escape {
 		{"clone process in new namespaces", func(*pipeData) error { return only(unix.EPERM, cloneProcess(newNamespaces&^unix.CLONE_NEWTIME)) }},
 		{"write and execute memory", func(*pipeData) error { return only(unix.EPERM, writableCode()) }},
 		{"share memory", func(*pipeData) error { return only(unix.EPERM, sharedMemory()) }},
+		{"map a pipe", func(*pipeData) error { return only(unix.EPERM, mapFile(fdDown, unix.PROT_READ|unix.PROT_WRITE)) }},
+		{"execute the guest's memory", func(*pipeData) error {
+			return only(unix.EPERM, mapFile(fdMemory, unix.PROT_READ|unix.PROT_EXEC))
+		}},
+		{"lengthen the guest's memory", func(*pipeData) error { return only(unix.EFBIG, unix.Ftruncate(fdMemory, maxMemory+pageBytes)) }},
 		{"signal process 1 as a thread", func(*pipeData) error { return only(unix.EPERM, call(unix.SYS_TGKILL, 1, 1)) }},
 		{"read the clock of process 1", func(*pipeData) error { return only(unix.EPERM, call(unix.SYS_CLOCK_GETTIME, clockOfProcess1)) }},
 		{"limit process 1", func(*pipeData) error { return only(unix.EPERM, call(unix.SYS_PRLIMIT64, 1, unix.RLIMIT_CPU)) }},
@@ -60,7 +65,7 @@ var escapes = func() []escape {
 		{"any system call not listed", func(*pipeData) error { return everyOtherCall() }},
 		{"run without a filter", func(*pipeData) error { return filterInForce() }},
 		{"be dumped, still", func(*pipeData) error { return notDumpable() }},
-		{"hold a descriptor beside the pipes", func(*pipeData) error { return onlyOpen(confined.kept) }},
+		{"hold a descriptor beside the pipes and the guest's memory", func(*pipeData) error { return onlyOpen(confined.kept) }},
 		{"see an environment, still", func(*pipeData) error { return emptyEnvironment() }},
 		{"write the window", func(*pipeData) error {
 			return only(unix.EACCES, unix.Mprotect(confined.window, unix.PROT_READ|unix.PROT_WRITE))
@@ -189,6 +194,14 @@ func writableCode() error {
 
 func sharedMemory() error {
 	b, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON)
+	if err == nil {
+		_ = unix.Munmap(b)
+	}
+	return err
+}
+
+func mapFile(fd, prot int) error {
+	b, err := unix.Mmap(fd, 0, os.Getpagesize(), prot, unix.MAP_SHARED)
 	if err == nil {
 		_ = unix.Munmap(b)
 	}

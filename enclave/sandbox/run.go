@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,7 @@ type run struct {
 	*process
 	spec *Spec
 	data Data
+	lendings
 
 	walled   atomic.Bool // the watchdog killed the worker
 	hostile  error       // what the worker sent was out of bounds
@@ -149,6 +151,8 @@ func (r *run) reason(exit exitReport) (reason, detail string) {
 		return ReasonMemory, "the worker's control group ran out of memory"
 	case time.Duration(exit.CPUNanos) >= limit:
 		return ReasonWall, "CPU limit"
+	case exit.Code == codeFatal:
+		return ReasonMemory, "the worker's runtime gave up, most likely out of memory"
 	}
 	return ReasonWorker, "worker ended: " + exit.Status
 }
@@ -164,21 +168,29 @@ func (r *run) serve(ctx context.Context) error {
 	return r.answer(ctx)
 }
 
-func (r *run) sendHeader(mode string) error {
-	s := r.spec
-	b, err := json.Marshal(header{
-		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
-		CPUSeconds: s.cpuSeconds(), Fuel: s.Fuel, Params: s.Params, Seed: s.Seed[:], Logs: s.Logs, Words: s.Words != nil,
-	})
+func (r *run) sendHeader(mode string) error { return r.send(r.spec.header(mode)) }
+
+func (r *run) send(h header) error {
+	h.Grouped = !strings.HasSuffix(r.isolation, ";"+(&cgroup{}).stamp())
+	b, err := json.Marshal(h)
 	if err != nil {
 		return err
 	}
 	return writeFrame(r.down, b)
 }
 
+// header is what a worker is told of the run.
+func (s *Spec) header(mode string) header {
+	return header{
+		Mode: mode, Files: s.Files, Outputs: s.Outputs, MemoryBytes: s.MemoryBytes, OutputBytes: s.OutputBytes,
+		CPUSeconds: s.cpuSeconds(), Fuel: s.Fuel, Params: s.Params, Seed: s.Seed[:], Logs: s.Logs, Words: s.Words != nil,
+	}
+}
+
 // answer serves one range request after the other.
 func (r *run) answer(ctx context.Context) error {
 	var b [requestBytes]byte
+	r.lendings = lendings{}
 	for {
 		if _, err := io.ReadFull(r.up, b[:]); err != nil {
 			return nil // the worker is gone, also in the middle of a request
@@ -196,23 +208,64 @@ func (r *run) answer(ctx context.Context) error {
 // deliver puts what q asks for into the window, as the provider lends it, and tells the worker how many bytes came each
 // time, so that it can use the first while the next are decrypted. Nothing else touches the window, and this only writes:
 // the provider never sees memory that a worker sees. gone means that nobody reads the answer.
+//
+// The first piece brings what was lent from before the offset as well, as far as there is space: a guest that steps back
+// finds it in the window, where the enclave pays for it once.
 func (r *run) deliver(ctx context.Context, q request) (gone bool, err error) {
 	room := r.window[q.at:][:q.space]
-	var count [countBytes]byte
-	for done := 0; done < int(q.want); {
-		lent, err := r.data.Range(ctx, int(q.file), int64(q.offset)+int64(done), int(q.want)-done)
-		if err == nil && len(lent) == 0 {
+	var piece [pieceBytes]byte
+	filled, lead := 0, 0
+	for filled-lead < int(q.want) {
+		done := filled - lead
+		lent, before, err := r.data.Range(ctx, int(q.file), int64(q.offset)+int64(done), int(q.want)-done)
+		if err == nil && (before < 0 || before >= len(lent)) {
 			err = io.ErrNoProgress
 		}
 		if err != nil {
 			return false, fmt.Errorf("%w: %w", ErrData, err)
 		}
-		n := copy(room[done:], lent)
-		done += n
-		binary.BigEndian.PutUint32(count[:], uint32(n))
-		if _, err := r.down.Write(count[:]); err != nil {
+		if filled == 0 {
+			lead, lent = r.lendings.trim(q, lent, before)
+		} else {
+			lent = lent[before:]
+		}
+		n := copy(room[filled:], lent)
+		binary.BigEndian.PutUint32(piece[:], uint32(lead))
+		binary.BigEndian.PutUint32(piece[4:], uint32(n))
+		filled += n
+		if _, err := r.down.Write(piece[:]); err != nil {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// lendings count, for each file, how often the same batch was put into the window as a whole. A worker that comes back for it,
+// because it has more files than parts of the window, soon gets what it wants and little more: nobody meters what it costs
+// the enclave to copy.
+type lendings map[uint32]lending
+
+type lending struct {
+	start uint64 // of the batch, in the file
+	times int
+}
+
+const (
+	maxLendings = 4
+	lendAhead   = 4 << 10 // bytes beyond what is wanted, once a batch was lent so often
+)
+
+// trim cuts what the provider lent to what goes into the window for q; lead bytes of it are from before the offset.
+func (l lendings) trim(q request, lent []byte, before int) (lead int, _ []byte) {
+	g, start := l[q.file], q.offset-uint64(before)
+	if g.start != start {
+		g = lending{start: start}
+	}
+	g.times++
+	l[q.file] = g
+	if g.times > maxLendings {
+		return 0, lent[before:][:min(len(lent)-before, int(q.want)+lendAhead)]
+	}
+	lead = min(before, int(q.space-q.want))
+	return lead, lent[before-lead:]
 }

@@ -28,16 +28,20 @@ type header struct {
 	MemoryBytes int64             `json:"memoryBytes"`
 	OutputBytes int64             `json:"outputBytes"`
 	CPUSeconds  int64             `json:"cpuSeconds"`
+	Grouped     bool              `json:"grouped"` // a control group holds the worker's memory
 	Fuel        int64             `json:"fuel"`
 	Params      map[string]string `json:"params"`
 	Seed        []byte            `json:"seed"`
 	Logs        bool              `json:"logs"`
 	Words       bool              `json:"words"`
+	RecordFuel  int64             `json:"recordFuel"`  // of a session, as the next
+	RecordBytes int64             `json:"recordBytes"` // at most
 }
 
 const (
-	modeRun  = "run"
-	modeTest = "self-test"
+	modeRun     = "run"
+	modeRecords = "records"
+	modeTest    = "self-test"
 )
 
 // writeFrame writes a length and the bytes.
@@ -65,8 +69,9 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 }
 
 // request asks for want bytes of one file from offset on, to be put into the window at at, and lets the enclave add what
-// follows them and costs no more, up to space bytes in all. The answer on down is one count of new bytes after the other
-// until those wanted are there. 24 bytes on the wire.
+// surrounds them and costs no more, up to space bytes in all. The answer on down is one piece after the other until those
+// wanted are there: how many bytes of the file before the offset lead the answer, and how many bytes are new. 24 bytes on
+// the wire.
 type request struct {
 	file, want uint32
 	offset     uint64
@@ -75,7 +80,8 @@ type request struct {
 
 const (
 	requestBytes = 24
-	countBytes   = 4
+	pieceBytes   = 8
+	countBytes   = 4 // of a record
 )
 
 func (q request) append(b []byte) []byte {
@@ -230,7 +236,7 @@ func readAdmission(r io.Reader, module envelope.Digest) (*admission, io.Reader, 
 // failed; and a fuel count that such a run can have.
 func readArtefact(r io.Reader, s *Spec, admitted bool) (*artefact, error) {
 	a := &artefact{}
-	if err := a.readResult(r, s, admitted); err != nil {
+	if err := a.readHead(r, s, admitted); err != nil {
 		return nil, err
 	}
 	left, next := s.OutputBytes, 0
@@ -256,29 +262,38 @@ func readArtefact(r io.Reader, s *Spec, admitted bool) (*artefact, error) {
 	}
 }
 
-// readResult reads the two frames every artefact starts with.
-func (a *artefact) readResult(r io.Reader, s *Spec, admitted bool) error {
+// readResult reads a result that a guest with this much fuel can have.
+func readResult(r io.Reader, fuel int64, admitted bool) (q result, err error) {
 	kind, size, err := readKind(r)
 	if err != nil {
-		return err
+		return q, err
 	}
 	if kind != kindResult {
-		return fmt.Errorf("%w: artefact starts with kind %d", ErrProtocol, kind)
+		return q, fmt.Errorf("%w: frame of kind %d instead of a result", ErrProtocol, kind)
 	}
 	b, err := readBytes(r, size, maxResult)
 	if err != nil {
+		return q, err
+	}
+	if err := envelope.Decode(b, maxResult, &q); err != nil {
+		return q, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if len(q.Detail) > maxDetail || q.Undeclared < 0 || q.Undeclared > maxOutFiles {
+		return q, fmt.Errorf("%w: result out of bounds", ErrProtocol)
+	}
+	if !q.possible(fuel, admitted) {
+		return q, fmt.Errorf("%w: no run ends with reason %q and %d units of fuel", ErrProtocol, q.Reason, q.Fuel)
+	}
+	return q, nil
+}
+
+// readHead reads the two frames every artefact starts with.
+func (a *artefact) readHead(r io.Reader, s *Spec, admitted bool) error {
+	var err error
+	if a.result, err = readResult(r, s.Fuel, admitted); err != nil {
 		return err
 	}
-	if err := envelope.Decode(b, maxResult, &a.result); err != nil {
-		return fmt.Errorf("%w: %w", ErrProtocol, err)
-	}
-	if len(a.Detail) > maxDetail || a.Undeclared < 0 || a.Undeclared > maxOutFiles {
-		return fmt.Errorf("%w: result out of bounds", ErrProtocol)
-	}
-	if !a.possible(s.Fuel, admitted) {
-		return fmt.Errorf("%w: no run ends with reason %q and %d units of fuel", ErrProtocol, a.Reason, a.Fuel)
-	}
-	kind, size, err = readKind(r)
+	kind, size, err := readKind(r)
 	if err != nil {
 		return err
 	}

@@ -159,11 +159,13 @@ func (g *guestMemory) forget() error {
 }
 
 // NewSnapshotFile makes a file in memory for [Config].SnapshotFile. It is as long as any guest's memory and holds nothing,
-// so that instances neither create nor resize files, which a confined process may not do.
+// so that instances neither create nor resize files, which a confined process may not do. It can be made shorter and then
+// never longer again: whoever has it can take no more memory by it than its length.
 func NewSnapshotFile() (*os.File, error) {
-	fd, err := unix.MemfdCreate("guest", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("guest", flags|unix.MFD_NOEXEC_SEAL)
 	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
-		fd, err = unix.MemfdCreate("guest", unix.MFD_CLOEXEC)
+		fd, err = unix.MemfdCreate("guest", flags)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("memory file: %w", err)
@@ -172,6 +174,10 @@ func NewSnapshotFile() (*os.File, error) {
 	if err := f.Truncate(maxMemory); err != nil {
 		f.Close()
 		return nil, err
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("memory file: seal: %w", err)
 	}
 	return f, nil
 }

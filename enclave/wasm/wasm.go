@@ -22,7 +22,8 @@ import (
 	"github.com/glovebox-dev/glovebox/enclave/fuel"
 )
 
-// Errors of this package. A guest that ends badly gives exactly one of ErrFuel, ErrMemory, ErrTrap and [ErrExit].
+// Errors of this package. A guest that ends badly gives exactly one of ErrFuel, ErrMemory, ErrTrap, ErrAnswer and
+// [ErrExit].
 var (
 	// ErrModule means that the module is not admitted, or lacks what it was asked for.
 	ErrModule = fuel.ErrModule
@@ -32,6 +33,8 @@ var (
 	ErrMemory = errors.New("out of memory")
 	// ErrTrap means that the guest did what ends a guest; the text says what, and an error of a [Files] is wrapped beside it.
 	ErrTrap = errors.New("trap")
+	// ErrAnswer means that a guest's answer to a record is longer than allowed.
+	ErrAnswer = errors.New("answer too long")
 	// ErrState means that the instance cannot do what it was asked to do now. The caller is to blame, not the guest.
 	ErrState = errors.New("wasm: wrong state")
 )
