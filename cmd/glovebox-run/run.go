@@ -17,8 +17,10 @@ import (
 )
 
 // execute runs the code. An error means that there was no run; what the code did wrong is in the result.
-func execute(ctx context.Context, q *localrun.Request, words io.Writer) (*localrun.Result, error) {
+func execute(ctx context.Context, q *localrun.Request, out io.Writer) (*localrun.Result, error) {
 	r := &localrun.Result{Delivered: []localrun.Delivered{}, Outputs: []localrun.Output{}}
+	words, end := words(out)
+	defer end()
 	module, err := readModule(q.Module)
 	if err != nil {
 		return r, err
