@@ -79,23 +79,23 @@ func (v *view) close() {
 	}
 }
 
-// Range implements sandbox.Data. It lends the rest of the batch that holds off: a batch is counted and delivered whole, so
+// Range implements sandbox.Data. It lends the batch that holds off: a batch is counted and delivered whole, so
 // the code has paid for all of it with its first byte, and never gets a byte of another one that it did not ask for.
-func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, error) {
+func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, int, error) {
 	if index < 0 || index >= len(v.files) || off < 0 {
-		return nil, fmt.Errorf("%w: no such file", errNotPermitted)
+		return nil, 0, fmt.Errorf("%w: no such file", errNotPermitted)
 	}
 	if v.fault != nil {
-		return nil, v.fault
+		return nil, 0, v.fault
 	}
 	f := v.files[index]
 	if err := v.seek(ctx, f, off); err != nil {
 		if ctx.Err() == nil { // what was stopped may fail in any way
 			v.fault = err
 		}
-		return nil, err
+		return nil, 0, err
 	}
-	return f.batch.Raw[off-f.batch.Offset:], nil
+	return f.batch.Raw, int(off - f.batch.Offset), nil
 }
 
 // seek makes f.batch the one that holds raw offset at, and counts the delivery before anybody sees it.

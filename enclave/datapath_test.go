@@ -80,7 +80,7 @@ type timedData struct {
 	first time.Time
 }
 
-func (d *timedData) Range(ctx context.Context, file int, off int64, want int) ([]byte, error) {
+func (d *timedData) Range(ctx context.Context, file int, off int64, want int) ([]byte, int, error) {
 	if d.first.IsZero() {
 		d.first = time.Now()
 	}

@@ -359,7 +359,8 @@ func (r reader) Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandb
 			r.during()
 		}
 		for off := int64(0); off < s.Files[0].Size; {
-			b, err := d.Range(ctx, 0, off, int(min(10_000, s.Files[0].Size-off)))
+			b, before, err := d.Range(ctx, 0, off, int(min(10_000, s.Files[0].Size-off)))
+			b = b[before:]
 			h.Write(b)
 			off += int64(len(b))
 			if err != nil {

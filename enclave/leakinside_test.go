@@ -195,7 +195,9 @@ func importing(module, name string) []byte {
 // nodata is for guests that read nothing.
 type nodata struct{}
 
-func (nodata) Range(context.Context, int, int64, int) ([]byte, error) { return nil, errNotPermitted }
+func (nodata) Range(context.Context, int, int64, int) ([]byte, int, error) {
+	return nil, 0, errNotPermitted
+}
 
 // poisoned runs two modules of one length that differ in one constant, the second alone and after the first.
 func poisoned(l *lab) float64 {

@@ -156,7 +156,7 @@ type dyingRunner struct{}
 func (dyingRunner) Run(ctx context.Context, _ sandbox.Spec, d sandbox.Data) (*sandbox.Outcome, error) {
 	serving, stop := context.WithCancel(ctx)
 	stop()
-	if _, err := d.Range(serving, 0, 0, 1); err == nil {
+	if _, _, err := d.Range(serving, 0, 0, 1); err == nil {
 		return nil, nil
 	}
 	return &sandbox.Outcome{Isolation: isolation, Reason: sandbox.ReasonWorker}, nil

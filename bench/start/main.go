@@ -89,6 +89,6 @@ func jobs(name string, pool int, module []byte, rounds int) error {
 // nothing is the data of a job without data.
 type nothing struct{}
 
-func (nothing) Range(context.Context, int, int64, int) ([]byte, error) {
-	return nil, errors.New("there is no data")
+func (nothing) Range(context.Context, int, int64, int) ([]byte, int, error) {
+	return nil, 0, errors.New("there is no data")
 }

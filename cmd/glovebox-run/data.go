@@ -85,21 +85,21 @@ func (v *view) close() {
 	}
 }
 
-// Range implements sandbox.Data: the rest of the batch that holds off.
-func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, error) {
+// Range implements sandbox.Data: the batch that holds off.
+func (v *view) Range(ctx context.Context, index int, off int64, _ int) ([]byte, int, error) {
 	f := v.files[index]
 	if off < f.batch.Offset || off-f.batch.Offset >= int64(len(f.batch.Raw)) {
 		b, err := f.stream.Batch(ctx, off)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if f.times[b.Index] == v.epochs {
-			return nil, fmt.Errorf("%w: batch %d of %s was delivered %d times", errEpochs, b.Index, f.name, v.epochs)
+			return nil, 0, fmt.Errorf("%w: batch %d of %s was delivered %d times", errEpochs, b.Index, f.name, v.epochs)
 		}
 		f.times[b.Index]++
 		f.records, f.passes, f.batch = f.records+int64(b.Records), max(f.passes, f.times[b.Index]), b
 	}
-	return f.batch.Raw[off-f.batch.Offset:], nil
+	return f.batch.Raw, int(off - f.batch.Offset), nil
 }
 
 // delivered is what the view counted.

@@ -206,16 +206,40 @@ func (g *cgroup) killed() bool {
 		return false
 	}
 	file := map[int]string{1: "memory.oom_control", 2: "memory.events"}[g.version]
-	b, err := os.ReadFile(filepath.Join(g.dirs[0], file))
+	return figure(g.dirs[0], file, "oom_kill") > 0
+}
+
+// used is the CPU time and the most memory, in bytes, that the processes of the group used together; 0 where the kernel does
+// not count it.
+func (g *cgroup) used() (cpu time.Duration, peak int64) {
+	switch g.version {
+	case 1:
+		peak = figure(g.dirs[0], "memory.max_usage_in_bytes", "")
+	case 2:
+		peak = figure(g.dirs[0], "memory.peak", "")
+		cpu = time.Duration(figure(g.dirs[0], "cpu.stat", "usage_usec")) * time.Microsecond
+	}
+	return cpu, peak
+}
+
+// figure reads one number of a control file, which stands alone or behind its key; 0 if it is not there.
+func figure(dir, name, key string) int64 {
+	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
-		return false
+		return 0
 	}
 	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == "oom_kill" && f[1] != "0" {
-			return true
+		f := strings.Fields(line)
+		if key != "" && (len(f) != 2 || f[0] != key) || len(f) == 0 {
+			continue
 		}
+		n, err := strconv.ParseInt(f[len(f)-1], 10, 64)
+		if err != nil || n < 0 {
+			return 0
+		}
+		return n
 	}
-	return false
+	return 0
 }
 
 // remove deletes the group. Its processes are dead, but the kernel may take a moment to see it.

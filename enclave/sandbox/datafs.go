@@ -146,6 +146,7 @@ func (f *dataFile) Seek(offset int64, whence int) (int64, error) {
 // dataDir is an open directory.
 type dataDir struct {
 	node *fileInfo
+	list func() []fs.DirEntry // what the node has no entries for until they are read; nil for one that has them
 	at   int
 }
 
@@ -157,6 +158,9 @@ func (d *dataDir) Read([]byte) (int, error) {
 
 // ReadDir implements fs.ReadDirFile.
 func (d *dataDir) ReadDir(n int) ([]fs.DirEntry, error) {
+	if d.list != nil {
+		d.node.entries, d.list = d.list(), nil
+	}
 	left := d.node.entries[d.at:]
 	if n > 0 {
 		if len(left) == 0 {

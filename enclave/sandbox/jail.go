@@ -45,7 +45,7 @@ const (
 func jailMain() int {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, unix.SIGTERM) // before there is a worker
-	runtime.LockOSThread() // the thread that mounts keeps its privileges to itself
+	runtime.LockOSThread()            // the thread that mounts keeps its privileges to itself
 	status := os.NewFile(fdStatus, "status")
 	worker, version, err := buildJail(os.NewFile(fdSetup, "setup"))
 	if err != nil {

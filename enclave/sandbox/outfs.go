@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ type outFS struct {
 	limit    int64 // of all files together
 	used     int64
 	files    map[string]*outNode
+	names    []string // of files, sorted
 	inodes   uint64
 	exceeded bool
 }
@@ -118,21 +118,39 @@ func (o *outFS) create(name string) (*outNode, sys.Errno) {
 	}
 	o.inodes++
 	n := &outNode{ino: o.inodes, max: o.cap(name), links: 1}
-	o.files[name] = n
+	o.link(name, n)
 	return n, 0
 }
 
-// resize makes n exactly size bytes, if the limits allow it, and reports whether they did.
+// link gives a file a name that is free.
+func (o *outFS) link(name string, n *outNode) {
+	at, _ := slices.BinarySearch(o.names, name)
+	o.names = slices.Insert(o.names, at, name)
+	o.files[name] = n
+}
+
+// unlink takes a name that exists from its file.
+func (o *outFS) unlink(name string) {
+	at, _ := slices.BinarySearch(o.names, name)
+	o.names = slices.Delete(o.names, at, at+1)
+	delete(o.files, name)
+}
+
+// resize makes n exactly size bytes, if the limits allow it, and reports whether they did. No file keeps more than twice the
+// memory that it needs: growing takes less than that, and one that shrinks below half moves.
 func (o *outFS) resize(n *outNode, size int64) bool {
 	old := int64(len(n.data))
 	if size > n.max || size-old > o.limit-o.used {
 		o.exceeded = true
 		return false
 	}
-	if size <= old {
+	switch {
+	case size < int64(cap(n.data))/2:
+		n.data = slices.Clip(append([]byte(nil), n.data[:size]...))
+	case size <= old:
 		clear(n.data[size:])
 		n.data = n.data[:size]
-	} else {
+	default:
 		n.data = append(n.data, make([]byte, size-old)...)
 	}
 	o.used += size - old
@@ -143,7 +161,6 @@ func (o *outFS) resize(n *outNode, size int64) bool {
 func (o *outFS) drop(n *outNode) {
 	if n.links == 0 && n.open == 0 {
 		o.used -= int64(len(n.data))
-		clear(n.data)
 		n.data = nil
 	}
 }
@@ -180,7 +197,7 @@ func (o *outFS) Unlink(p string) sys.Errno {
 	case !ok:
 		return sys.ENOENT
 	}
-	delete(o.files, name)
+	o.unlink(name)
 	n.links--
 	o.drop(n)
 	return 0
@@ -209,11 +226,13 @@ func (o *outFS) Rename(from, to string) sys.Errno {
 		return sys.EIO
 	}
 	if over, ok := o.files[b]; ok {
+		o.unlink(b)
 		over.links--
 		o.drop(over)
 	}
-	delete(o.files, a)
-	o.files[b], n.max = n, o.cap(b)
+	o.unlink(a)
+	o.link(b, n)
+	n.max = o.cap(b)
 	return 0
 }
 
@@ -256,7 +275,7 @@ func dirStat() wsys.Stat_t {
 	return wsys.Stat_t{Mode: fs.ModeDir | 0o755, Nlink: 1, Atim: outNanos, Mtim: outNanos, Ctim: outNanos}
 }
 
-// openDir lists the directory as it is now, in the order of names; a rewind lists it anew.
+// openDir opens the directory. It lists what is there when it is first read, in the order of names; a rewind lists it anew.
 func (o *outFS) openDir() (sys.File, sys.Errno) {
 	return (&sysfs.ReadFS{FS: &sysfs.AdaptFS{FS: outList{o}}}).OpenFile(".", sys.O_RDONLY, 0)
 }
@@ -265,11 +284,15 @@ type outList struct{ *outFS }
 
 // Open implements fs.FS for the directory alone.
 func (o outList) Open(string) (fs.File, error) {
-	dir := &fileInfo{name: ".", file: -1}
-	for _, name := range slices.Sorted(maps.Keys(o.files)) {
-		dir.entries = append(dir.entries, &fileInfo{name: name, size: int64(len(o.files[name].data))})
+	return &dataDir{node: &fileInfo{name: ".", file: -1}, list: o.list}, nil
+}
+
+func (o outList) list() []fs.DirEntry {
+	all := make([]fs.DirEntry, 0, len(o.names))
+	for _, name := range o.names {
+		all = append(all, &fileInfo{name: name, size: int64(len(o.files[name].data))})
 	}
-	return &dataDir{node: dir}, nil
+	return all
 }
 
 func (n *outNode) stat() wsys.Stat_t {

@@ -3,7 +3,11 @@
 package sandbox
 
 import (
+	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -227,5 +231,59 @@ func TestOutAppend(t *testing.T) {
 	_, _ = f.Write([]byte("ONE"))
 	if string(o.files["b"].data) != "ONEtwo" {
 		t.Errorf("%q", o.files["b"].data)
+	}
+}
+
+// TestOutFilesGiveMemoryBack: what files hold together is bounded by what they may contain, also if they shrink.
+func TestOutFilesGiveMemoryBack(t *testing.T) {
+	const limit = 1 << 20
+	o := newOutFS(nil, limit)
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 20_000 {
+		f := mustOpen(t, o, fmt.Sprint(r.IntN(100)), writing)
+		size := int64(0)
+		if r.IntN(3) > 0 {
+			size = r.Int64N(min(1<<r.IntN(21), limit-o.used) + 1)
+		}
+		if n < 100 { // one after the other, each as large as it may be
+			wantErrno(t, "lengthen", f.Truncate(limit-o.used), 0)
+		}
+		wantErrno(t, "truncate", f.Truncate(size), 0)
+		wantErrno(t, "close", f.Close(), 0)
+		held := int64(0)
+		for _, n := range o.files {
+			held += int64(cap(n.data))
+		}
+		if slack := int64(64 * len(o.files)); held > 2*o.used+slack {
+			t.Fatalf("files of %d bytes hold %d", o.used, held)
+		}
+	}
+}
+
+// TestOutDirectoryIsListedWhenRead: opening it costs the same whatever is in it, and it lists what is there then, in order.
+func TestOutDirectoryIsListedWhenRead(t *testing.T) {
+	o := newOutFS(nil, 1<<20)
+	for n := range maxOutFiles - 4 {
+		wantErrno(t, "close", mustOpen(t, o, fmt.Sprintf("%x", n*7919), writing).Close(), 0)
+	}
+	if allocs := testing.AllocsPerRun(10, func() {
+		wantErrno(t, "close", mustOpen(t, o, ".", sys.O_RDONLY).Close(), 0)
+	}); allocs > 20 {
+		t.Errorf("%g allocations to open a directory", allocs)
+	}
+	dir := mustOpen(t, o, ".", sys.O_RDONLY)
+	for n := 0; n < maxOutFiles-4; n += 3 {
+		wantErrno(t, "unlink", o.Unlink(fmt.Sprintf("%x", n*7919)), 0)
+	}
+	wantErrno(t, "rename", o.Rename(fmt.Sprintf("%x", 7919), "zz"), 0)
+	wantErrno(t, "rename over another", o.Rename("zz", fmt.Sprintf("%x", 2*7919)), 0)
+	list, errno := dir.Readdir(-1)
+	wantErrno(t, "list", errno, 0)
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name)
+	}
+	if want := slices.Sorted(maps.Keys(o.files)); !slices.Equal(names, want) {
+		t.Errorf("listed %d names %.20q, want %d %.20q", len(names), names, len(want), want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 // pipeData is the worker's view of its input files: range requests over its pipes, answers in its window. What an answer
 // brings beyond what was asked for stays in the window and serves the reads that follow, so that a module that reads in
-// small pieces asks once a batch. A worker runs one thread of guest code, so requests never overlap.
+// small pieces, forwards or backwards, asks once a batch. A worker runs one thread of guest code, so requests never overlap.
 type pipeData struct {
 	down   io.Reader
 	up     io.Writer
@@ -93,23 +93,27 @@ func (d *pipeData) request(file int, p []byte, off int64) (int, error) {
 	i := file % len(d.held)
 	room := d.window[i*d.part:][:d.part]
 	p = p[:min(len(p), len(room))]
-	d.held[i] = span{file: file, off: off}
+	d.held[i] = span{}
 	q := request{file: uint32(file), want: uint32(len(p)), offset: uint64(off), at: uint32(i * d.part), space: uint32(len(room))}
 	if _, err := d.up.Write(q.append(make([]byte, 0, requestBytes))); err != nil {
 		return 0, err
 	}
+	lead, filled := int64(0), int64(0)
 	for done := 0; done < len(p); {
-		var b [countBytes]byte
+		var b [pieceBytes]byte
 		if _, err := io.ReadFull(d.down, b[:]); err != nil {
 			return 0, err
 		}
-		n := int64(binary.BigEndian.Uint32(b[:]))
-		if n == 0 || n > int64(len(room)-done) {
-			return 0, fmt.Errorf("%w: %d bytes where %d fit", ErrProtocol, n, len(room)-done)
+		n := int64(binary.BigEndian.Uint32(b[4:]))
+		if filled == 0 {
+			lead = int64(binary.BigEndian.Uint32(b[:]))
 		}
-		copy(p[done:], room[done:done+int(n)])
-		done += int(n)
-		d.held[i].n = done
+		if n == 0 || n > int64(len(room))-filled || filled == 0 && (lead >= n || lead > off) {
+			return 0, fmt.Errorf("%w: %d bytes, %d of them early, where %d fit", ErrProtocol, n, lead, int64(len(room))-filled)
+		}
+		filled += n
+		done += copy(p[done:], room[lead+int64(done):filled])
+		d.held[i] = span{file: file, off: off - lead, n: int(filled)}
 	}
 	return len(p), nil
 }

@@ -22,7 +22,7 @@ type batchData struct {
 	sent  int           // batches
 }
 
-func (b *batchData) Range(_ context.Context, file int, off int64, _ int) ([]byte, error) {
+func (b *batchData) Range(_ context.Context, file int, off int64, _ int) ([]byte, int, error) {
 	b.calls++
 	n := off / int64(b.batch)
 	if at, ok := b.last[file]; !ok || at != n {
@@ -30,7 +30,8 @@ func (b *batchData) Range(_ context.Context, file int, off int64, _ int) ([]byte
 		b.last[file] = n
 	}
 	all := b.files[file]
-	return all[off:min(int64(len(all)), (n+1)*int64(b.batch))], nil
+	from := n * int64(b.batch)
+	return all[from:min(int64(len(all)), from+int64(b.batch))], int(off - from), nil
 }
 
 // connect joins a worker's view of d to the enclave's side of it, without processes.
@@ -112,6 +113,46 @@ func TestSmallReadsAskOnceABatch(t *testing.T) {
 	}
 }
 
+// TestStepsBackwards: a guest that reads a batch from its end finds it in the window, so that the enclave copies it once.
+func TestStepsBackwards(t *testing.T) {
+	const batch, batches = 100_000, 3
+	d := &batchData{batch: batch, files: [][]byte{noise(batches * batch)}}
+	p := connect(t, d)
+	for off := batches*batch - 1; off >= 0; off -= 7 {
+		b := make([]byte, 1)
+		if n, err := p.ReadAt(0, b, int64(off)); n != 1 || err != nil || b[0] != d.files[0][off] {
+			t.Fatal(off, n, err)
+		}
+	}
+	if d.calls != batches || d.sent != batches {
+		t.Errorf("%d requests for %d deliveries, want %d of each", d.calls, d.sent, batches)
+	}
+}
+
+// TestFilesThatShareAPart: a guest that goes to and fro between files for which there is one part of the window soon gets
+// little more than it reads, so that the enclave does not copy batches all the time.
+func TestFilesThatShareAPart(t *testing.T) {
+	d := &batchData{batch: 100_000}
+	for range parts + 1 {
+		d.files = append(d.files, noise(100_000))
+	}
+	p := connect(t, d)
+	for n := range 100 {
+		for _, file := range []int{0, parts} {
+			b, off := make([]byte, 3), 99_990-n*11
+			if _, err := p.ReadAt(file, b, int64(off)); err != nil || !bytes.Equal(b, d.files[file][off:off+3]) {
+				t.Fatal(file, off, err)
+			}
+			if held := p.held[0]; n > maxLendings && held.n > len(b)+lendAhead {
+				t.Fatalf("%d bytes in the window for the %d. read of %d", held.n, n, len(b))
+			}
+		}
+	}
+	if d.sent != 2 {
+		t.Errorf("%d deliveries, want 2", d.sent)
+	}
+}
+
 // TestNoBatchBeyondTheRead: a read that ends within a batch, or just at its end, never brings the next one.
 func TestNoBatchBeyondTheRead(t *testing.T) {
 	for _, c := range []struct{ off, n, batches int }{
@@ -153,14 +194,15 @@ func TestReadOutside(t *testing.T) {
 // TestBadCounts: the worker does not go beyond its part of the window, whatever it is told.
 func TestBadCounts(t *testing.T) {
 	for name, counts := range map[string][]uint32{
-		"none": {0}, "too many": {windowBytes/parts + 1}, "too many in two": {5, windowBytes/parts - 4}, "huge": {1<<32 - 1},
+		"none": {0, 0}, "too many": {0, windowBytes/parts + 1}, "too many in two": {0, 5, 0, windowBytes/parts - 4},
+		"huge": {0, 1<<32 - 1}, "all early": {10, 10}, "before the file": {11, 200}, "much too early": {1<<32 - 1, 200},
 	} {
 		var down bytes.Buffer
 		for _, c := range counts {
 			_ = binary.Write(&down, binary.BigEndian, c)
 		}
 		p := newPipeData(&down, io.Discard, make([]byte, windowBytes), []File{{"a", 1 << 20}, {"b", 1 << 20}})
-		if _, err := p.ReadAt(0, make([]byte, 100), 0); !errors.Is(err, ErrProtocol) {
+		if _, err := p.ReadAt(0, make([]byte, 100), 10); !errors.Is(err, ErrProtocol) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

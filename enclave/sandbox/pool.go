@@ -140,9 +140,13 @@ func (p *pool) reap(j *jail) {
 	}
 	p.mu.Unlock()
 	st := j.cmd.ProcessState
-	r := exitReport{ID: job, Status: st.String(), OOM: j.group.killed(), CPUNanos: int64(st.UserTime() + st.SystemTime())}
+	cpu, peak := j.group.used() // all there is, if the init was killed before it had reaped the worker
+	r := exitReport{
+		ID: job, Status: st.String(), Code: st.ExitCode(), OOM: j.group.killed(),
+		CPUNanos: int64(max(st.UserTime()+st.SystemTime(), cpu)), PeakKiB: peak >> 10,
+	}
 	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
-		r.PeakKiB = ru.Maxrss
+		r.PeakKiB = max(r.PeakKiB, ru.Maxrss)
 	}
 	j.group.remove()
 	if job != 0 {

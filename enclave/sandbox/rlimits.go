@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -23,12 +24,17 @@ type limit struct {
 
 // jobLimits are the resource limits that depend on the job: memory in bytes, CPU time in seconds. Address space is
 // generous, because the Go runtime reserves much it never touches; data, which counts writable memory, is the limit that
-// bites where there is no control group.
-func jobLimits(memoryBytes, outputBytes, cpuSeconds int64) []limit {
+// bites where there is no control group. Where there is one, data is as generous, so that the kernel, which says why, ends a
+// worker that uses too much before the runtime does.
+func jobLimits(memoryBytes, outputBytes, cpuSeconds int64, grouped bool) []limit {
 	use := uint64(workerMemory(memoryBytes, outputBytes))
+	data := use
+	if grouped {
+		data += reservedAddresses
+	}
 	all := []limit{
 		{"cpu", unix.RLIMIT_CPU, uint64(cpuSeconds)},
-		{"data", unix.RLIMIT_DATA, use},
+		{"data", unix.RLIMIT_DATA, data},
 		{"address space", unix.RLIMIT_AS, use + reservedAddresses},
 	}
 	if raceEnabled {
@@ -40,7 +46,7 @@ func jobLimits(memoryBytes, outputBytes, cpuSeconds int64) []limit {
 // startLimits are those of a worker without a job: the highest that any job may have, and the ones that are the same for
 // all.
 func startLimits() []limit {
-	return append(jobLimits(maxMemory, maxOutput, int64(workerCores*maxWall/time.Second)+1),
+	return append(jobLimits(maxMemory, maxOutput, int64(workerCores*maxWall/time.Second)+1, true),
 		limit{"file size", unix.RLIMIT_FSIZE, 0},
 		limit{"core", unix.RLIMIT_CORE, 0},
 		limit{"open files", unix.RLIMIT_NOFILE, maxOpenFiles},
@@ -72,12 +78,12 @@ func limitResources() error {
 }
 
 // applyLimits lowers the worker's own limits to those of its job, for good, before it reads a byte of the module. What
-// the kernel then reports is what it goes by.
+// the kernel then reports is what it goes by. The runtime's own limit is soft: it collects garbage in time.
 func applyLimits(h header) error {
 	if h.MemoryBytes < 1 || h.MemoryBytes > maxMemory || h.OutputBytes < 1 || h.OutputBytes > maxOutput || h.CPUSeconds < 1 {
 		return fmt.Errorf("limits out of bounds: memory %d, output %d, cpu %d s", h.MemoryBytes, h.OutputBytes, h.CPUSeconds)
 	}
-	for _, l := range jobLimits(h.MemoryBytes, h.OutputBytes, h.CPUSeconds) {
+	for _, l := range jobLimits(h.MemoryBytes, h.OutputBytes, h.CPUSeconds, h.Grouped) {
 		want := unix.Rlimit{Cur: l.value, Max: l.value}
 		if err := unix.Prlimit(0, l.which, &want, nil); err != nil {
 			return fmt.Errorf("limit %s: %w", l.name, err)
@@ -87,6 +93,7 @@ func applyLimits(h header) error {
 			return fmt.Errorf("limit %s is %v, want %v (%v)", l.name, got, want, err)
 		}
 	}
+	debug.SetMemoryLimit(workerMemory(0, h.OutputBytes) - workerOverhead/4) // native code has its share
 	return nil
 }
 

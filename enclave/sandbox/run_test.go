@@ -17,17 +17,17 @@ import (
 // memData is a data provider over memory.
 type memData [][]byte
 
-func (m memData) Range(_ context.Context, file int, off int64, _ int) ([]byte, error) {
-	return m[file][off:], nil
+func (m memData) Range(_ context.Context, file int, off int64, _ int) ([]byte, int, error) {
+	return m[file][off:], 0, nil
 }
 
 // hookData calls a function for each request instead, and lends as many bytes as are wanted at most.
 type hookData func(ctx context.Context, p []byte) (int, error)
 
-func (h hookData) Range(ctx context.Context, _ int, _ int64, want int) ([]byte, error) {
+func (h hookData) Range(ctx context.Context, _ int, _ int64, want int) ([]byte, int, error) {
 	p := make([]byte, want)
 	n, err := h(ctx, p)
-	return p[:n], err
+	return p[:n], 0, err
 }
 
 func newSpawner(t testing.TB) *Spawner {

@@ -63,11 +63,11 @@ type Output struct {
 
 // Data provides the bytes of [Spec].Files. Calls come one at a time, in the order the worker asks.
 type Data interface {
-	// Range lends bytes of a file from off on: at least one, valid until the next call. The worker wants so many of them,
-	// and off and want are within the file. A longer answer is welcome, because what the worker has it need not ask for;
-	// it may hold what costs the job nothing beyond what was wanted. An error ends the run: the worker is killed and
-	// [Spawner.Run] returns the error.
-	Range(ctx context.Context, file int, off int64, want int) ([]byte, error)
+	// Range lends bytes of a file: some from before off, as many as before says, and at least one from off on, valid until
+	// the next call. The worker wants so many from off on, and off and want are within the file. A longer answer, at either
+	// end, is welcome, because what the worker has it need not ask for; it may hold what costs the job nothing beyond what
+	// was wanted. An error ends the run: the worker is killed and [Spawner.Run] returns the error.
+	Range(ctx context.Context, file int, off int64, want int) (lent []byte, before int, err error)
 }
 
 // Outcome is what became of a run. Detail and Logs may hold plaintext and never reach the host unsealed.

@@ -75,7 +75,8 @@ type startReply struct {
 type exitReport struct {
 	ID       uint64 `json:"id"`
 	Status   string `json:"status"`
-	OOM      bool   `json:"oom"` // the cgroup's memory limit killed it
+	Code     int    `json:"code"` // that the worker ended with; -1 if a signal ended its init
+	OOM      bool   `json:"oom"`  // the cgroup's memory limit killed it
 	CPUNanos int64  `json:"cpuNanos"`
 	PeakKiB  int64  `json:"peakKiB"`
 }
@@ -184,8 +185,9 @@ type process struct {
 	isolation     string
 	exit          chan exitReport
 
-	mu    sync.Mutex // a late kill must not hit a descriptor's next owner
-	pidfd int        // -1 once closed
+	mu      sync.Mutex  // a late kill must not hit a descriptor's next owner
+	pidfd   int         // of the worker's init; -1 once closed
+	killing *time.Timer // once the init was told to end the worker: what happens if it does not
 }
 
 // start asks for a worker that is confined and waits for its header.
@@ -250,11 +252,26 @@ func newProcess(r startReply, ok bool, exit chan exitReport) (*process, error) {
 	}, nil
 }
 
-// kill ends every process of the worker: its first is the init of their PID namespace. It asks nobody's help, and does
-// nothing after close: timers and contexts may call it late.
+// kill ends the worker. It tells the init of their PID namespace to do it, which alone can learn what the worker used, even
+// if somebody stopped it; and it kills the init and with it every process there, if that is not done soon. It may be called
+// more than once, and does nothing after close: timers and contexts may call it late.
 func (p *process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.pidfd < 0 || p.killing != nil {
+		return
+	}
+	_ = unix.PidfdSendSignal(p.pidfd, unix.SIGTERM, nil, 0)
+	_ = unix.PidfdSendSignal(p.pidfd, unix.SIGCONT, nil, 0)
+	p.killing = time.AfterFunc(killPatience, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.killAll()
+	})
+}
+
+// killAll ends every process of the worker and asks nobody's help. The caller holds mu.
+func (p *process) killAll() {
 	if p.pidfd >= 0 {
 		_ = unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
 	}
@@ -275,13 +292,16 @@ func (p *process) wait(grace time.Duration) (exitReport, error) {
 	}
 }
 
-// close kills the worker and releases what the enclave holds of it, the window's plaintext first. Call it once, last,
-// when nothing writes to the window any more.
+// close kills the worker, if nobody waited for its end, and releases what the enclave holds of it, the window's plaintext
+// first. Call it once, last, when nothing writes to the window any more.
 func (p *process) close() {
-	p.kill()
 	p.closePipes()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.killAll()
+	if p.killing != nil {
+		p.killing.Stop()
+	}
 	unix.Close(p.pidfd)
 	p.pidfd = -1
 	clear(p.window) // the worker may not be reaped yet, and its pages live as long as it does

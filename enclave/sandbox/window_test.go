@@ -120,11 +120,11 @@ func TestWindowIsOnlyWritten(t *testing.T) {
 			clear(window) // also while the enclave writes: it begins as soon as it is asked
 			n := min(1000*1000, uint64(len(data))-off)
 			_, _ = up.Write(request{want: uint32(n), offset: off, space: uint32(n)}.append(nil))
-			var b [countBytes]byte
+			var b [pieceBytes]byte
 			if _, err := io.ReadFull(down, b[:]); err != nil {
 				return
 			}
-			counts <- binary.BigEndian.Uint32(b[:])
+			counts <- binary.BigEndian.Uint32(b[4:])
 		}
 	})
 	window = p.window
