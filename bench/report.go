@@ -56,6 +56,12 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 			bench("./enclave/wasm", "Restore|Record", "-benchtime=100ms"),
 		},
 		{
+			"Sessions",
+			"`go test -bench Session ./enclave/sandbox`: a record's way to a guest in a jailed worker and back, with the restore after it. memory is the\n" +
+				"size of the guest's memory, pages those of 4 KiB that a record writes to.",
+			bench("./enclave/sandbox", "Session", "-benchtime=1s"),
+		},
+		{
 			"Data path",
 			"`go test -bench DataPath ./enclave`: plaintext into the guest's memory against plain decryption of the same blobs in the same run.",
 			bench("./enclave", "DataPath", "-benchtime=5x"),

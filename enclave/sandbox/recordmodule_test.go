@@ -30,7 +30,9 @@ func recordModule(pages []uint64, record []byte) []byte {
 func i64const(v int64) []byte { return append([]byte{0x42}, sleb(v)...) }
 
 // answerAt ends a record.
-func answerAt(ptr, size uint32) []byte { return append(i64const(int64(uint64(ptr)<<32|uint64(size))), 0x0f) }
+func answerAt(ptr, size uint32) []byte {
+	return append(i64const(int64(uint64(ptr)<<32|uint64(size))), 0x0f)
+}
 
 // hostileRecord does what the first byte of a record says.
 func hostileRecord() []byte {
