@@ -164,6 +164,12 @@ func TestLanguagesComplainAlike(t *testing.T) {
 		{bad("records.csv", "a\n"+strings.Repeat("x", 17<<20)), "", `job: record 0 has no end within 16 MiB`},
 		{bad("records.tar", strings.Repeat("x", 512)), "", `job: record 0 has no tar header where one should be`},
 		{bad("records.tar", "short"), "", `job: record 0 has no tar header where one should be`},
+		{bad("records.tar", tarOfSize(t, "-1")), "", `job: record 0 has no size in its tar header`},
+		{bad("records.tar", tarOfSize(t, "1x")), "", `job: record 0 has no size in its tar header`},
+		{bad("records.tar", tarOfSize(t, " 1")), "", `job: record 0 has no size in its tar header`},
+		{bad("records.tar", tarOfSize(t, "9223372036854775808")), "", `job: record 0 has no size in its tar header`},
+		{bad("records.tar", tarOfSize(t, "1\x00")), "", `job: record 0 has no size in its tar header`},
+		{bad("records.tar", tarOfSize(t, "+")), "", `job: record 0 has no size in its tar header`},
 	} {
 		for _, p := range programs {
 			got := run(t, p, c.data, false, c.env)["stderr"]
@@ -172,6 +178,36 @@ func TestLanguagesComplainAlike(t *testing.T) {
 			}
 		}
 	}
+}
+
+// tarOfSize is a file of one byte, as its header says, behind an extended header that says another size.
+func tarOfSize(t *testing.T, size string) string {
+	t.Helper()
+	line := " size=" + size + "\n"
+	text := fmt.Sprint(len(line)+2) + line
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range []struct{ name, body string }{{"text", text}, {"file", "1"}} {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.body))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(f.body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	header := b.Bytes()[:512]
+	header[156] = 'x'
+	sum := 8 * int(' ')
+	for i, c := range header {
+		if i < 148 || i >= 156 {
+			sum += int(c)
+		}
+	}
+	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	return b.String()
 }
 
 func TestSeedIsTheOnlyChance(t *testing.T) {

@@ -444,6 +444,21 @@ static inline int64_t gb_tar_number(const unsigned char *b, int n) {
   return digits ? v : -1;
 }
 
+/* gb_tar_size is the size in n bytes of an extended header, GB_TAR_NO_SIZE if that is none, GB_TAR_NO_TEXT if there are none. */
+#define GB_TAR_NO_TEXT -1
+#define GB_TAR_NO_SIZE -2
+static inline int64_t gb_tar_size(const char *s, size_t n) {
+  int64_t v = 0;
+  if (!n) return GB_TAR_NO_TEXT;
+  int minus = *s == '-', sign = minus || *s == '+';
+  if (n == (size_t)sign) return GB_TAR_NO_SIZE;
+  for (size_t i = (size_t)sign; i < n; i++) {
+    if (s[i] < '0' || s[i] > '9' || v > (INT64_MAX - (s[i] - '0')) / 10) return GB_TAR_NO_SIZE;
+    v = 10 * v + (s[i] - '0');
+  }
+  return minus && v ? GB_TAR_NO_SIZE : v;
+}
+
 /* gb_tar_text reads an extended header: lines "LENGTH KEY=VALUE". */
 static inline void gb_tar_text(gb_records *r, char *path, int64_t *size) {
   size_t n = (size_t)r->left;
@@ -457,7 +472,7 @@ static inline void gb_tar_text(gb_records *r, char *path, int64_t *size) {
       gb_fail("record %lld has a malformed extended tar header", (long long)r->index);
     text[at + step - 1] = 0;
     if (!strncmp(key, " path=", 6) && strlen(value + 1) <= 4096) strcpy(path, value + 1);
-    if (!strncmp(key, " size=", 6)) *size = strtoll(value + 1, NULL, 10);
+    if (!strncmp(key, " size=", 6)) *size = gb_tar_size(value + 1, (size_t)(text + at + step - 1 - (value + 1)));
   }
   r->left = 0;
   free(text);
@@ -466,7 +481,7 @@ static inline void gb_tar_text(gb_records *r, char *path, int64_t *size) {
 /* gb_next_file goes to the next regular file. The stream may end without blocks of zeros. */
 static inline int gb_next_file(gb_records *r) {
   char path[4097] = "";
-  int64_t long_size = -1;
+  int64_t long_size = GB_TAR_NO_TEXT;
   for (;;) {
     unsigned char b[512];
     gb_skip(r, r->left + (int64_t)r->pad);
@@ -480,7 +495,7 @@ static inline int gb_next_file(gb_records *r) {
     }
     if (!n || (n == 512 && !any)) return 0;
     if (n < 512 || sum != gb_tar_number(b + 148, 8)) gb_fail("record %lld has no tar header where one should be", (long long)r->index);
-    int64_t size = long_size >= 0 ? long_size : gb_tar_number(b + 124, 12);
+    int64_t size = long_size != GB_TAR_NO_TEXT ? long_size : gb_tar_number(b + 124, 12);
     if (size < 0) gb_fail("record %lld has no size in its tar header", (long long)r->index);
     r->left = size;
     r->pad = (size_t)(-size & 511);
@@ -496,7 +511,7 @@ static inline int gb_next_file(gb_records *r) {
       return 1;
     }
     *path = 0;
-    long_size = -1;
+    long_size = GB_TAR_NO_TEXT;
     if (b[156] == 'x') gb_tar_text(r, path, &long_size);
   }
 }
