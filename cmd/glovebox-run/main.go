@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command glovebox-run runs a buyer's code on the buyer's own data, in the sandbox that enclaves use. `glovebox buyer
-// run-local` starts it; it reads one request from its standard input and prints one result.
+// run-local` starts it; it reads one request from its standard input and prints one result. With the argument admit it says
+// what an enclave would make of a module, and runs nothing.
 //
 // Trust domain: the buyer. It shares the sandbox with the measured binary and nothing else: there is no way into it from a
 // host, and no way from it to an owner's key.
@@ -14,6 +15,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/glovebox-dev/glovebox/cmd/glovebox-run/localrun"
@@ -23,14 +25,21 @@ import (
 
 func main() {
 	sandbox.Main() // returns only in the program itself; spawner and workers end here
-	if len(os.Args) > 1 {
-		fmt.Fprintln(os.Stderr, "glovebox-run: error: this program takes no arguments")
+	admitting := slices.Equal(os.Args[1:], []string{localrun.ModeAdmit})
+	if len(os.Args) > 1 && !admitting {
+		fmt.Fprintln(os.Stderr, "glovebox-run: error: this program takes no arguments but admit")
 		fmt.Fprintln(os.Stderr, "glovebox-run: hint: use: glovebox buyer run-local --help")
 		os.Exit(2)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	if err := serve(ctx, os.Stdin, os.Stdout, os.Stderr); err != nil {
+	var err error
+	if admitting {
+		err = admit(ctx, os.Stdin, os.Stdout)
+	} else {
+		err = serve(ctx, os.Stdin, os.Stdout, os.Stderr)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "glovebox-run: error:", err)
 		os.Exit(1)
 	}

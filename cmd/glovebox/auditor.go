@@ -23,17 +23,18 @@ func newAuditor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "auditor", Short: "Check what was used, trusting nobody who took part", Args: noArgs, RunE: needVerb,
 	}
-	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData())
+	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData(), newModule())
 	return cmd
 }
 
 func newVerify() *cobra.Command {
-	var trust string
+	var trust, module string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "verify BUNDLE", Short: "Verify a bundle offline and say every finding", Args: exactArgs(1, "one bundle, or - for standard input"),
 		Long: `Verify needs no network and no daemon. What it believes before reading the bundle is in the trust file: the log's key, the
-owners' keys, whose reference values count, and the least assurance. Without one there is nothing to verify against.`,
+owners' keys, whose reference values count, and the least assurance. Without one there is nothing to verify against.
+With --module it also rewrites a module that you have, and says whether that is what ran.`,
 		Example: "  glovebox auditor verify bundle.json --trust trust.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := loadTrust(trust)
@@ -48,6 +49,13 @@ owners' keys, whose reference values count, and the least assurance. Without one
 			if err != nil {
 				return err
 			}
+			if module != "" {
+				a, err := admission(cmd, module)
+				if err != nil {
+					return err
+				}
+				compareModule(v, a)
+			}
 			if err := show(cmd, asJSON, v, func(w io.Writer) { printVerdict(w, v) }); err != nil {
 				return err
 			}
@@ -55,6 +63,7 @@ owners' keys, whose reference values count, and the least assurance. Without one
 		},
 	}
 	cmd.Flags().StringVar(&trust, "trust", "", "trust file (required); make one with: glovebox auditor trust")
+	cmd.Flags().StringVar(&module, "module", "", "the .wasm file that should have run: its digests are recomputed and compared")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

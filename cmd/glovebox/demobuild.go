@@ -62,7 +62,7 @@ func (d *demonstration) build(ctx context.Context) error {
 	if d.platform == attestation.PlatformSimulated {
 		args = append(args, "-tags", "simulated")
 	}
-	args = append(args, "./cmd/glovebox", "./cmd/glovebox-broker", "./cmd/glovebox-enclave", "./cmd/glovebox-host", "./examples/mnist/evaluate")
+	args = append(args, "./cmd/glovebox", "./cmd/glovebox-broker", "./cmd/glovebox-enclave", "./cmd/glovebox-host", "./cmd/glovebox-run", "./examples/mnist/evaluate")
 	if err := d.goBuild(ctx, "binaries", []string{"CGO_ENABLED=0"}, args...); err != nil {
 		return err
 	}

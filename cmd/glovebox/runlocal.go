@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -264,7 +265,13 @@ func (v localView) print(w io.Writer) {
 		{"fuel", fmt.Sprintf("%d of %d", v.Fuel, v.Limits.Fuel)},
 		{"peak memory", byteSize(v.PeakBytes) + " of the worker process; the code may use " + byteSize(v.Limits.MemoryBytes)},
 		{"time", fmt.Sprintf("%.2f s, %.2f s of CPU", float64(v.WallMillis)/1000, float64(v.CPUMillis)/1000)},
-		{"isolation", v.Isolation},
+		{"isolation", cmp.Or(v.Isolation, "none: no worker was started")},
+	}
+	if v.Module != nil {
+		rows = append(rows, []string{"module", v.Module.String()})
+	}
+	if v.Rewritten != nil {
+		rows = append(rows, []string{"ran as", v.Rewritten.String()})
 	}
 	for _, d := range v.Delivered {
 		rows = append(rows, []string{"data", fmt.Sprintf("%s: %d records delivered in %d epochs", d.Name, d.Records, d.Epochs)})
@@ -305,7 +312,7 @@ func (v localView) hint() string {
 	case "output-limit":
 		return "raise --max-output and the bytes in --output NAME:CLASS:BYTES, or write less"
 	case "module":
-		return "build it for WASI preview 1, as docs/guests.md says"
+		return moduleHint
 	case localrun.ReasonEpochs:
 		return "the code reads its data more often than --epochs says; a step back counts too"
 	}

@@ -55,6 +55,9 @@ func (o *owner) sealCode(cmd *cobra.Command, path string, c codeFlags) (*config.
 		return nil, err
 	}
 	defer closer.Close()
+	if err := admissible(cmd, path); err != nil {
+		return nil, err
+	}
 	sum, err := digestOf(files, c, o.Address)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package localrun is what `glovebox buyer run-local` and the program it starts, glovebox-run, say to each other: one
-// [Request] on standard input, one [Result] on standard output. The code's own words go to standard error meanwhile.
+// [Request] on standard input, one [Result] on standard output. The code's own words go to standard error meanwhile. Asked
+// to [ModeAdmit], glovebox-run reads a module instead, runs nothing, and answers with an [Admission].
 //
 // Trust domain: the buyer, on both ends. The package's one job: keep the engine out of the binary that people run.
 package localrun
@@ -13,6 +14,17 @@ import (
 
 // MaxRequest bounds a request: manifests and parameters.
 const MaxRequest = 64 << 20
+
+// ModeAdmit is the argument that makes glovebox-run read a module from standard input and say what admission makes of it.
+const ModeAdmit = "admit"
+
+// Admission is what an enclave's worker makes of a module before it compiles it.
+type Admission struct {
+	Module    envelope.Digest  `json:"module"`    // SHA-256 of what came in
+	Rewritten *envelope.Digest `json:"rewritten"` // SHA-256 of what would run; null: not admitted
+	Costs     string           `json:"costs"`     // the table of costs that the counting goes by
+	Refusal   string           `json:"refusal"`   // why it is not admitted; empty if it is
+}
 
 // Request is one run. Every path is absolute.
 type Request struct {
