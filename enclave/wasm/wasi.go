@@ -42,10 +42,12 @@ type rule struct {
 	always bool
 }
 
-// flatPath and flatList are for looking up a name, and for listing a directory, which may have a thousand files.
+// flatPath and eachOfPath are for looking up a name, which is cleaned byte by byte; flatList is for listing a directory, which may
+// have a thousand files.
 const (
-	flatPath = 16 << 10
-	flatList = 1 << 20
+	flatPath   = 16 << 10
+	eachOfPath = 32
+	flatList   = 1 << 20
 )
 
 // rules are those of the functions that need one: all that move bytes, all whose arguments make the host allocate. The others
@@ -130,6 +132,7 @@ func (r *rule) apply(c call, name string, e engine) {
 			c.stack[0] = wasiNameTooLong
 			return
 		}
+		c.spend(int64(c.u32(arg)) * eachOfPath)
 	}
 	if r.run != nil {
 		r.run(c, e)

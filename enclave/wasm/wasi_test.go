@@ -184,9 +184,10 @@ func TestWASICosts(t *testing.T) {
 		{"fd_write", []int64{1, 32768, 4000, result}, 4000 * flatBuffer, 0}, // of no bytes
 		{"fd_filestat_set_size", []int64{4, 5000}, 5000, 0},
 		{"fd_allocate", []int64{4, 1000, 5000}, 6000, 0},
-		{"path_open", []int64{3, 0, 512, 4, 0, 6, 0, 0, result}, flatPath, 0},
+		{"path_open", []int64{3, 0, 512, 4, 0, 6, 0, 0, result}, flatPath + 4*eachOfPath, 0},
+		{"path_open", []int64{3, 0, 32768, maxPathBytes, 0, 6, 0, 0, result}, flatPath + maxPathBytes*eachOfPath, 44},
 		{"path_open", []int64{3, 0, 512, maxPathBytes + 1, 0, 6, 0, 0, result}, flatPath, wasiNameTooLong},
-		{"path_rename", []int64{3, 512, 4, 3, 512, -1}, flatPath, wasiNameTooLong},
+		{"path_rename", []int64{3, 512, 4, 3, 512, -1}, flatPath + 4*eachOfPath, wasiNameTooLong},
 		{"path_symlink", []int64{512, -1, 3, 512, 4}, flatPath, wasiNameTooLong},
 		{"fd_readdir", []int64{3, 2048, 1000, 0, result}, flatList + 1000, 0},
 		{"fd_renumber", []int64{4, maxDescriptors}, 0, wasiBadf},
