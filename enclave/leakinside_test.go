@@ -15,46 +15,6 @@ import (
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 )
 
-// dataChannels are what reading shows.
-func dataChannels() []channel {
-	return []channel{
-		{
-			name: "which leaves are read", to: "everybody", tries: "reads those of eight segments that are a one in the record",
-			stops: "the granted leaves; the usage attestation lists those delivered", bound: "leaves",
-			most: func(f *figures) float64 { return f.leaves }, sends: 8,
-			arrive: func(l *lab) float64 {
-				return l.number("leaves", 8, func(s *seen) (n int) {
-					for i := range 8 {
-						n <<= 1
-						if slices.Contains(s.asked, 2+i) {
-							n |= 1
-						}
-					}
-					return n
-				})
-			},
-		},
-		{
-			name: "order of reading", to: "host", tries: "reads four segments in an order that says 4 bits of the record",
-			stops: "deliveries: each batch once in each epoch; progress, reads, bytes, records and heartbeats say no more than order and time",
-			bound: "batches × epochs × log2(batches) + 1", most: func(f *figures) float64 { return f.deliveries()*log2(f.batches) + 1 }, sends: 4,
-			arrive: func(l *lab) float64 {
-				return l.number("path", 4, func(s *seen) (n int) {
-					left, scale := []int{2, 3, 4, 5}, 1
-					for _, at := range s.asked {
-						if i := slices.Index(left, at); i >= 0 {
-							n, scale, left = n+i*scale, scale*len(left), slices.Delete(left, i, i+1)
-						}
-					}
-					return n
-				})
-			},
-		},
-		stopped("number and size of reads", "host", "reads everything in pieces of 100 to 9,535 bytes as the record says",
-			"the enclave asks the host for leaves, whatever the code asks for", "ranges", ""),
-	}
-}
-
 // hostChannels are ways out of WebAssembly, and what comes in that a job might take for a message.
 func hostChannels() []channel {
 	return []channel{

@@ -17,12 +17,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"filippo.io/age"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
@@ -35,7 +37,8 @@ import (
 
 const (
 	leakSegment = 60 << 10 // raw bytes; the guest knows it too
-	leakRecords = 10_000
+	leakRecords = 10_000   // beside the secret one
+	leakEpochs  = 2
 )
 
 // secret is the record that must not get out.
@@ -74,8 +77,15 @@ type seen struct {
 	asked     []int            // to the host: segments, in order
 	payload   int              // to the host: bytes of the result
 	took      time.Duration    // to the host
+	due       []due            // of each package
 	entries   []tar.Header     // to the buyer
 	files     map[string]string
+}
+
+// due is what a package's statement must say after the leaves that were asked for. Keys and blobs differ from world to world.
+type due struct {
+	bytes int64
+	root  envelope.Digest
 }
 
 // leaker compiles the guest, once.
@@ -133,7 +143,7 @@ func newLeakWorld(t testing.TB, n int, first byte, module []byte, logs string) *
 	}
 	w.world = newWorldFrom(t, made{
 		records: csv.Bytes(), module: module, segment: leakSegment,
-		terms: func(m *dataset.Terms) { m.Logs, m.MaxUses, m.MaxEpochs = logs, 10_000, 1 },
+		terms: func(m *dataset.Terms) { m.Logs, m.MaxUses, m.MaxEpochs = logs, 10_000, leakEpochs },
 	})
 	w.blobs, w.patience = w, 10*time.Second
 	return w
@@ -155,6 +165,7 @@ func (w *leakWorld) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off
 // leakJob is the job whose figures the table of bounds is computed for.
 func leakJob(try, calibrate string) func(*job.Job) {
 	return func(j *job.Job) {
+		j.Epochs = leakEpochs
 		j.Limits = job.Limits{MemoryBytes: 256 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 1 << 40}
 		j.Outputs = []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 4 << 10}, {Name: "metrics.json", Class: "metrics", MaxBytes: 1 << 10}}
 		j.Params = map[string]string{"TRY": try}
@@ -181,18 +192,62 @@ func (l *lab) run(w *leakWorld, try, calibrate string) *seen {
 	w.signJob(leakJob(try, calibrate))
 	w.asked = nil
 	began := time.Now()
-	r, a := w.world.run(l.spawner)
+	r, a := w.attempt(l.spawner, try)
 	s := &seen{secret: w.secret, took: time.Since(began), payload: len(w.payload), asked: w.asked}
 	if r == nil {
 		l.t.Fatalf("%s: abandoned: %s: %s", try, a.Code, a.Message)
 	}
 	s.statement, _ = w.statement(r)
+	s.due = w.due(s.asked)
 	if s.statement.Outcome == usage.OutcomeCompleted {
 		s.entries, s.files = w.unpack(r)
 	}
 	w.nothingInTheClear(try, r)
 	l.runs[key] = s
 	return s
+}
+
+// attempt is one attempt on the job. But for the tries that take time no heartbeats are sent for its passing, so that those of
+// reading can be compared.
+func (w *leakWorld) attempt(r Runner, try string) (*door.Result, *door.Abandon) {
+	w.t.Helper()
+	w.result, w.abandon, w.payload = nil, nil, nil
+	e := w.enclave(r)
+	if try != "spin" {
+		e.t.heartbeat = time.Hour
+	}
+	check(w.t, e.serveOne(w.t.Context(), &door.Assignment{Token: "t", Job: w.job}))
+	return w.result, w.abandon
+}
+
+// due is computed from the segments asked for, which have one leaf each; the code is read whole.
+func (w *leakWorld) due(asked []int) []due {
+	w.t.Helper()
+	var code, data due
+	code.root = w.code.Manifest.Tree.Root
+	for _, s := range w.code.Manifest.Segments {
+		code.bytes += s.Bytes
+	}
+	m := meter{hashes: map[int64]envelope.Digest{}}
+	var indices []int64
+	for _, i := range asked {
+		s := &w.data.Manifest.Segments[i]
+		data.bytes += s.Bytes
+		if _, ok := m.hashes[int64(i)]; ok {
+			continue
+		}
+		leaf := make([]byte, s.Bytes)
+		if _, err := w.store.ReadAt(w.t.Context(), s.Blob, leaf, 0); err != nil && !errors.Is(err, io.EOF) {
+			w.t.Fatal(err)
+		}
+		m.hashes[int64(i)] = envelope.Digest(tlog.RecordHash(leaf))
+		indices = append(indices, int64(i))
+	}
+	slices.Sort(indices)
+	var err error
+	data.root, err = m.root(indices)
+	check(w.t, err)
+	return []due{code, data}
 }
 
 // unpack opens the result and keeps what a tar archive says beside the contents.
@@ -226,12 +281,13 @@ func (w *leakWorld) nothingInTheClear(try string, r *door.Result) {
 	}
 }
 
-// rest is everything that a run shows beside what rows of the table give a bound for: fuel, time, memory, and the texts that are
-// meant for the buyer. Names of job, lease and keys are drawn by others than the guest.
+// rest is everything that a run shows beside what rows of the table give a bound for (fuel, time, memory), and the texts that are
+// meant for the buyer. Names of job, lease and keys are drawn by others than the guest. Bytes and the root of what was read depend
+// on a world's keys; whether they are what is due does not.
 func (s *seen) rest(contents bool) string {
 	st := *s.statement
 	st.Job, st.Binding, st.Evidence, st.Commitment = envelope.Digest{1}, envelope.Digest{1}, envelope.Digest{1}, nil
-	st.Measured, st.Time = usage.Measured{}, usage.Time{}
+	st.Measured, st.Time = usage.Measured{Steps: st.Measured.Steps}, usage.Time{}
 	if st.Execution != nil {
 		x := *st.Execution
 		x.Fuel = 0
@@ -240,7 +296,10 @@ func (s *seen) rest(contents bool) string {
 	st.Packages = append([]usage.Package{}, st.Packages...)
 	for i := range st.Packages {
 		p := &st.Packages[i]
-		p.Manifest, p.Grant, p.Policy, p.ReadRoot, p.Heartbeat, p.Bytes = envelope.Digest{1}, envelope.Digest{1}, envelope.Digest{1}, nil, 0, 0
+		p.Manifest, p.Grant, p.Policy = envelope.Digest{1}, envelope.Digest{1}, envelope.Digest{1}
+		if p.Bytes -= s.due[i].bytes; p.ReadRoot != nil && *p.ReadRoot == s.due[i].root {
+			p.ReadRoot = nil
+		}
 	}
 	b, err := json.Marshal(st)
 	if err != nil {
@@ -306,4 +365,54 @@ func (l *lab) scaled(try string, bits int, figure func(*seen) float64) func(*see
 		none, most := figure(l.run(l.worlds[0], try, "0000")), figure(l.run(l.worlds[0], try, ones))
 		return int(math.Round((figure(s) - none) / (most - none) * float64(int(1)<<bits-1)))
 	}
+}
+
+// coarse sends the first bit of the record as much or little of a figure that other things move too. It is read by majority.
+func (l *lab) coarse(try string, figure func(*seen) float64) float64 {
+	l.t.Helper()
+	return l.patiently(try, 1, func() float64 {
+		between := math.Sqrt(figure(l.run(l.worlds[0], try, "0000")) * figure(l.run(l.worlds[0], try, "8000")))
+		for _, w := range l.worlds {
+			var votes [2]int
+			for n := 0; max(votes[0], votes[1]) < 2; n++ {
+				vote := 0
+				if figure(l.take(w, try, n)) > between {
+					vote = 1
+				}
+				votes[vote]++
+			}
+			if votes[w.secret.number(1)] < 2 {
+				l.t.Logf("%s: sent %d, votes %v", try, w.secret.number(1), votes)
+				return 0
+			}
+		}
+		return 1
+	})
+}
+
+// take is the nth of several runs of one try.
+func (l *lab) take(w *leakWorld, try string, n int) *seen {
+	l.t.Helper()
+	key := fmt.Sprint(w.n, try, "take ", n)
+	if l.runs[key] == nil {
+		delete(l.runs, fmt.Sprint(w.n, try, ""))
+		l.runs[key] = l.run(w, try, "")
+	}
+	return l.runs[key]
+}
+
+// patiently measures up to three times: other programs on the machine may drown what is sent.
+func (l *lab) patiently(try string, sent float64, measure func() float64) (arrived float64) {
+	l.t.Helper()
+	for range 3 {
+		if arrived = measure(); arrived >= sent {
+			break
+		}
+		for key := range l.runs {
+			if strings.Contains(key, try) {
+				delete(l.runs, key)
+			}
+		}
+	}
+	return arrived
 }

@@ -24,7 +24,7 @@ const (
 func log2(n float64) float64 { return math.Log2(n) }
 
 func channels() []channel {
-	return slices.Concat(resultChannels(), endChannels(), figureChannels(), dataChannels(), hostChannels(), neighbourChannels())
+	return slices.Concat(resultChannels(), endChannels(), figureChannels(), readingChannels(), hostChannels(), neighbourChannels())
 }
 
 // resultChannels are what a job may let out, and what it might hide in it.
@@ -183,35 +183,38 @@ func figureChannels() []channel {
 			},
 		},
 		{
-			name: "time, as attested", to: "everybody", tries: "computes for longer or shorter as 3 bits of the record say",
-			stops: "the wall limit; start, finish and wall time are stated in milliseconds", bound: "log2(wall limit in ms + 5001)",
-			most: func(f *figures) float64 { return log2(1000*float64(f.WallSeconds) + 5001) },
+			name: "time, as attested", to: "everybody", tries: "computes for seconds or not at all as one bit of the record says",
+			stops: "the wall limit; wall time and the finish are stated in milliseconds", bound: "2 × log2(wall limit in ms + 5001)",
+			most:  func(f *figures) float64 { return 2 * log2(1000*float64(f.WallSeconds)+5001) },
+			sends: 1,
 			arrive: func(l *lab) float64 {
-				return l.number("spin", 3, l.scaled("spin", 3, func(s *seen) float64 { return float64(s.statement.Measured.WallMillis) }))
+				return l.coarse("spin", func(s *seen) float64 { return float64(s.statement.Measured.WallMillis) })
 			},
 		},
 		{
 			name: "CPU time", to: "everybody", tries: "the same", stops: "twice the wall limit, stated in milliseconds", bound: "log2(2 × wall limit in ms + 5001)",
-			most: func(f *figures) float64 { return log2(2000*float64(f.WallSeconds) + cpuSlack + 1) },
+			most: func(f *figures) float64 { return log2(2000*float64(f.WallSeconds) + cpuSlack + 1) }, sends: 1,
 			arrive: func(l *lab) float64 {
-				return l.number("spin", 3, l.scaled("spin", 3, func(s *seen) float64 { return float64(s.statement.Measured.CPUMillis) }))
+				return l.coarse("spin", func(s *seen) float64 { return float64(s.statement.Measured.CPUMillis) })
 			},
 		},
 		{
 			name: "peak memory", to: "everybody", tries: "uses 1 to 8 times 16 MiB as 3 bits of the record say", stops: "the job's memory, stated in KiB",
 			bound: "log2((memory + 2 × output + 1.25 GiB) / 1 KiB + 1)",
-			most:  func(f *figures) float64 { return log2(float64(f.MemoryBytes+2*f.OutputBytes+memorySlack)/1024 + 1) },
+			most:  func(f *figures) float64 { return log2(float64(f.MemoryBytes+2*f.OutputBytes+memorySlack)/1024 + 1) }, sends: 3,
 			arrive: func(l *lab) float64 {
-				return l.number("memory", 3, l.scaled("memory", 3, func(s *seen) float64 { return float64(s.statement.Measured.PeakMemory) }))
+				return l.patiently("memory", 3, func() float64 {
+					return l.number("memory", 3, l.scaled("memory", 3, func(s *seen) float64 { return float64(s.statement.Measured.PeakMemory) }))
+				})
 			},
 		},
 		{
-			name: "time, by the host's clock", to: "host", tries: "computes for longer or shorter as 3 bits of the record say",
+			name: "time, by the host's clock", to: "host", tries: "computes for seconds or not at all as one bit of the record says",
 			stops: "nothing but noise; the bound is for a host that tells microseconds apart, before each batch that the code asks for and at the end",
-			bound: "(batches × epochs + 1) × log2(wall limit in µs)",
-			most:  func(f *figures) float64 { return (f.deliveries() + 1) * log2(clockTicks*float64(f.WallSeconds)) },
+			bound: "(batches × epochs + 2) × log2(wall limit in µs)",
+			most:  func(f *figures) float64 { return (f.asked() + 1) * log2(clockTicks*float64(f.WallSeconds)) }, sends: 1,
 			arrive: func(l *lab) float64 {
-				return l.number("spin", 3, l.scaled("spin", 3, func(s *seen) float64 { return s.took.Seconds() }))
+				return l.coarse("spin", func(s *seen) float64 { return s.took.Seconds() })
 			},
 		},
 	}

@@ -37,6 +37,7 @@ type figures struct {
 	outputs []job.Output
 	leaves  float64 // of the dataset
 	batches float64 // each can be delivered once in each epoch
+	records float64
 	epochs  float64
 }
 
@@ -46,10 +47,11 @@ const leakLeaves = 12
 func leakFigures() *figures {
 	var j job.Job
 	leakJob("", "")(&j)
-	return &figures{j.Limits, j.Outputs, leakLeaves, leakLeaves, 1}
+	return &figures{j.Limits, j.Outputs, leakLeaves, leakLeaves, leakRecords + 1, float64(j.Epochs)}
 }
 
-func (f *figures) deliveries() float64 { return f.batches * f.epochs }
+// asked is how many batches the code can ask for: as many as are delivered, and one that is refused.
+func (f *figures) asked() float64 { return f.batches*f.epochs + 1 }
 
 // TestLeakSuite makes every attempt. A channel that is said to be stopped must carry nothing at all, one that is bounded no
 // more than its bound.
@@ -67,8 +69,8 @@ func TestLeakSuite(t *testing.T) {
 	for _, s := range l.worlds[0].data.Manifest.Segments {
 		batches += s.Batches
 	}
-	if n := l.worlds[0].data.Manifest.Tree.Size; n != leakLeaves || batches != leakLeaves {
-		t.Fatalf("the dataset has %d leaves and %d batches, bounds are computed for %d", n, batches, leakLeaves)
+	if m := l.worlds[0].data.Manifest; m.Tree.Size != leakLeaves || batches != leakLeaves || m.Records != leakRecords+1 {
+		t.Fatalf("the dataset has %d leaves, %d batches and %d records: bounds are computed for others", m.Tree.Size, batches, m.Records)
 	}
 	f, rows := leakFigures(), [][]string{{"CHANNEL", "TO", "AT MOST", "ARRIVED", "HOW IT IS TRIED"}}
 	for _, c := range channels() {
@@ -99,7 +101,7 @@ func TestLeakSuite(t *testing.T) {
 
 // bits are rounded up to a tenth for people, but for the rounding of logarithms themselves.
 func bits(b float64) string {
-	return strconv.FormatFloat(math.Ceil(b*10-1e-6)/10, 'f', -1, 64)
+	return strconv.FormatFloat(max(0, math.Ceil(b*10-1e-6))/10, 'f', -1, 64)
 }
 
 func printTable(rows [][]string) {

@@ -227,9 +227,17 @@ static void attempt(const char *try) {
 	TRY("say-much") { v.p = buf, v.n = 512 * number(6); fd_write(1, &v, 1, &done); }
 	TRY("fuel") spin((u64)number(16) * 1000);
 	TRY("killed") { spin((u64)number(16) * 1000); spin(-1ull); }
-	TRY("spin") spin((u64)number(3) * 200000000);
+	TRY("spin") spin((u64)number(1) * 1000000000);
 	TRY("memory") touch(1 + number(3));
 	TRY("leaves") { u32 fd = open_file(); for (u32 i = 0; i < 8; i++) if (number(8) >> (7 - i) & 1) look(fd, 2 + i); }
+	TRY("reread") { // all, the last first; then 1 to 8 again, of which the record says how many, and whether the last is one
+		u32 fd = open_file(), k = number(3), last = 11;
+		pread_at(fd, 1, (u64)last * SEGMENT);
+		for (u32 i = 1; i < last; i++) look(fd, i);
+		for (u32 i = 1; i <= k; i++) look(fd, i);
+		if (number(4) & 1) pread_at(fd, 1, (u64)last * SEGMENT);
+		else look(fd, k + 1);
+	}
 	TRY("path") { // four segments in one of 24 orders, of which the record chooses one of 16
 		u32 fd = open_file(), left[4] = { 2, 3, 4, 5 }, k = number(4);
 		for (u32 many = 4; many > 0; many--) {
