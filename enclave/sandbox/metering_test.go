@@ -73,8 +73,8 @@ func TestKilledRunsAreMeasured(t *testing.T) {
 			if o.Peak < touched || o.Peak > touched+workerOverhead {
 				t.Errorf("peak of %d MiB for a guest that wrote to %d", o.Peak>>20, touched>>20)
 			}
-			// A group of version 1 counts no CPU time.
-			if v1 := strings.HasSuffix(o.Isolation, "-v1"); !(c.group && v1) && (o.CPU < time.Second || o.CPU > workerCores*sp.Wall) {
+			// A busy machine gives it little. A group of version 1 counts no CPU time.
+			if v1 := strings.HasSuffix(o.Isolation, "-v1"); !(c.group && v1) && (o.CPU < sp.Wall/8 || o.CPU > workerCores*sp.Wall) {
 				t.Errorf("CPU time of %s for a guest that ran for %s", o.CPU, o.Wall)
 			}
 		})

@@ -110,6 +110,7 @@ func (p *pool) serve(q startRequest) {
 			p.assign(j, q)
 			return
 		}
+		j.kill()
 	}
 	p.pending = append(p.pending, q)
 }

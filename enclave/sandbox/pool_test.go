@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,6 +136,34 @@ func wantReaped(t testing.TB, pid int) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("process %d is not reaped", pid)
+}
+
+// TestAliveUnderSignals: a signal at the wrong moment does not make the spawner forget a worker that lives.
+func TestAliveUnderSignals(t *testing.T) {
+	pidfd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	j, done, me := &jail{ends: []int{pidfd}}, make(chan struct{}), unix.Gettid()
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = unix.Tgkill(os.Getpid(), me, unix.SIGURG)
+			}
+		}
+	}()
+	for range 50_000 {
+		if !j.alive() {
+			t.Fatal("said to be dead")
+		}
+	}
 }
 
 func mustRun(t *testing.T, s *Spawner, sp Spec) *Outcome {

@@ -81,7 +81,7 @@ type Outcome struct {
 	Rewritten  envelope.Digest // SHA-256 of the module as it ran, with the counting in it
 	Costs      string          // the table that fuel was counted by
 	Fuel       int64           // units used; 0 if the worker was killed, for the count died with it
-	Peak       int64           // bytes, resident, the worker's largest process
+	Peak       int64           // bytes, resident: of the worker's largest process or, where it has a control group, of all if that is more
 	CPU        time.Duration
 	Wall       time.Duration
 	Isolation  string // what confined the worker

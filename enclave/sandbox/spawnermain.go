@@ -71,8 +71,12 @@ func (j *jail) kill() { _ = j.cmd.Process.Kill() }
 // alive looks whether the worker still runs.
 func (j *jail) alive() bool {
 	p := []unix.PollFd{{Fd: int32(j.ends[len(j.ends)-1]), Events: unix.POLLIN}}
-	n, err := unix.Poll(p, 0)
-	return n == 0 && err == nil
+	for {
+		n, err := unix.Poll(p, 0)
+		if !errors.Is(err, unix.EINTR) { // a signal of this process's runtime
+			return n == 0 && err == nil
+		}
+	}
 }
 
 func (j *jail) closeEnds() {
