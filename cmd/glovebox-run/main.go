@@ -55,9 +55,10 @@ func serve(ctx context.Context, in io.Reader, out, words io.Writer) error {
 	if err := envelope.DecodeStrict(b, localrun.MaxRequest, &q); err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
-	r, err := execute(ctx, &q, words)
+	answers := json.NewEncoder(out)
+	r, err := execute(ctx, &q, words, func(r *localrun.Result) error { return answers.Encode(r) })
 	if err != nil {
 		r.Error = err.Error()
 	}
-	return json.NewEncoder(out).Encode(r)
+	return answers.Encode(r)
 }

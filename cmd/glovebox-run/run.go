@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
@@ -16,8 +15,9 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
-// execute runs the code. An error means that there was no run; what the code did wrong is in the result.
-func execute(ctx context.Context, q *localrun.Request, out io.Writer) (*localrun.Result, error) {
+// execute runs the code. An error means that there was no run; what the code did wrong is in the result. Before a second run
+// the result of the first is reported.
+func execute(ctx context.Context, q *localrun.Request, out io.Writer, report func(*localrun.Result) error) (*localrun.Result, error) {
 	r := &localrun.Result{Delivered: []localrun.Delivered{}, Outputs: []localrun.Output{}}
 	words, end := words(out)
 	defer end()
@@ -32,7 +32,7 @@ func execute(ctx context.Context, q *localrun.Request, out io.Writer) (*localrun
 		return r, err
 	}
 	defer spawner.Close()
-	o, delivered, err := once(ctx, spawner, q, module, q.Limits.Fuel, words)
+	o, delivered, err := once(ctx, spawner, q, module, q.Limits, words)
 	switch {
 	case errors.Is(err, errEpochs):
 		r.Reason, r.Detail = localrun.ReasonEpochs, err.Error()
@@ -44,7 +44,7 @@ func execute(ctx context.Context, q *localrun.Request, out io.Writer) (*localrun
 		return r, nil
 	}
 	if r.Reason == "" {
-		r.Reason, r.Detail = o.Reason, o.Detail
+		r.Reason, r.Detail = o.Reason, nameFrames(o.Detail, module)
 	}
 	if !o.Rewritten.IsZero() {
 		r.Rewritten, r.Costs, r.Fuel = &o.Rewritten, o.Costs, o.Fuel
@@ -52,10 +52,18 @@ func execute(ctx context.Context, q *localrun.Request, out io.Writer) (*localrun
 	r.PeakBytes, r.CPUMillis, r.WallMillis, r.Isolation = o.Peak, o.CPU.Milliseconds(), o.Wall.Milliseconds(), o.Isolation
 	r.Undeclared = o.Undeclared
 	if r.Reason == sandbox.ReasonFuel {
-		r.Need, err = measure(ctx, spawner, q, module, words)
+		r.Measuring = true
+		if err := report(r); err != nil {
+			return r, err
+		}
+		r.Measuring = false
+		r.Need, err = measure(ctx, spawner, q, module)
 		return r, err
 	}
-	return r, keep(q, o, r)
+	if err := keep(q, o, r); err != nil {
+		r.Lost = err.Error()
+	}
+	return r, nil
 }
 
 // readModule reads the code, which may be a byte longer than the sandbox takes: refusing it is the sandbox's to do.
@@ -69,15 +77,15 @@ func readModule(path string) ([]byte, error) {
 }
 
 // once is one run with fresh data.
-func once(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module []byte, fuel int64, words io.Writer) (*sandbox.Outcome, []localrun.Delivered, error) {
+func once(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module []byte, limits job.Limits, words io.Writer) (*sandbox.Outcome, []localrun.Delivered, error) {
 	v, files, err := openView(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer v.close()
 	spec := sandbox.Spec{
-		Module: module, Files: files, MemoryBytes: q.Limits.MemoryBytes, OutputBytes: q.Limits.OutputBytes, Fuel: fuel,
-		Wall: time.Duration(q.Limits.WallSeconds) * time.Second, Params: q.Params, Seed: q.Seed, Words: words,
+		Module: module, Files: files, MemoryBytes: limits.MemoryBytes, OutputBytes: limits.OutputBytes, Fuel: limits.Fuel,
+		Wall: time.Duration(limits.WallSeconds) * time.Second, Params: q.Params, Seed: q.Seed, Words: words,
 	}
 	for _, o := range q.Outputs {
 		spec.Outputs = append(spec.Outputs, sandbox.Output{Name: o.Name, MaxBytes: o.MaxBytes})
@@ -87,12 +95,13 @@ func once(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module [
 }
 
 // measure runs the code again with all the fuel there is, to say how much would have done. Its words were said already.
-func measure(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module []byte, words io.Writer) (int64, error) {
-	fmt.Fprintln(words, "glovebox: out of fuel; running it once more without that limit, to see what it needs ...")
-	o, _, err := once(ctx, s, q, module, job.MaxAmount, io.Discard)
+func measure(ctx context.Context, s *sandbox.Spawner, q *localrun.Request, module []byte) (int64, error) {
+	limits := q.Limits
+	limits.Fuel, limits.WallSeconds = job.MaxAmount, min(limits.WallSeconds, localrun.MeasureSeconds)
+	o, _, err := once(ctx, s, q, module, limits, io.Discard)
 	switch {
 	case errors.Is(err, errEpochs), err == nil && o.Reason != sandbox.ReasonNone:
-		return 0, nil // it would fail for another reason then, or take longer than --wall
+		return 0, nil // it would fail for another reason then, or take longer
 	case err != nil:
 		return 0, err
 	}

@@ -26,7 +26,7 @@ type sentinel struct {
 func sentinels() []sentinel {
 	return []sentinel{
 		{dataset.ErrMissing, KindUsage, "check the path"},
-		{dataset.ErrEmpty, KindError, "give a file with at least one record after the header"},
+		{dataset.ErrEmpty, KindUsage, "give a file with at least one record after the header, or a directory with at least one file"},
 		{dataset.ErrRagged, KindError, "every row needs as many fields as the header; correct the row named"},
 		{dataset.ErrCSV, KindError, "check the quotes of the row named; fields with commas or newlines need them"},
 		{dataset.ErrJSONLine, KindError, "every line must be one JSON value"},

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,8 +34,8 @@ func newRunLocal() *cobra.Command {
 		Use: "run-local CODE", Short: "Run code in the sandbox, on data of your own, with all its words", Args: exactArgs(1, "one .wasm file, or a directory with main.wasm"),
 		Long: `Run-local runs CODE as an enclave would: the same engine, jail, limits, fuel and view of the data, in which each batch of
 about 256 KiB is delivered at most --epochs times. What the code writes to standard output and error is shown as it comes,
-which no real job does. Data is a CSV or JSON Lines file (by its extension), or a directory of files; the code finds it as
-/data/NAME/records.csv, records.jsonl or records.tar.
+which no real job does; a terminal shows its control characters. Data is a CSV or JSON Lines file (by its extension), or a
+directory of files; the code finds it as /data/NAME/records.csv, records.jsonl or records.tar.
 
 Nothing is signed and nothing leaves the machine. CODE and flags are those of submit. It exits with 1 when the job would
 fail, and says why.`,
@@ -46,14 +45,17 @@ fail, and says why.`,
 			if err != nil {
 				return err
 			}
-			r, err := runLocally(cmd, q, f.data)
-			if err != nil {
+			v := &localView{Seed: q.Seed, Limits: q.Limits, out: out}
+			err = runLocally(cmd, q, f.data, func(r *localrun.Result) error {
+				return v.take(cmd, q, r, asJSON)
+			})
+			if err != nil && !v.settled(err) {
 				return err
 			}
-			v := localView{Result: r, Seed: q.Seed, Limits: q.Limits, out: out}
-			v.Warnings = v.warnings(q)
-			if err := show(cmd, asJSON, v, v.print); err != nil {
-				return err
+			if asJSON {
+				if err := show(cmd, asJSON, v, v.print); err != nil {
+					return err
+				}
 			}
 			return v.verdict()
 		},
@@ -83,11 +85,6 @@ func (f *jobFlags) localRequest(code, out string) (*localrun.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range j.Outputs {
-		if !slices.Contains(job.OutputClasses(), o.Class) {
-			return nil, Errorf(KindUsage, "use %s", strings.Join(job.OutputClasses(), ", ")).because("output %s has unknown class %q", o.Name, o.Class)
-		}
-	}
 	if err := validateAlone(j); err != nil {
 		return nil, usageError(err)
 	}
@@ -99,11 +96,23 @@ func (f *jobFlags) localRequest(code, out string) (*localrun.Request, error) {
 		if q.Out, err = filepath.Abs(out); err != nil {
 			return nil, err
 		}
-		if st, err := os.Stat(q.Out); err == nil && !st.IsDir() {
-			return nil, Errorf(KindUsage, "give a directory").because("--out %s is a file", out)
+		if err := writable(q.Out); err != nil {
+			return nil, Errorf(KindUsage, "give a directory that you may write to; it is made if it is not there").because("--out %s: %w", out, err)
 		}
 	}
 	return q, nil
+}
+
+// writable makes a directory and a file in it, so that a long run does not end with nowhere to put what it made.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".glovebox-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // validateAlone applies the rules of a job to one that has no buyer, code or data yet.
@@ -119,44 +128,47 @@ func validateAlone(j *job.Job) error {
 }
 
 // runLocally seals the data as a creator would, under a key of its own, and has glovebox-run run the code on it. Nothing
-// of it is left afterwards, and after a kill -9 nothing that anybody could read.
-func runLocally(cmd *cobra.Command, q *localrun.Request, data []string) (_ *localrun.Result, err error) {
+// of it is left afterwards, and after a kill -9 nothing that anybody could read. take is called with each result.
+func runLocally(cmd *cobra.Command, q *localrun.Request, data []string, take func(*localrun.Result) error) (err error) {
 	path, err := companion("glovebox-run")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(data) > job.MaxDatasets {
-		return nil, Errorf(KindUsage, "at most %d", job.MaxDatasets).because("%d datasets", len(data))
+		return Errorf(KindUsage, "at most %d", job.MaxDatasets).because("%d datasets", len(data))
 	}
 	dir, err := os.MkdirTemp("", "glovebox-run-local-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	taken := map[string]bool{}
 	for i, s := range data {
 		name, source, ok := strings.Cut(s, "=")
 		if !ok || name == "" || source == "" || taken[name] {
-			return nil, Errorf(KindUsage, "write it like --data mnist=train.csv, each name once").because("--data %q", s)
+			return Errorf(KindUsage, "write it like --data mnist=train.csv, each name once").because("--data %q", s)
 		}
 		taken[name] = true
 		d, err := sealLocally(cmd, filepath.Join(dir, fmt.Sprint(i)), name, source)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		q.Data = append(q.Data, *d)
 	}
 	b, err := json.Marshal(q)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return askRunner(cmd.Context(), cmd.ErrOrStderr(), path, b)
+	return askRunner(cmd.Context(), cmd.ErrOrStderr(), path, b, take)
 }
 
 // sealLocally packs one source, so that the code gets the same bytes in the same batches as in an enclave.
 func sealLocally(cmd *cobra.Command, dir, name, source string) (*localrun.Data, error) {
 	format, err := formatOf(source, "auto")
 	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && !errors.Is(err, dataset.ErrMissing) {
+			e.Hint = asFile(name)
+		}
 		return nil, err
 	}
 	owner, err := envelope.GenerateSigner(envelope.RoleOwner)
@@ -194,35 +206,60 @@ func sealLocally(cmd *cobra.Command, dir, name, source string) (*localrun.Data, 
 	}
 	defer f.Close()
 	p, err := dataset.Pack(cmd.Context(), c)
+	if errors.Is(err, dataset.ErrNotText) || errors.Is(err, dataset.ErrRecordSize) {
+		return nil, Errorf(KindError, "%s", asFile(name)).from(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &localrun.Data{Store: dir, Manifest: p.Signed, Key: c.Key.Bytes()}, nil
 }
 
-// askRunner runs glovebox-run on one request. The code's words go to w as they come.
-func askRunner(ctx context.Context, w io.Writer, path string, request []byte) (*localrun.Result, error) {
+// asFile is the hint for data that is not CSV or JSON Lines, which run-local tells by the name alone.
+func asFile(name string) string {
+	return fmt.Sprintf("name it .csv or .jsonl if it is that; else put it in a directory and give the directory: --data %s=DIR", name)
+}
+
+// askRunner runs glovebox-run on one request. The code's words go to w as they come, and each result to take.
+func askRunner(ctx context.Context, w io.Writer, path string, request []byte, take func(*localrun.Result) error) error {
 	cmd := exec.CommandContext(ctx, path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = childPatience
-	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(request), &out, w
-	err := cmd.Run()
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(request), w
+	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, Errorf(KindError, "its words are above; build all programs from one source: make build").because("glovebox-run: %w", err)
+		return err
 	}
-	var r localrun.Result
-	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
-		return nil, Errorf(KindError, "build all programs from one source: make build").because("glovebox-run answers what this program does not read: %w", err)
+	if err := cmd.Start(); err != nil {
+		return err
 	}
-	if r.Error != "" {
-		return nil, Errorf(KindError, "%s", sandboxHint(r.Error)).because("the sandbox: %s", r.Error)
+	read := takeAll(out, take)
+	io.Copy(io.Discard, out) //nolint:errcheck // so that it can end; read says what was wrong
+	err = cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return Errorf(KindError, "its words are above; build all programs from one source: make build").because("glovebox-run: %w", err)
 	}
-	return &r, nil
+	return read
+}
+
+// takeAll reads results until one is the last.
+func takeAll(out io.Reader, take func(*localrun.Result) error) error {
+	for d := json.NewDecoder(out); ; {
+		var r localrun.Result
+		if err := d.Decode(&r); err != nil {
+			return Errorf(KindError, "build all programs from one source: make build").because("glovebox-run answers what this program does not read: %w", err)
+		}
+		if r.Error != "" {
+			return Errorf(KindError, "%s", sandboxHint(r.Error)).because("the sandbox: %s", r.Error)
+		}
+		if err := take(&r); err != nil || !r.Measuring {
+			return err
+		}
+	}
 }
 
 // localView is a run as people see it.
@@ -234,8 +271,30 @@ type localView struct {
 	out      string
 }
 
+// take shows a result as soon as it is there, but for JSON, which is one object. A second one only adds what would have done.
+func (v *localView) take(cmd *cobra.Command, q *localrun.Request, r *localrun.Result, asJSON bool) error {
+	first := v.Result == nil
+	v.Result = r
+	v.Warnings = v.warnings(q)
+	if first && !asJSON {
+		if err := show(cmd, false, v, v.print); err != nil {
+			return err
+		}
+	}
+	if r.Measuring {
+		say(cmd, "out of fuel: running it once more without that limit, for at most %d s, to see what it needs; interrupt it if you need not know ...",
+			min(v.Limits.WallSeconds, localrun.MeasureSeconds))
+	}
+	return nil
+}
+
+// settled says that the run's own result is known and only the second run was broken off.
+func (v *localView) settled(err error) bool {
+	return v.Result != nil && v.Measuring && errors.Is(err, context.Canceled)
+}
+
 // warnings are what did not make the job fail and may surprise all the same.
-func (v localView) warnings(q *localrun.Request) []string {
+func (v *localView) warnings(q *localrun.Request) []string {
 	out := []string{}
 	if v.Reason != "" {
 		return out
@@ -255,7 +314,7 @@ func (v localView) warnings(q *localrun.Request) []string {
 	return out
 }
 
-func (v localView) print(w io.Writer) {
+func (v *localView) print(w io.Writer) {
 	outcome := "completed"
 	if v.Reason != "" {
 		outcome = "failed: " + v.Reason
@@ -290,21 +349,28 @@ func (v localView) print(w io.Writer) {
 }
 
 // verdict is nil for a job that completed.
-func (v localView) verdict() error {
-	if v.Reason == "" {
+func (v *localView) verdict() error {
+	switch {
+	case v.Lost != "":
+		return Errorf(KindError, "make room in it and run the code again").because("the outputs are lost: --out %s: %s", v.out, v.Lost)
+	case v.Reason == "":
 		return nil
 	}
 	return Errorf(KindError, "%s", v.hint()).because("this job fails: %s: %s", v.Reason, v.Detail)
 }
 
 // hint is what would make the job complete, as far as can be known.
-func (v localView) hint() string {
+func (v *localView) hint() string {
 	switch v.Reason {
 	case "fuel-limit":
 		if v.Need > 0 {
 			return fmt.Sprintf("--fuel %d would do: it needs %d, and with another --seed perhaps a little more", v.Need+v.Need/50+1, v.Need)
 		}
-		return fmt.Sprintf("it needs more than --fuel %d, and without that limit fails for another reason or takes longer than --wall", v.Limits.Fuel)
+		if v.Measuring {
+			return fmt.Sprintf("it needs more than --fuel %d; how much more was not measured", v.Limits.Fuel)
+		}
+		return fmt.Sprintf("it needs more than --fuel %d, and without that limit fails for another reason or takes longer than %d s", v.Limits.Fuel,
+			min(v.Limits.WallSeconds, localrun.MeasureSeconds))
 	case "wall-limit":
 		return "give it longer with --wall, or make it do less"
 	case "memory-limit":

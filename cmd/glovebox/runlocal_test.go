@@ -27,6 +27,7 @@ func TestHintsOfFailedRuns(t *testing.T) {
 	for want, r := range map[string]localrun.Result{
 		"--fuel 102001 would do: it needs 100000":           {Reason: "fuel-limit", Need: 100_000},
 		"it needs more than --fuel 1000, and without":       {Reason: "fuel-limit"},
+		"how much more was not measured":                    {Reason: "fuel-limit", Measuring: true},
 		"give it longer with --wall":                        {Reason: "wall-limit"},
 		"give it more than --memory 64MiB":                  {Reason: "memory-limit"},
 		"raise --max-output and the bytes in --output":      {Reason: "output-limit"},
@@ -35,7 +36,7 @@ func TestHintsOfFailedRuns(t *testing.T) {
 		"the code ended itself, and what it said is above":  {Reason: "trap", Detail: "exit code 3"},
 		"what it said is above; run it outside the sandbox": {Reason: "trap", Detail: "unreachable"},
 	} {
-		if got := (localView{Result: &r, Limits: limits}).hint(); !strings.Contains(got, want) {
+		if got := (&localView{Result: &r, Limits: limits}).hint(); !strings.Contains(got, want) {
 			t.Errorf("%s: hint %q, want %q", r.Reason, got, want)
 		}
 	}

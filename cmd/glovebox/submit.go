@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,7 +256,7 @@ func (f *jobFlags) registerRun(cmd *cobra.Command) {
 	fl.StringVar(&f.memory, "memory", "1GiB", "memory of the code")
 	fl.StringVar(&f.maxOutput, "max-output", "16MiB", "all outputs together")
 	fl.DurationVar(&f.wall, "wall", 10*time.Minute, "longest run")
-	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction (default: 1e10 for each second of --wall)")
+	fl.Int64Var(&f.fuel, "fuel", 0, "most units of fuel, each about one simple instruction ; 0 is 1e10 for each second of --wall")
 	fl.StringVar(&f.seed, "seed", "", "64 hex digits that fix the code's random source (default: drawn)")
 }
 
@@ -356,6 +357,9 @@ func (f *jobFlags) job() (*job.Job, error) {
 	if j.Limits.OutputBytes, err = parseSize(f.maxOutput); err != nil {
 		return nil, err
 	}
+	if f.wall < time.Second || f.wall%time.Second != 0 {
+		return nil, Errorf(KindUsage, "write it like --wall 90s or --wall 10m").because("--wall %s: want whole seconds, at least one", f.wall)
+	}
 	j.Limits.WallSeconds, j.Limits.Fuel = int64(f.wall/time.Second), f.fuel
 	if f.fuel == 0 {
 		j.Limits.Fuel = fuelPerSecond * j.Limits.WallSeconds
@@ -365,7 +369,7 @@ func (f *jobFlags) job() (*job.Job, error) {
 	}
 	if f.seed != "" {
 		if err := j.Seed.UnmarshalText([]byte(f.seed)); err != nil {
-			return nil, Errorf(KindUsage, "give 64 lower-case hex digits").from(err)
+			return nil, Errorf(KindUsage, "give 64 lower-case hex digits, not all of them zero").because("--seed %q is no seed", f.seed)
 		}
 	}
 	if j.Outputs, err = parseOutputs(f.outputs, j.Limits.OutputBytes); err != nil {
@@ -389,6 +393,9 @@ func parseOutputs(flags []string, most int64) ([]job.Output, error) {
 			return nil, Errorf(KindUsage, "write it like --output model.safetensors:model or --output model.safetensors:model:4MiB").because("--output %q", s)
 		}
 		o := job.Output{Name: p[0], Class: p[1], MaxBytes: most}
+		if !slices.Contains(job.OutputClasses(), o.Class) {
+			return nil, Errorf(KindUsage, "use %s", strings.Join(job.OutputClasses(), ", ")).because("output %s has unknown class %q", o.Name, o.Class)
+		}
 		if len(p) == 3 {
 			var err error
 			if o.MaxBytes, err = parseSize(p[2]); err != nil {

@@ -165,13 +165,13 @@ func (j *Job) Validate() error {
 func (l Limits) validate() error {
 	switch {
 	case l.MemoryBytes < 1<<20 || l.MemoryBytes > MaxMemory:
-		return fmt.Errorf("%w: memory limit %d bytes, want 1 MiB to %d", ErrInvalid, l.MemoryBytes, int64(MaxMemory))
+		return fmt.Errorf("%w: memory limit %s, want 1 MiB to %s", ErrInvalid, size(l.MemoryBytes), size(MaxMemory))
 	case l.WallSeconds < 1 || l.WallSeconds > MaxWall:
-		return fmt.Errorf("%w: wall limit %d s, want 1 to %d", ErrInvalid, l.WallSeconds, MaxWall)
+		return fmt.Errorf("%w: wall limit %d s, want 1 s to %d s", ErrInvalid, l.WallSeconds, MaxWall)
 	case l.OutputBytes < 1 || l.OutputBytes > MaxOutput:
-		return fmt.Errorf("%w: output limit %d bytes, want 1 to %d", ErrInvalid, l.OutputBytes, int64(MaxOutput))
+		return fmt.Errorf("%w: output limit %s, want 1 B to %s", ErrInvalid, size(l.OutputBytes), size(MaxOutput))
 	case l.Fuel < 1 || l.Fuel > MaxAmount:
-		return fmt.Errorf("%w: fuel limit %d units, want 1 to %d", ErrInvalid, l.Fuel, int64(MaxAmount))
+		return fmt.Errorf("%w: fuel limit %d units, want 1 unit to %d units", ErrInvalid, l.Fuel, int64(MaxAmount))
 	}
 	return nil
 }
@@ -188,7 +188,7 @@ func (j *Job) validateOutputs() error {
 		case !slices.Contains(OutputClasses(), o.Class):
 			return fmt.Errorf("%w: output %s has unknown class %q", ErrInvalid, o.Name, o.Class)
 		case o.MaxBytes < 1 || o.MaxBytes > j.Limits.OutputBytes:
-			return fmt.Errorf("%w: output %s may be %d bytes, want 1 to the job's %d", ErrInvalid, o.Name, o.MaxBytes, j.Limits.OutputBytes)
+			return fmt.Errorf("%w: output %s may be %s, want 1 B to the job's %s", ErrInvalid, o.Name, size(o.MaxBytes), size(j.Limits.OutputBytes))
 		}
 		names[o.Name] = true
 	}
@@ -248,4 +248,14 @@ func (c *Cancel) Validate() error {
 		return fmt.Errorf("%w: cancellation without job or reason", ErrInvalid)
 	}
 	return nil
+}
+
+// size writes bytes exactly, in the largest unit that divides them.
+func size(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB"}
+	i := 0
+	for ; n != 0 && n%1024 == 0 && i < len(units)-1; i++ {
+		n /= 1024
+	}
+	return fmt.Sprintf("%d %s", n, units[i])
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package localrun is what `glovebox buyer run-local` and the program it starts, glovebox-run, say to each other: one
-// [Request] on standard input, one [Result] on standard output. The code's own words go to standard error meanwhile. Asked
-// to [ModeAdmit], glovebox-run reads a module instead, runs nothing, and answers with an [Admission].
+// [Request] on standard input, one [Result] on standard output, or two if it is Measuring: the second adds what a second run
+// found. The code's own words go to standard error meanwhile. Asked to [ModeAdmit], glovebox-run reads a module instead, runs
+// nothing, and answers with an [Admission].
 //
 // Trust domain: the buyer, on both ends. The package's one job: keep the engine out of the binary that people run.
 package localrun
@@ -54,9 +55,12 @@ type Result struct {
 	Rewritten *envelope.Digest `json:"rewritten"` // null: not admitted
 	Costs     string           `json:"costs"`
 	Fuel      int64            `json:"fuel"` // used
-	// Need is what a second run used that was given all the fuel there is; only after "fuel-limit". 0: it did not end in time.
+	// Need is what a second run used that was given all the fuel there is and MeasureSeconds; only after "fuel-limit". 0: it
+	// did not complete.
 	Need       int64       `json:"need,omitempty"`
-	PeakBytes  int64       `json:"peakBytes"` // resident, of the worker process
+	Measuring  bool        `json:"measuring,omitempty"` // that second run is going on, and another Result follows
+	Lost       string      `json:"lost,omitempty"`      // why the outputs could not be written to Out
+	PeakBytes  int64       `json:"peakBytes"`           // resident, of the worker process
 	CPUMillis  int64       `json:"cpuMillis"`
 	WallMillis int64       `json:"wallMillis"`
 	Isolation  string      `json:"isolation"`
@@ -78,6 +82,9 @@ type Output struct {
 	Class string `json:"class"`
 	Bytes int64  `json:"bytes"`
 }
+
+// MeasureSeconds is how long the second run of code that ran out of fuel may take.
+const MeasureSeconds = 30
 
 // ReasonEpochs is the reason of a run that read its data more often than its epochs allow. In an enclave it is
 // "not-permitted".
