@@ -190,6 +190,11 @@ func TestBombs(t *testing.T) {
 		"tables of 2^27":        {wasm(sec(4, vec(cat([]byte{0x70, 0}, uleb(1<<27))))), "entries"},
 		"17 tables":             {wasm(sec(4, vec(bytes.SplitAfter(repeat([]byte{0x70, 0, 0}, 17), []byte{0, 0})[:17]...))), "tables"},
 		"3 billion parameters":  {wasm(sec(1, cat([]byte{1, 0x60}, uleb(3<<30), []byte{0}))), "parameters"},
+		"10,000 memory.grow":    {single(nil, fn(repeat([]byte{0x41, 0, 0x40, 0, 0x1a}, 10_000))), "grow, copy or fill"},
+		"10,000 memory.fill":    {single(nil, fn(repeat([]byte{0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0}, 10_000))), "grow, copy or fill"},
+		"10,000 ref.func":       {single(nil, fn(repeat([]byte{0xd2, 0, 0x1a}, 10_000))), "grow, copy or fill"},
+		"10,000 br_if":          {single(nil, fn(repeat([]byte{0x41, 0, 0x0d, 0}, 10_000))), "branches in a function"},
+		"locals times branches": {movesOfLocals(2000, 60, 0x7b), "carry more than"},
 		"module of 65 MiB":      {make([]byte, 65<<20), "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,7 +5,7 @@ package fuel
 import "math"
 
 // The cost table "fuel/1", in units. An instruction that is not named here costs costPlain. A unit is about what a compiled
-// guest does in a tenth of a nanosecond: plain code uses 5 to 10 units each nanosecond.
+// guest does in a tenth of a nanosecond: plain code uses 5 to 10 units each nanosecond, code that waits for memory a tenth of one.
 const (
 	costPlain = 1
 	costFree  = 0 // nop, block, loop, else, end, drop
@@ -17,6 +17,11 @@ const (
 	costRefFunc  = 256  // ref.func
 	costBulk     = 64   // memory.init, memory.copy, memory.fill, table.init, table.copy, table.fill, data.drop, elem.drop
 	costGrow     = 1024 // memory.grow, table.grow
+
+	freeJoin  = 4  // values that a join moves for nothing; others cost half a unit
+	joinLarge = 32 // values of a join above which each costs 2 units more, because they are not in registers
+	freeCall  = 8  // values that a call moves for nothing
+	callValue = 8  // for each other: it is written and read several times, often past the caches
 
 	localsPerUnit = 8 // a function's own locals that are cleared for one unit, rounded down
 
@@ -43,14 +48,14 @@ func (m *module) cost(in instruction) int64 {
 		return costFree
 	case opCall:
 		if int(in.index) < m.imported {
-			return costCall + CallImport
+			return costCall + CallImport + callMoves(in.values)
 		}
-		return costCall
+		return costCall + callMoves(in.values)
 	case opCallIndirect:
 		if m.importTaken {
-			return costIndirect + CallImport
+			return costIndirect + CallImport + callMoves(in.values)
 		}
-		return costIndirect
+		return costIndirect + callMoves(in.values)
 	case opBrTable, opTableGet, opTableSet:
 		return costTable
 	case opMemoryGrow:
@@ -68,6 +73,22 @@ func (m *module) cost(in instruction) int64 {
 		return costPlain
 	}
 }
+
+// weight is what moving a value counts.
+func weight(t byte) uint32 {
+	if t == typeV128 {
+		return 2
+	}
+	return 1
+}
+
+// joinMoves is what moving values of so much weight costs where ways join, callMoves where a function is called.
+func joinMoves(weight uint32) int64 {
+	n := int64(weight)
+	return max(0, n-freeJoin)/2 + 2*max(0, n-joinLarge)
+}
+
+func callMoves(weight uint32) int64 { return callValue * max(0, int64(weight)-freeCall) }
 
 func miscCost(sub byte) int64 {
 	switch {

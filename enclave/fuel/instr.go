@@ -69,7 +69,8 @@ const (
 type instruction struct {
 	op      byte
 	sub     byte     // what follows opMisc or opVector
-	index   uint32   // label, function
+	index   uint32   // label, function, local
+	values  uint32   // weight of what a call or the label of a block, loop or if takes and gives: see weight
 	targets []uint32 // of br_table, the default last; valid until the next call
 }
 
@@ -88,20 +89,24 @@ func (s *scope) next(r *reader) instruction {
 		s.memarg(r)
 	case op >= opI32Eqz && op <= opExtend32S:
 	case op >= opLocalGet && op <= opLocalTee:
-		r.index("local", s.locals)
+		in.index = r.index("local", s.locals)
 	case op == opGlobalGet || op == opGlobalSet:
 		r.index("global", s.globals)
 	case op == opBlock || op == opLoop || op == opIf:
-		s.blockType(r)
+		in.values = s.blockType(r, op)
 	case op == opBr || op == opBrIf:
 		in.index = r.u32()
 	case op == opBrTable:
 		in.targets = s.branches(r)
 	case op == opCall:
-		in.index = r.index("function", len(s.functions))
+		if in.index = r.index("function", len(s.functions)); r.err == nil {
+			in.values = s.types[s.functions[in.index]].both()
+		}
 	case op == opCallIndirect:
-		r.index("type", len(s.types))
-		r.index("table", s.tables)
+		if t := r.index("type", len(s.types)); r.err == nil {
+			in.values = s.types[t].both()
+		}
+		r.index("table", len(s.tables))
 	case op <= opNop || op == opElse || op == opEnd || op == opReturn || op == opDrop || op == opSelect || op == opRefIsNull:
 	case op == opI32Const:
 		r.signed(32)
@@ -117,7 +122,7 @@ func (s *scope) next(r *reader) instruction {
 		}
 		r.valueType()
 	case op == opTableGet || op == opTableSet:
-		r.index("table", s.tables)
+		r.index("table", len(s.tables))
 	case op == opMemorySize || op == opMemoryGrow:
 		s.memory(r)
 	case op == opRefNull:
@@ -180,18 +185,28 @@ func (s *scope) memory(r *reader) {
 	}
 }
 
-// blockType reads an empty type, a value type or a type index, of 33 signed bits that must not be negative.
-func (s *scope) blockType(r *reader) {
+// blockType reads an empty type, a value type or a type index, of 33 signed bits that must not be negative. It returns the
+// weight of what a branch to the label takes along: a loop's parameters, else the results.
+func (s *scope) blockType(r *reader, op byte) uint32 {
 	if r.more() {
-		switch r.b[r.p] {
+		switch t := r.b[r.p]; t {
 		case typeEmpty, typeI32, typeI64, typeF32, typeF64, typeV128, typeFuncref, typeExternref:
 			r.p++
-			return
+			if op == opLoop || t == typeEmpty {
+				return 0
+			}
+			return weight(t)
 		}
 	}
-	if i := r.signed(33); i < 0 || i >= int64(len(s.types)) {
+	i := r.signed(33)
+	if i < 0 || i >= int64(len(s.types)) {
 		r.fail(fmt.Errorf("block type %d, of %d", i, len(s.types)))
+		return 0
 	}
+	if op == opLoop {
+		return s.types[i].taken
+	}
+	return s.types[i].given
 }
 
 func (s *scope) branches(r *reader) []uint32 {
@@ -220,14 +235,14 @@ func (s *scope) misc(r *reader) byte {
 		s.memory(r)
 	case sub == miscTableInit:
 		r.index("element segment", s.elements)
-		r.index("table", s.tables)
+		r.index("table", len(s.tables))
 	case sub == miscElemDrop:
 		r.index("element segment", s.elements)
 	case sub == miscTableCopy:
-		r.index("table", s.tables)
-		r.index("table", s.tables)
+		r.index("table", len(s.tables))
+		r.index("table", len(s.tables))
 	case sub == miscTableGrow || sub == miscTableSize || sub == miscTableFill:
-		r.index("table", s.tables)
+		r.index("table", len(s.tables))
 	default:
 		r.fail(fmt.Errorf("instruction 0xfc %d is unknown", sub))
 	}

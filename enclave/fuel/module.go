@@ -49,7 +49,18 @@ type section struct {
 }
 
 // funcType keeps where its values lie rather than the values: modules repeat them by the thousand.
-type funcType struct{ params, results []byte }
+type funcType struct {
+	params, results []byte
+	taken, given    uint32 // their weights
+}
+
+func (t funcType) both() uint32 { return t.taken + t.given }
+
+// table is a table as the module declares it, with the maximum that it has or gets.
+type table struct {
+	kind     byte
+	min, max uint32
+}
 
 type module struct {
 	sec [sections]section
@@ -57,7 +68,7 @@ type module struct {
 	types     []funcType
 	imported  int // functions
 	functions []uint32
-	tables    int
+	tables    []table
 	memories  int
 	globals   int
 	mutable   []uint32
@@ -210,7 +221,14 @@ func (m *module) readTypes(r *reader, s *section) {
 		if form := r.byte(); form != typeFunc {
 			r.fail(fmt.Errorf("type form %#x: only function types are supported", form))
 		}
-		m.types = append(m.types, funcType{params: r.values("parameters"), results: r.values("results")})
+		t := funcType{params: r.values("parameters"), results: r.values("results")}
+		for _, v := range t.params {
+			t.taken += weight(v)
+		}
+		for _, v := range t.results {
+			t.given += weight(v)
+		}
+		m.types = append(m.types, t)
 	}
 }
 
@@ -260,13 +278,16 @@ func (m *module) readFunctions(r *reader, s *section) {
 }
 
 func (m *module) readTables(r *reader, _ *section) {
-	m.tables = r.count("tables", maxTables, 3)
+	n := r.count("tables", maxTables, 3)
 	total := uint64(0)
-	for i := 0; i < m.tables && r.err == nil; i++ {
-		r.refType()
-		low := r.limits("table", 1<<32-1)
-		if total += uint64(low); total > maxTableMin {
-			r.fail(fmt.Errorf("tables of %d entries or more, at most %d", total, maxTableMin))
+	for i := 0; i < n && r.err == nil; i++ {
+		t := table{kind: r.refType()}
+		t.min, t.max = r.limits("table", 1<<32-1)
+		// Engines keep tables outside of what a guest's memory is limited to.
+		t.max = max(t.min, min(t.max, uint32(maxTableEntries/n)))
+		m.tables = append(m.tables, t)
+		if total += uint64(t.min); total > maxTableEntries {
+			r.fail(fmt.Errorf("tables of %d entries or more, at most %d", total, maxTableEntries))
 		}
 	}
 }
@@ -278,21 +299,20 @@ func (m *module) readMemory(r *reader, _ *section) {
 	}
 }
 
-// limits reads a table's or memory's least size and, if it has one, its greatest.
-func (r *reader) limits(what string, most uint32) uint32 {
+// limits reads a table's or memory's least size and its greatest: the most that there is if it has none.
+func (r *reader) limits(what string, most uint32) (low, high uint32) {
 	flag := r.byte()
 	if flag > 1 {
 		r.fail(fmt.Errorf("%s flags %#x: shared and 64-bit ones are not supported", what, flag))
 	}
-	low := r.u32()
-	high := most
+	low, high = r.u32(), most
 	if flag == 1 {
 		high = r.u32()
 	}
 	if r.err == nil && (low > high || high > most) {
 		r.fail(fmt.Errorf("%s of %d to %d, at most %d", what, low, high, most))
 	}
-	return low
+	return low, high
 }
 
 func (m *module) readGlobals(r *reader, s *section) {
@@ -365,7 +385,7 @@ func (m *module) readExports(r *reader, s *section) {
 	s.items = r.count("exports", maxExports, 3)
 	s.rest = r.b[r.p:]
 	seen := make(map[string]bool, s.items)
-	sizes := []int{len(m.functions), m.tables, m.memories, m.globals}
+	sizes := []int{len(m.functions), len(m.tables), m.memories, m.globals}
 	for i := 0; i < s.items && r.err == nil; i++ {
 		name := r.name("name of an export")
 		switch {
@@ -415,8 +435,8 @@ func (m *module) readElements(r *reader, _ *section) {
 		}
 		if flags&1 == 0 {
 			if table := uint32(0); flags&2 != 0 {
-				r.index("table", m.tables)
-			} else if r.err == nil && m.tables == 0 {
+				r.index("table", len(m.tables))
+			} else if r.err == nil && len(m.tables) == 0 {
 				r.fail(fmt.Errorf("table %d, of 0", table))
 			}
 			m.constant(r)

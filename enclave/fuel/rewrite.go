@@ -2,10 +2,7 @@
 
 package fuel
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // rewrite writes the module again with fuel. Nothing that the module can name changes its number: what is added (a
 // global, types, locals) comes after all of its own, and its own indices were checked against their counts.
@@ -22,6 +19,10 @@ func (m *module) rewrite() ([]byte, error) {
 		switch id {
 		case secType:
 			out = s.extend(out, id, types.count, types.bytes)
+		case secTable:
+			if s.present {
+				out = appendSection(out, id, m.tableSection())
+			}
 		case secGlobal:
 			out = s.extend(out, id, 1, []byte{typeI64, 1, opI64Const, 0, opEnd})
 		case secExport:
@@ -52,6 +53,15 @@ func (s *section) extend(out []byte, id, n int, added []byte) []byte {
 	count := appendU(nil, uint64(s.items+n))
 	out = appendU(append(out, byte(id)), uint64(len(count)+len(s.rest)+len(added)))
 	return append(append(append(out, count...), s.rest...), added...)
+}
+
+// tableSection is the table section with a maximum for every table.
+func (m *module) tableSection() []byte {
+	b := appendU(nil, uint64(len(m.tables)))
+	for _, t := range m.tables {
+		b = appendU(appendU(append(b, t.kind, 1), uint64(t.min)), uint64(t.max))
+	}
+	return b
 }
 
 func (m *module) addedExports() (int, []byte) {
@@ -125,14 +135,14 @@ func (m *module) rewriteCode() ([]byte, *addedTypes, error) {
 			return nil, nil, fmt.Errorf("function %d: %w", m.imported+i, err)
 		}
 		b := e.emit(m, &f, types, t)
+		if len(out)+len(b) > maxRewritten {
+			return nil, nil, fmt.Errorf("code is too large once it counts fuel: function %d passes %d bytes", m.imported+i, maxRewritten)
+		}
 		out = append(appendU(out, uint64(len(b))), b...)
 	}
 	r.end("section")
 	if r.err != nil {
 		return nil, nil, fmt.Errorf("code section: %w", r.err)
-	}
-	if len(out) > maxRewritten {
-		return nil, nil, errors.New("code is too large once it counts fuel")
 	}
 	return out, types, nil
 }
