@@ -42,10 +42,18 @@ type Verdict struct {
 	Usage     *envelope.Digest      `json:"usage"`     // identity of the usage statement
 	Result    *envelope.Digest      `json:"result"`    // of the age file; null unless the run completed
 	Statement *Statement            `json:"statement"` // null if its signature does not verify
+	Enclave   *Enclave              `json:"enclave"`   // null as Statement is
 	Findings  []Finding             `json:"findings"`
 	Facts     []Fact                `json:"facts"`
 
 	complete bool // every step ran; what keeps a Verdict made elsewhere from being OK
+}
+
+// Enclave is what the evidence binds of the enclave beside its measurement; docs/spec/evidence.md says how each is computed.
+type Enclave struct {
+	Configuration envelope.Digest `json:"configuration"`
+	SelfTest      envelope.Digest `json:"selfTest"`
+	Engine        envelope.Digest `json:"engine"`
 }
 
 // OK reports whether nothing speaks against the bundle. The zero Verdict is not OK.

@@ -120,6 +120,8 @@ func (a *audit) finish() {
 	if a.usage != nil {
 		s := a.usage.Predicate
 		v.Statement, v.Usage, v.Result = &s, &a.usage.ID, a.result
+		c := a.evidence.Claims
+		v.Enclave = &Enclave{c.Configuration, c.SelfTest, c.Engine}
 	} else if len(v.Findings) == 0 {
 		a.find("usage.signature", PartUsage, "no usage statement verified")
 	}

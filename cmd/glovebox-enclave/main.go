@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -43,12 +44,14 @@ func run(ctx context.Context, path string, selfTest bool) error {
 	}
 	defer spawner.Close()
 	result, failed := spawner.SelfTest(ctx)
-	tested, err := envelope.Canonical(result)
+	tested, err := result.Digest()
 	if err != nil {
 		return err
 	}
 	if selfTest && len(result.Attempts) > 0 { // also, and above all, when one was not refused
-		fmt.Println(string(tested))
+		if err := printSelfTest(result, tested); err != nil {
+			return errors.Join(failed, err)
+		}
 	}
 	if selfTest || failed != nil {
 		return failed
@@ -74,10 +77,22 @@ func run(ctx context.Context, path string, selfTest bool) error {
 	}
 	e, err := enclave.New(enclave.Config{
 		Host: door.NewClient(os.Stdin, os.Stdout), Collector: collector, Runner: spawner,
-		Configuration: envelope.Sum(effective), SelfTest: envelope.Sum(tested), Engine: sandbox.EngineDigest(),
+		Configuration: envelope.Sum(effective), SelfTest: tested, Engine: sandbox.EngineDigest(),
 	})
 	if err != nil {
 		return err
 	}
 	return e.Serve(ctx)
+}
+
+// printSelfTest prints what was tried, and the digest that evidence carries of it.
+func printSelfTest(t sandbox.SelfTest, digest envelope.Digest) error {
+	b, err := envelope.Canonical(struct {
+		sandbox.SelfTest
+		Digest envelope.Digest `json:"selfTest"`
+	}{t, digest})
+	if err == nil {
+		_, err = fmt.Println(string(b))
+	}
+	return err
 }

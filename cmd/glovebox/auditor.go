@@ -141,6 +141,9 @@ func printVerdict(w io.Writer, v *usage.Verdict) {
 	for _, o := range s.Outputs {
 		rows = append(rows, []string{"output", fmt.Sprintf("%s (%s), %s", o.Name, o.Class, byteSize(o.Bytes))})
 	}
+	if e := v.Enclave; e != nil {
+		rows = append(rows, []string{"configuration", e.Configuration.String()}, []string{"self-test", e.SelfTest.String()}, []string{"engine", e.Engine.String()})
+	}
 	if x := s.Execution; x != nil {
 		rows = append(rows, []string{"module", x.Module.String()}, []string{"ran as", x.Rewritten.String()},
 			[]string{"fuel", fmt.Sprintf("%d units by %s", x.Fuel, x.Costs)})

@@ -25,6 +25,7 @@ type selfTest struct {
 		Result  string `json:"result"`
 		Refused bool   `json:"refused"`
 	} `json:"attempts"`
+	SelfTest *envelope.Digest `json:"selfTest"` // of the result, as evidence carries it
 }
 
 // selfTestView is a self-test as people see it.
@@ -42,7 +43,8 @@ func newSelfTest() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "selftest", Short: "Try every way out of the sandbox on this machine, and print what came of each", Args: noArgs,
 		Long: `Selftest has glovebox-enclave start one worker that tries to break out, as the enclave does each time before it serves. An
-enclave refuses to serve when one attempt succeeds or the jail cannot be built; its evidence names what confined the worker.`,
+enclave refuses to serve when one attempt succeeds or the jail cannot be built. Its evidence carries the digest of what was
+tried and came of it; what confined the worker of one run is in that run's usage attestation.`,
 		Example: "  glovebox operator selftest\n  glovebox operator selftest --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v, err := testSandbox(cmd)
@@ -105,6 +107,9 @@ func (v *selfTestView) print(w io.Writer) {
 	rows = [][]string{{"binary", v.Binary}, {"digest", v.Digest.String()}}
 	if v.Isolation != "" {
 		rows = append(rows, []string{"isolation", v.Isolation})
+	}
+	if v.SelfTest != nil {
+		rows = append(rows, []string{"self-test", v.SelfTest.String()})
 	}
 	for _, h := range v.Hints {
 		rows = append(rows, []string{"hint", h})
