@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,11 +96,11 @@ func TestOutOfMemoryWithoutGroup(t *testing.T) {
 func TestOutOfPids(t *testing.T) {
 	s := newSpawner(t)
 	var init, worker int
-	reads := 0
-	_, err := during(t, s, 2*time.Second, func() {
-		reads++
+	grouped := false
+	o, err := during(t, s, 2*time.Second, func() {
 		init, worker = workerPids(t, s)
-		if at := groupOf(t, worker, "pids"); at != "" {
+		at := groupOf(t, worker, "pids")
+		if grouped = at != ""; grouped {
 			if err := setting(at, "pids.max", "1"); err != nil {
 				t.Error(err)
 			}
@@ -109,6 +110,13 @@ func TestOutOfPids(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDead(t, init, worker)
+	if !grouped {
+		t.Skip("no control group here")
+	}
+	// A worker that needs no further thread goes on to its wall limit; one that does dies of it.
+	if !slices.Contains([]string{ReasonWall, ReasonMemory, ReasonWorker}, o.Reason) || len(o.Outputs) != 0 {
+		t.Errorf("ended %q with %d outputs", o.Reason, len(o.Outputs))
+	}
 }
 
 // TestOutOfProcesses: a user who may have no more processes gets no worker, and is told so, soon.
