@@ -172,6 +172,7 @@ func TestMalformed(t *testing.T) {
 
 // TestBombs: modules that would make an engine work for minutes are refused at once.
 func TestBombs(t *testing.T) {
+	slowUnderRace(t)
 	table := func(n int) []byte {
 		return cat([]byte{0x02, 0x40, 0x41, 0, 0x0e}, uleb(uint64(n)), repeat([]byte{0}, n+1), []byte{0x0b})
 	}
@@ -209,6 +210,7 @@ func TestBombs(t *testing.T) {
 
 // TestLargeButAllowed: what real programs reach is admitted, and quickly.
 func TestLargeButAllowed(t *testing.T) {
+	slowUnderRace(t)
 	indices := make([]uint64, 100_000)
 	many := wasm(types(typ(nil, nil)), funcs(indices...), sec(10, cat(uleb(100_000), repeat(fn([]byte{0x10, 0}), 100_000))))
 	for name, m := range map[string][]byte{

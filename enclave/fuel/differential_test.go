@@ -119,6 +119,7 @@ func compareGenerated(t testing.TB, rt wazero.Runtime, seed uint64) (int64, bool
 func overrun(used int64) int64 { return 2*1024 + 1<<22 + used }
 
 func TestGeneratedModulesRunTheSame(t *testing.T) {
+	slowUnderRace(t)
 	rt := newRuntime(t)
 	n := uint64(1500)
 	if testing.Short() {

@@ -102,6 +102,7 @@ func corpus(t testing.TB, below string, limit int64) [][]byte {
 
 // TestModulesOfWazeroTests runs every module that wazero's tests have, also those that its fuzzers found.
 func TestModulesOfWazeroTests(t *testing.T) {
+	slowUnderRace(t)
 	for below, least := range map[string][2]int{"internal/integration_test/fuzzcases": {30, 15}, "internal/integration_test/spectest": {5000, 2000}} {
 		modules := corpus(t, below, 8<<20)
 		if testing.Short() && len(modules) > 1000 {

@@ -82,3 +82,11 @@ func message(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	return line
 }
+
+// slowUnderRace leaves a test of one goroutine and much work to the runs without the race detector.
+func slowUnderRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled && testing.Short() {
+		t.Skip("one goroutine: run without the race detector")
+	}
+}

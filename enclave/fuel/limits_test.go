@@ -117,6 +117,7 @@ func TestBytes(t *testing.T) {
 
 // TestRealGuests: programs made by Go and clang are admitted and compile.
 func TestRealGuests(t *testing.T) {
+	slowUnderRace(t)
 	builds := map[string]func(*testing.T, string){
 		"json, regexp, math/big": buildGoGuest,
 		"c":                      buildCGuest,

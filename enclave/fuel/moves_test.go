@@ -77,6 +77,7 @@ func rate(t *testing.T, module []byte, n uint64) float64 {
 // TestMovesAreCharged: programs whose compiled code does little but move values use fuel as other code does. The least is
 // far below what was measured (0.2 and more), because other tests load the machine; when moves cost nothing it was 0.001.
 func TestMovesAreCharged(t *testing.T) {
+	slowUnderRace(t)
 	for name, c := range map[string]struct {
 		module []byte
 		n      uint64
@@ -141,6 +142,7 @@ func TestTableGrowsForever(t *testing.T) {
 
 // TestExpandingModule: code that grows far beyond its size is refused before it is all built.
 func TestExpandingModule(t *testing.T) {
+	slowUnderRace(t)
 	f := fn(repeat([]byte{0x10, 0}, 500_000))
 	n := 45
 	b := wasm(types(typ(nil, nil)), funcs(make([]uint64, n)...), sec(10, cat(uleb(uint64(n)), repeat(f, n))))

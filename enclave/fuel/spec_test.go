@@ -100,6 +100,7 @@ type specRun struct {
 }
 
 func TestSpecTestsOfWazero(t *testing.T) {
+	slowUnderRace(t)
 	counts := map[string]int{}
 	for _, v := range []string{"v1", "v2"} {
 		dir := filepath.Join(wazeroDir(t), "internal/integration_test/spectest", v, "testdata")

@@ -97,6 +97,7 @@ func bitsText(t api.ValueType, v uint64) string {
 }
 
 func TestSameFuelInV8(t *testing.T) {
+	slowUnderRace(t)
 	node := tool(t, "node", "GLOVEBOX_NO_NODE")
 	rt := newRuntime(t)
 	var jobs []v8Job
@@ -240,6 +241,7 @@ func (h *wasiHost) call(m api.Module, name string, s []uint64) uint32 {
 
 // TestSameFuelOfGuestsInV8 runs programs made by clang and by Go.
 func TestSameFuelOfGuestsInV8(t *testing.T) {
+	slowUnderRace(t)
 	node := tool(t, "node", "GLOVEBOX_NO_NODE")
 	guests := map[string]func(*testing.T, string){"go": buildGoGuest, "c": buildCGuest, "c-simd": buildSIMDGuest}
 	for name, build := range guests {
