@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 
 	"github.com/glovebox-dev/glovebox/enclave/fuel"
 )
@@ -55,24 +56,35 @@ func TestOutOfFuelStopsSoon(t *testing.T) {
 			}
 			for _, give := range []int64{0, 1, 1000, 1_000_003} {
 				left := setFuel(t, m, give)
-				start := time.Now()
 				if _, err := m.ExportedFunction("f").Call(t.Context()); err == nil && left() >= 0 {
 					t.Fatalf("ended with %d of %d left", left(), give)
 				}
-				took := time.Since(start)
 				if left() >= 0 || left() < -c.below {
 					t.Errorf("given %d, %d left, at least %d expected", give, left(), -c.below)
 				}
-				// A million units are a tenth of a millisecond, but other tests load the machine.
-				if took > 50*time.Millisecond {
-					t.Errorf("given %d units it took %v", give, took)
-				}
 			}
+			promptly(t, m)
 			again := setFuel(t, m, -5)
 			if _, err := m.ExportedFunction("f").Call(t.Context()); err == nil && again() >= 0 {
 				t.Error("runs on debt")
 			}
 		})
+	}
+}
+
+// promptly: next to no fuel is next to no work, and what comes after it ended is less than a millisecond. The best of many
+// calls, because other tests load the machine.
+func promptly(t *testing.T, m api.Module) {
+	t.Helper()
+	best := time.Hour
+	for range 20 {
+		setFuel(t, m, 1000)
+		start := time.Now()
+		_, _ = m.ExportedFunction("f").Call(t.Context())
+		best = min(best, time.Since(start))
+	}
+	if best > time.Millisecond && !raceEnabled {
+		t.Errorf("a thousand units and the end took %v", best)
 	}
 }
 

@@ -87,15 +87,21 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// TestOutOfFuelIsPrompt: an endless loop with fuel for a millisecond ends in about that time.
+// TestOutOfFuelIsPrompt: an endless loop with fuel for a millisecond ends in about that time. The best of many runs, because
+// other tests load the machine.
 func TestOutOfFuelIsPrompt(t *testing.T) {
-	i := instantiate(t, compile(t, command(forever()).bytes()), Config{MemoryBytes: pageBytes, Fuel: 2e6})
-	began := time.Now()
-	if err := i.Run(t.Context()); !errors.Is(err, ErrFuel) {
-		t.Fatal(err)
+	m := compile(t, command(forever()).bytes())
+	best := time.Hour
+	for range 10 {
+		i := instantiate(t, m, Config{MemoryBytes: pageBytes, Fuel: 2e6})
+		began := time.Now()
+		if err := i.Run(t.Context()); !errors.Is(err, ErrFuel) {
+			t.Fatal(err)
+		}
+		best = min(best, time.Since(began))
 	}
-	if d := time.Since(began); d > 50*time.Millisecond {
-		t.Errorf("took %s", d)
+	if best > 20*time.Millisecond {
+		t.Errorf("took %s", best)
 	}
 }
 
