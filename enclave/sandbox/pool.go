@@ -39,9 +39,10 @@ func newPool(size int) *pool {
 func (p *pool) keep() {
 	runtime.LockOSThread()
 	for p.wanted() {
+		asked := p.asked()
 		j, err := startJail(p.number())
 		if err != nil {
-			p.failed(err)
+			p.failed(err, asked)
 			continue
 		}
 		p.ready(j)
@@ -67,12 +68,20 @@ func (p *pool) wanted() bool {
 	return !p.closing
 }
 
-// failed tells the first who waits that there is no worker to be had.
-func (p *pool) failed(err error) {
+// asked reports whether somebody waits for the worker about to be started.
+func (p *pool) asked() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.pending) > 0
+}
+
+// failed tells the first who waits that there is no worker to be had. A start that nobody had asked for yet speaks for
+// nobody: who came in the meantime gets a start of his own.
+func (p *pool) failed(err error, asked bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resting = true
-	if len(p.pending) > 0 {
+	if asked && len(p.pending) > 0 {
 		q := p.pending[0]
 		p.pending = p.pending[1:]
 		refuse(q, err)
