@@ -23,7 +23,11 @@ require (
 	modernc.org/sqlite v1.60.0
 )
 
-require golang.org/x/net v0.60.0 // indirect
+require (
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/hanwen/go-fuse/v2 v2.12.1 // indirect
+	golang.org/x/net v0.60.0 // indirect
+)
 
 require (
 	charm.land/lipgloss/v2 v2.0.1 // indirect
