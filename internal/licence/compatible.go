@@ -187,7 +187,7 @@ func alike(a, b Named) []Conflict {
 		add("non-commercial", "results must be free for commercial use, and may not be used so")
 	}
 	if len(overlap(mine.Territories, theirs.Territories)) < len(overlap(mine.Territories, mine.Territories)) ||
-		slices.Contains(mine.Territories, Everywhere) && !slices.Contains(theirs.Territories, Everywhere) {
+		slices.Contains(mine.Territories, Worldwide) && !slices.Contains(theirs.Territories, Worldwide) {
 		add("territories "+words(theirs.Territories), "results must be usable in "+words(mine.Territories))
 	}
 	if extra := without(theirs.Prohibited, mine.Prohibited); len(extra) > 0 {
@@ -243,9 +243,9 @@ func intersect(a, b []string) []string {
 // overlap intersects territories, of which "*" is all.
 func overlap(a, b []string) []string {
 	switch {
-	case slices.Contains(a, Everywhere):
+	case slices.Contains(a, Worldwide):
 		return b
-	case slices.Contains(b, Everywhere):
+	case slices.Contains(b, Worldwide):
 		return a
 	}
 	return intersect(a, b)

@@ -19,7 +19,7 @@ import (
 const (
 	MaxPurposes = 256       // prohibited ones
 	MaxRoyalty  = 1_000_000 // the whole revenue, in millionths
-	Everywhere  = "*"       // the one entry of Territories that means no limit
+	Worldwide  = "*"       // the one entry of Territories that means no limit
 )
 
 // ErrLicence is the root of every error of this package.
@@ -83,9 +83,9 @@ func (l *Licence) validateProhibited() error {
 
 func validateTerritories(list []string) error {
 	if len(list) == 0 {
-		return invalid("no territory: %q is everywhere", Everywhere)
+		return invalid("no territory: %q is everywhere", Worldwide)
 	}
-	if len(list) == 1 && list[0] == Everywhere {
+	if len(list) == 1 && list[0] == Worldwide {
 		return nil
 	}
 	if !ascending(list) {
@@ -162,14 +162,14 @@ func (l Licence) Permits(u Use) []Reason {
 
 // covers reports whether the licence holds in a territory; use everywhere needs a licence for everywhere.
 func (l Licence) covers(territory string) bool {
-	if slices.Equal(l.Territories, []string{Everywhere}) {
-		return territory == Everywhere || IsTerritory(territory)
+	if slices.Equal(l.Territories, []string{Worldwide}) {
+		return territory == Worldwide || IsTerritory(territory)
 	}
 	return IsTerritory(territory) && slices.Contains(l.Territories, territory)
 }
 
 func (l Licence) where() string {
-	if slices.Equal(l.Territories, []string{Everywhere}) {
+	if slices.Equal(l.Territories, []string{Worldwide}) {
 		return "any country, by its ISO 3166-1 code"
 	}
 	return "one of " + strings.Join(l.Territories, ", ")

@@ -93,7 +93,7 @@ func TestPermits(t *testing.T) {
 		}
 	}
 	worldwide := use()
-	worldwide.Territory = licence.Everywhere
+	worldwide.Territory = licence.Worldwide
 	if len(open().Permits(worldwide)) != 0 || len(with(func(l *licence.Licence) { l.Territories = []string{"DE"} }).Permits(worldwide)) == 0 {
 		t.Error("use everywhere needs a licence for everywhere, no more and no less")
 	}

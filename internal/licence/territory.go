@@ -82,13 +82,13 @@ func Groups() []string {
 
 // Expand turns codes and names of groups into what [Licence] holds: sorted codes, or "*" alone.
 func Expand(names []string) ([]string, error) {
-	if len(names) == 1 && names[0] == Everywhere {
-		return []string{Everywhere}, nil
+	if len(names) == 1 && names[0] == Worldwide {
+		return []string{Worldwide}, nil
 	}
 	var out []string
 	for _, n := range names {
 		switch members, ok := groups[n]; {
-		case n == Everywhere:
+		case n == Worldwide:
 			return nil, invalid("territory %q is everywhere and stands alone", n)
 		case ok:
 			out = append(out, members...)
