@@ -8,12 +8,13 @@
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
 # make leak-suite  every way out of the sandbox that we know, tried, and what arrived
+# make vault       a real Vault server for the tests, built once into the cache; 15 minutes
 # make vm-test     the sandbox on kernels with other cgroups, without Landlock or namespaces; needs qemu and a kernel in /boot
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: vault demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -84,6 +85,9 @@ clean:
 
 leak-suite: deps
 	@. .ci/deps env; $(GO) test -count=1 -v -run '^TestLeak' ./enclave -args -leaks | grep -vE '^(=== |[[:space:]]*--- PASS)'
+
+vault:
+	@GOFLAGS= .ci/vault build
 
 vm-test:
 	@GLOVEBOX_VM_TEST=1 $(GO) test -count=1 -v -timeout 60m -run '^TestVM$$' ./enclave/sandbox
