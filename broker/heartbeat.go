@@ -116,7 +116,7 @@ func (b *Broker) allow(t *ledger.Tx, l *ledger.Lease, v *envelope.Verified[grant
 
 // deliverable is how many leaves a grant can ever deliver: its range, once an epoch.
 func deliverable(o *grant.Obligations) int64 {
-	n, ok := times(o.Leaves.Count, int64(o.Epochs))
+	n, ok := times(o.Leaves.Count(), int64(o.Epochs))
 	if !ok {
 		return job.MaxAmount
 	}

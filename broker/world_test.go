@@ -190,7 +190,7 @@ func (o *owner) terms() dataset.Terms {
 		MaxEpochs: 3, MaxUses: 2, Logs: grant.LogsSealed, Allowance: 2, LeaseSeconds: 3600, BrokerAway: "wait",
 		Price:    dataset.Price{Currency: "EUR", PerRecord: perRecord, PerUse: perUse},
 		NotAfter: o.clock.now().Add(24 * time.Hour).Unix(), MinAssurance: string(attestation.AssuranceSimulated),
-	}
+	}.ForAnyone()
 }
 
 // packed is a package with what tests want to know about it.
@@ -272,7 +272,7 @@ func (w *world) newJob(change func(*job.Job)) {
 	w.t.Helper()
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: *w.buyer.cfg.Buyer, Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
-		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
+		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 1 << 30},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 15}, {Name: "m.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1test",

@@ -58,10 +58,10 @@ func (r *attempt) gate(ctx context.Context, p *pack) error {
 
 // deliverable is how many leaves a grant can ever deliver: its range, once an epoch.
 func deliverable(o *grant.Obligations) int64 {
-	if o.Leaves.Count > math.MaxInt64/int64(o.Epochs) {
+	if o.Leaves.Count() > math.MaxInt64/int64(o.Epochs) {
 		return math.MaxInt64
 	}
-	return o.Leaves.Count * int64(o.Epochs)
+	return o.Leaves.Count() * int64(o.Epochs)
 }
 
 // heartbeat asks once for more; the caller holds p.beat.mu.

@@ -61,7 +61,7 @@ func fileName(f dataset.Format) string {
 func (r *attempt) openStream(ctx context.Context, p *pack) (*dataset.Stream, error) {
 	o := p.grant.Predicate.Obligations
 	return dataset.OpenStream(ctx, p.m, r.e.c.Host, p.key, dataset.StreamOptions{
-		First: o.Leaves.First, Count: o.Leaves.Count,
+		First: o.Leaves[0].First, Count: o.Leaves.End() - o.Leaves[0].First,
 		BeforeLeaf: func(i int64) error {
 			if !o.Leaves.Contains(i) {
 				return fmt.Errorf("%w: leaf %d is outside the grant", errNotPermitted, i)

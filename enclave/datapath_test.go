@@ -47,7 +47,7 @@ func packedLines(t testing.TB, n int) (*dataset.Packed, *dataset.DirStore, datas
 				Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"model"},
 				MaxOutputBytes: 1 << 20, MaxEpochs: 1, MaxUses: 1, Logs: grant.LogsSealed, Allowance: 1 << 20, LeaseSeconds: 600,
 				BrokerAway: "wait", Price: dataset.Price{Currency: "EUR"}, NotAfter: time.Now().Add(time.Hour).Unix(), MinAssurance: "simulated",
-			},
+			}.ForAnyone(),
 		},
 	})
 	check(t, err)
@@ -67,7 +67,7 @@ func (h storeHost) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off 
 // granted is an attempt that may read all of p once.
 func granted(p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) *attempt {
 	k := &pack{id: p.ID, m: p.Manifest, key: key, grant: &envelope.Verified[grant.Grant]{}}
-	k.grant.Predicate.Obligations = grant.Obligations{Epochs: 1, Leaves: grant.Range{Count: p.Manifest.Tree.Size}}
+	k.grant.Predicate.Obligations = grant.Obligations{Epochs: 1, Leaves: grant.Ranges{{Count: p.Manifest.Tree.Size}}}
 	k.beat.allowed = p.Manifest.Tree.Size
 	j := &envelope.Verified[job.Job]{}
 	j.Predicate.Epochs = 1

@@ -280,7 +280,7 @@ func TestGenerousBroker(t *testing.T) {
 		"output class": func(o *grant.Obligations) { o.Outputs = []string{"model", "table"} },
 		"allowance":    func(o *grant.Obligations) { o.Allowance = 4 },
 		"lease":        func(o *grant.Obligations) { o.Expires += 3600_000 },
-		"leaves":       func(o *grant.Obligations) { o.Leaves.Count++ },
+		"leaves":       func(o *grant.Obligations) { o.Leaves[0].Count++ },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorldOf(t, 500, nil)

@@ -103,7 +103,7 @@ func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Gran
 func withinTerms(g *grant.Grant, m *dataset.Manifest) error {
 	o, t := &g.Obligations, &m.Terms
 	ok := slices.Contains(t.Modes, o.Mode) && o.Epochs <= t.MaxEpochs && o.Allowance <= t.Allowance &&
-		o.Leaves.Count <= m.Tree.Size && o.Leaves.First <= m.Tree.Size-o.Leaves.Count &&
+		o.Leaves.End() <= m.Tree.Size &&
 		(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed) &&
 		o.Expires-g.Issued <= t.LeaseSeconds*1000 && g.Issued/1000 <= t.NotAfter &&
 		attestation.Assurance(g.Assurance).AtLeast(attestation.Assurance(t.MinAssurance))

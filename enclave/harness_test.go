@@ -215,7 +215,7 @@ func (w *world) offer(p *party, kind dataset.Kind) dataset.Manifest {
 			MaxOutputBytes: 1 << 20, MaxEpochs: 2, MaxUses: 5, Logs: grant.LogsSealed, Allowance: 3, LeaseSeconds: 600,
 			BrokerAway: "wait", Price: dataset.Price{Currency: "EUR", PerRecord: 2, PerUse: 100},
 			NotAfter: time.Now().Add(time.Hour).Unix(), MinAssurance: "simulated",
-		},
+		}.ForAnyone(),
 	}
 	if kind == dataset.KindCode {
 		m.Name, m.Format, m.Terms.Price = "code", dataset.FormatFiles, dataset.Price{Currency: "EUR"}
@@ -245,7 +245,7 @@ func (w *world) signJob(change func(*job.Job)) {
 	check(w.t, err)
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: signer.Public(), Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
-		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
+		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
 		Limits:  job.Limits{MemoryBytes: 1 << 24, WallSeconds: 30, OutputBytes: 1 << 16, Fuel: 1 << 40},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 12}}, Params: map[string]string{},
 		Seed: envelope.NewNonce(), SpendCap: 1 << 40, Recipient: w.identity.Recipient().String(),

@@ -115,7 +115,7 @@ func (w *world) pack(kind dataset.Kind, name, address string) *dataset.Packed {
 				Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"model"}, MaxOutputBytes: 1 << 20,
 				MaxEpochs: 1, MaxUses: 10, Logs: "off", Allowance: 4, LeaseSeconds: 60, BrokerAway: "wait",
 				Price: dataset.Price{Currency: "EUR"}, NotAfter: 4_000_000_000, MinAssurance: "simulated",
-			},
+			}.ForAnyone(),
 		},
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (w *world) job(change func(*job.Job)) ([]byte, envelope.Digest) {
 	w.t.Helper()
 	j := &job.Job{
 		ID: envelope.NewNonce(), Buyer: w.buyer.Public(), Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
-		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
+		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 1,
 		Limits:  job.Limits{MemoryBytes: 1 << 20, WallSeconds: 10, OutputBytes: 1 << 20, Fuel: 1 << 30},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 10}}, Params: map[string]string{},
 		Seed: envelope.NewNonce(), Recipient: "age1test", NotAfter: 4_000_000_000,
@@ -480,7 +480,7 @@ func testGrant(id, manifest envelope.Digest) *grant.Grant {
 		Binding: some, Evidence: some, Job: id, Manifest: manifest, Buyer: buyer.Public(), Ticket: &some, Attempt: 1,
 		Assurance: "simulated", Reference: "test", Policy: some, Sequence: 1, Issued: 1000,
 		Obligations: grant.Obligations{
-			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Range{Count: 1}, Epochs: 1, Outputs: []string{"model"},
+			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{Count: 1}}, Epochs: 1, Outputs: []string{"model"},
 			MaxOutput: 1, Logs: grant.LogsOff, Allowance: 1, Expires: 2000,
 		},
 	}

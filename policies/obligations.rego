@@ -10,7 +10,7 @@ package glovebox.release
 obligations := {
 	"mode": input.job.mode,
 	"transforms": [],
-	"leaves": {"first": 0, "count": input.package.leaves},
+	"leaves": [{"first": 0, "count": input.package.leaves}],
 	"epochs": epochs,
 	"outputs": sort({class | some class in input.job.outputs}),
 	"maxOutput": max_output,

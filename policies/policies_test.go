@@ -59,10 +59,10 @@ func TestDecide(t *testing.T) {
 		t.Fatalf("%+v, %v", d, err)
 	}
 	want := grant.Obligations{
-		Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Range{First: 0, Count: 10}, Epochs: 8,
+		Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 0, Count: 10}}, Epochs: 8,
 		Outputs: []string{"model"}, MaxOutput: 1000, Logs: grant.LogsSealed, Allowance: 4, Expires: 1_800_003_600_000,
 	}
-	if !slices.Equal(d.Obligations.Outputs, want.Outputs) || d.Obligations.Leaves != want.Leaves || d.Obligations.Expires != want.Expires ||
+	if !slices.Equal(d.Obligations.Outputs, want.Outputs) || !slices.Equal(d.Obligations.Leaves, want.Leaves) || d.Obligations.Expires != want.Expires ||
 		d.Obligations.Epochs != want.Epochs || d.Obligations.MaxOutput != want.MaxOutput || d.Obligations.Logs != want.Logs {
 		t.Errorf("obligations %+v, want %+v", d.Obligations, want)
 	}

@@ -63,8 +63,7 @@ func (a *audit) checkGrantJob(g *grant.Grant, p string) {
 func (a *audit) checkGrantTerms(g *grant.Grant, m *dataset.Manifest, p string) {
 	o, t := &g.Obligations, &m.Terms
 	a.must(slices.Contains(t.Modes, o.Mode), "terms.mode", p, "mode %q is not in the terms", o.Mode)
-	a.must(o.Leaves.Count <= m.Tree.Size && o.Leaves.First <= m.Tree.Size-o.Leaves.Count, "terms.leaves", p,
-		"grants leaves %d to %d of %d", o.Leaves.First, o.Leaves.First+o.Leaves.Count-1, m.Tree.Size)
+	a.must(o.Leaves.End() <= m.Tree.Size, "terms.leaves", p, "grants leaves up to %d of %d", o.Leaves.End()-1, m.Tree.Size)
 	a.must(o.Epochs <= t.MaxEpochs, "terms.epochs", p, "allows %d epochs, the terms %d", o.Epochs, t.MaxEpochs)
 	a.must(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed, "terms.logs", p, "allows logs %q, the terms %q", o.Logs, t.Logs)
 	a.must(o.Allowance <= t.Allowance, "terms.allowance", p, "allows %d leaves per heartbeat, the terms %d", o.Allowance, t.Allowance)

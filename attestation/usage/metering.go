@@ -53,11 +53,10 @@ func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome
 		epochs = 1
 	}
 	for _, r := range u.Leaves {
-		p.must(o.Leaves.Contains(r.First) && r.Count <= o.Leaves.First+o.Leaves.Count-r.First, "use.leaves",
-			"leaves %d to %d were delivered, %d to %d granted", r.First, r.First+r.Count-1, o.Leaves.First, o.Leaves.First+o.Leaves.Count-1)
+		p.must(o.Leaves.Covers(r), "use.leaves", "leaves %d to %d were delivered, and not all of them granted", r.First, r.First+r.Count-1)
 	}
 	t := touch(m, u.Leaves)
-	p.must(u.Reads <= product(o.Leaves.Count, epochs), "use.reads", "%d reads of %d leaves in %d epochs", u.Reads, o.Leaves.Count, epochs)
+	p.must(u.Reads <= product(o.Leaves.Count(), epochs), "use.reads", "%d reads of %d leaves in %d epochs", u.Reads, o.Leaves.Count(), epochs)
 	p.must(u.Epochs <= epochs, "use.epochs", "%d epochs, %d granted", u.Epochs, epochs)
 	p.must(u.Epochs == 0 || u.Epochs-1 <= u.Reads-t.leaves, "use.epochs", "%d epochs in %d reads of %d leaves", u.Epochs, u.Reads, t.leaves)
 	again := u.Reads - t.leaves // reads beyond the first of each leaf

@@ -157,7 +157,7 @@ func pack(t *testing.T, c *config.Config, change func(*dataset.PackConfig)) *dat
 				Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"model"}, MaxOutputBytes: 1, MaxEpochs: 1,
 				MaxUses: 1, Logs: grant.LogsOff, Allowance: 1, LeaseSeconds: 1, BrokerAway: "fail", Price: dataset.Price{Currency: "EUR"},
 				NotAfter: 4_000_000_000, MinAssurance: "simulated",
-			},
+			}.ForAnyone(),
 		},
 	}
 	if change != nil {

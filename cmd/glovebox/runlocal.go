@@ -80,7 +80,7 @@ func (f *jobFlags) localRequest(code, out string) (*localrun.Request, error) {
 	if st, err := os.Stat(code); err == nil && st.IsDir() {
 		code = filepath.Join(code, mainModule)
 	}
-	f.purpose, f.mode, f.spend, f.valid = "research", grant.ModeRaw, "0", time.Hour
+	f.purpose, f.mode, f.spend, f.valid, f.use.Territory = "research", grant.ModeRaw, "0", time.Hour, "ZZ"
 	j, err := f.job()
 	if err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func sealLocally(cmd *cobra.Command, dir, name, source string) (*localrun.Data, 
 			Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: job.OutputClasses(), MaxOutputBytes: job.MaxOutput,
 			MaxEpochs: job.MaxEpochs, MaxUses: 1, Logs: grant.LogsSealed, Allowance: 1 << 16, LeaseSeconds: 3600, BrokerAway: "wait",
 			Price: dataset.Price{Currency: "EUR"}, NotAfter: time.Now().Add(time.Hour).Unix(), MinAssurance: "simulated",
-		},
+		}.ForAnyone(),
 	}}
 	if c.Store, err = dataset.NewDirStore(dir); err != nil {
 		return nil, err

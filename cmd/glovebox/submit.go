@@ -74,7 +74,7 @@ func (o *owner) sealCode(cmd *cobra.Command, path string, c codeFlags) (*config.
 			MaxOutputBytes: job.MaxOutput, MaxEpochs: job.MaxEpochs, MaxUses: 1_000_000, Logs: grant.LogsSealed, Allowance: 1 << 16,
 			LeaseSeconds: int64((24 * time.Hour).Seconds()), BrokerAway: "wait", Price: dataset.Price{Currency: "EUR"},
 			NotAfter: time.Now().Add(365 * 24 * time.Hour).Unix(), MinAssurance: string(attestation.AssuranceTPM),
-		},
+		}.ForAnyone(),
 	}
 	if c.test {
 		m.Terms.MinAssurance = string(attestation.AssuranceSimulated)
@@ -231,6 +231,8 @@ type jobFlags struct {
 	wall, valid              time.Duration
 	fuel                     int64
 	seed                     string
+	use                      job.Use
+	receipts                 []string
 	codeFlags
 }
 
@@ -244,6 +246,10 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.mode, "mode", grant.ModeRaw, "privacy mode")
 	fl.DurationVar(&f.valid, "valid", 24*time.Hour, "for how long the job may be started")
 	fl.StringVar(&f.spend, "spend-cap", "0", "most that the job may cost, in the datasets' currency")
+	fl.BoolVar(&f.use.Commercial, "commercial", false, "declare that the use is commercial")
+	fl.BoolVar(&f.use.Derive, "derive", false, "declare that the result will be changed, built upon or passed on")
+	fl.StringVar(&f.use.Territory, "territory", "ZZ", "declare where the result will be used, as two letters (ISO 3166-1); ZZ says nothing")
+	fl.StringArrayVar(&f.receipts, "receipt", nil, "file of a licence receipt from a marketplace; repeat for several")
 	f.codeFlags.register(cmd)
 }
 
@@ -347,10 +353,13 @@ func (d *draft) find(ctx context.Context, data []string) error {
 // job is everything of a job but its packages, its recipient and its signature.
 func (f *jobFlags) job() (*job.Job, error) {
 	j := &job.Job{
-		ID: envelope.NewNonce(), Transforms: []envelope.Digest{}, Purpose: f.purpose, Mode: f.mode, Runtime: job.RuntimeWASM,
+		ID: envelope.NewNonce(), Transforms: []envelope.Digest{}, Purpose: f.purpose, Use: f.use, Mode: f.mode, Runtime: job.RuntimeWASM,
 		Epochs: f.epochs, Seed: envelope.NewNonce(), NotAfter: time.Now().Add(f.valid).Unix(), Params: map[string]string{},
 	}
 	var err error
+	if j.Receipts, err = readReceipts(f.receipts); err != nil {
+		return nil, err
+	}
 	if j.Limits.MemoryBytes, err = parseSize(f.memory); err != nil {
 		return nil, err
 	}

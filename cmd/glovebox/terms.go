@@ -79,7 +79,7 @@ func (t *termFlags) apply(m *dataset.Manifest, now time.Time) error {
 		LeaseSeconds: int64(t.lease / time.Second), BrokerAway: t.away,
 		Price:    dataset.Price{Currency: t.currency, PerRecord: perRecord, PerUse: perUse},
 		NotAfter: now.Add(t.valid).Unix(), MinAssurance: t.assurance(),
-	}
+	}.ForAnyone()
 	return t.describe(m)
 }
 

@@ -12,10 +12,8 @@ package dataset
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -66,32 +64,8 @@ type refusal struct {
 func (e *refusal) Error() string { return e.text }
 func (e *refusal) Unwrap() error { return e.parent }
 
-// ID names a dataset across its versions: 16 random bytes, written as hexadecimal. The zero value names nothing.
-type ID [16]byte
-
-func (id ID) String() string { return hex.EncodeToString(id[:]) }
-
-// IsZero reports whether id was never drawn.
-func (id ID) IsZero() bool { return id == ID{} }
-
-// MarshalText implements encoding.TextMarshaler.
-func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler. It refuses the zero ID.
-func (id *ID) UnmarshalText(b []byte) error {
-	var v ID
-	if len(b) != 2*len(v) || strings.ToLower(string(b)) != string(b) {
-		return fmt.Errorf("%w: dataset id must be 32 lower-case hex digits", ErrManifest)
-	}
-	if _, err := hex.Decode(v[:], b); err != nil {
-		return fmt.Errorf("%w: dataset id: %v", ErrManifest, err)
-	}
-	if v.IsZero() {
-		return fmt.Errorf("%w: dataset id is all zero", ErrManifest)
-	}
-	*id = v
-	return nil
-}
+// ID names a dataset across its versions.
+type ID = envelope.PackageID
 
 // KeySize is the length of a data key in bytes.
 const KeySize = 32

@@ -73,7 +73,7 @@ func testTerms() Terms {
 		Modes: []string{ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"metrics", "model"},
 		MaxOutputBytes: 1 << 20, MaxEpochs: 10, MaxUses: 100, Logs: LogsOff, Allowance: 16, LeaseSeconds: 600,
 		BrokerAway: AwayWait, Price: Price{"EUR", 10, 1000}, NotAfter: 4_000_000_000, MinAssurance: "simulated",
-	}
+	}.ForAnyone()
 }
 
 // config packs src in small segments and batches, so that every boundary is met.

@@ -4,6 +4,7 @@ package dataset
 
 import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/licence"
 )
 
 // Kind says whether a package is data or code. They are otherwise the same: sealed, owned, and released by a broker.
@@ -41,6 +42,7 @@ type Manifest struct {
 	Records    int64              `json:"records"`
 	RawBytes   int64              `json:"rawBytes"` // length of the plaintext stream
 	Segments   []Segment          `json:"segments"`
+	Units      []ErasureUnit      `json:"units"` // null: all segments under one key; else those of contributors, in order
 	Tree       Tree               `json:"tree"`
 	Terms      Terms              `json:"terms"`
 	Metadata   Metadata           `json:"metadata"` // Croissant 1.1
@@ -86,6 +88,14 @@ type Terms struct {
 	Price          Price    `json:"price"`
 	NotAfter       int64    `json:"notAfter"` // Unix seconds
 	MinAssurance   string   `json:"minAssurance"`
+
+	Access   string          `json:"access"` // AccessOpen, AccessReceipt or AccessPermit
+	Code     Code            `json:"code"`
+	Buyers   Buyers          `json:"buyers"`
+	Licence  licence.Licence `json:"licence"`
+	Receipts *Receipts       `json:"receipts"` // null unless access is AccessReceipt
+	Privacy  Privacy         `json:"privacy"`
+	Consent  bool            `json:"consent"` // units without consent for the job's purpose are withheld
 }
 
 // Price is per billable record, in millionths of a currency unit.

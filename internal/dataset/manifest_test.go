@@ -50,6 +50,7 @@ func TestManifestWithoutField(t *testing.T) {
 		"predicate.metadata.gb:piiScan.findings",
 		"predicate.segments.0.index", "predicate.segments.1.index", // the first
 		"predicate.metadata.gb:consent", "predicate.metadata.gb:payment", // none
+		"predicate.terms.licence.commercial", "predicate.terms.licence.derivatives", // a narrower licence
 	}
 	// A shorter list of these is another true statement; nothing else in the manifest depends on it.
 	shorter := []string{

@@ -62,6 +62,9 @@ func (m *Manifest) Validate() error {
 	if err := m.validateTree(); err != nil {
 		return err
 	}
+	if err := m.validateUnits(); err != nil {
+		return err
+	}
 	return m.validateMetadata()
 }
 
@@ -205,7 +208,7 @@ func (t *Terms) validate(test bool) error {
 	case !slices.Contains(assurances(test), t.MinAssurance):
 		return invalid("terms: assurance %q, want one of %q (less only for a package packed as a test)", t.MinAssurance, assurances(test))
 	}
-	return nil
+	return t.validateAccess()
 }
 
 func (t *Terms) validateLists() error {

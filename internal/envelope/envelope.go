@@ -42,6 +42,9 @@ const statementType = "https://in-toto.io/Statement/v1"
 const (
 	ManifestType      = "https://glovebox.dev/manifest/v1"
 	RevocationType    = "https://glovebox.dev/revocation/v1"
+	PermitType        = "https://glovebox.dev/permit/v1"
+	HandOverType      = "https://glovebox.dev/hand-over/v1"
+	NoticeType        = "https://glovebox.dev/notice/v1"
 	JobType           = "https://glovebox.dev/job/v1"
 	CancelType        = "https://glovebox.dev/cancel/v1"
 	ReferenceType     = "https://glovebox.dev/reference-values/v1"
@@ -60,7 +63,7 @@ const (
 // PredicateRole is the role that signs a predicate type; "" for a type Glovebox does not know.
 func PredicateRole(predicateType string) Role {
 	switch predicateType {
-	case ManifestType, RevocationType:
+	case ManifestType, RevocationType, PermitType, HandOverType, NoticeType:
 		return RoleOwner
 	case JobType, CancelType:
 		return RoleBuyer

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -52,12 +53,15 @@ type Grant struct {
 	Buyer       envelope.PublicKey `json:"buyer"`
 	Ticket      *envelope.Digest   `json:"ticket"` // null only in the grant of the code package, which comes with the ticket
 	Attempt     int                `json:"attempt"`
-	Assurance   string             `json:"assurance"` // derived by the broker from the verified root
-	Reference   string             `json:"reference"` // the reference value that matched
-	Policy      envelope.Digest    `json:"policy"`    // of the policy that decided
-	Sequence    int64              `json:"sequence"`  // of the release record in the broker's ledger, gapless per package
-	Previous    *envelope.Digest   `json:"previous"`  // the record before it; null in the first
-	Issued      int64              `json:"issued"`    // Unix milliseconds
+	Assurance   string             `json:"assurance"`   // derived by the broker from the verified root
+	Reference   string             `json:"reference"`   // the reference value that matched
+	Policy      envelope.Digest    `json:"policy"`      // of the policy that decided
+	Sequence    int64              `json:"sequence"`    // of the release record in the broker's ledger, gapless per package
+	Previous    *envelope.Digest   `json:"previous"`    // the record before it; null in the first
+	Issued      int64              `json:"issued"`      // Unix milliseconds
+	Entitlement *envelope.Digest   `json:"entitlement"` // the capability spent on it; null where access is open
+	Population  string             `json:"population"`  // privacy account that it was debited to; "" for code
+	Conditional bool               `json:"conditional"` // access without differential privacy came before on that account
 	Obligations Obligations        `json:"obligations"`
 }
 
@@ -65,7 +69,7 @@ type Grant struct {
 type Obligations struct {
 	Mode       string            `json:"mode"`
 	Transforms []envelope.Digest `json:"transforms"` // creator's steps in order; none in this release
-	Leaves     Range             `json:"leaves"`     // of the manifest's tree
+	Leaves     Ranges            `json:"leaves"`     // of the manifest's tree, sorted, disjoint and not adjacent; what is left out was withheld
 	Epochs     int               `json:"epochs"`
 	Outputs    []string          `json:"outputs"`   // classes that may leave, sorted
 	MaxOutput  int64             `json:"maxOutput"` // bytes of all outputs together
@@ -83,6 +87,50 @@ type Range struct {
 
 // Contains reports whether leaf i is in r.
 func (r Range) Contains(i int64) bool { return i >= r.First && i-r.First < r.Count }
+
+// Ranges are runs of leaves, in order.
+type Ranges []Range
+
+// Contains reports whether leaf i is in one of them.
+func (rs Ranges) Contains(i int64) bool { return rs.Covers(Range{First: i, Count: 1}) }
+
+// Covers reports whether all of r is in one of them.
+func (rs Ranges) Covers(r Range) bool {
+	at := sort.Search(len(rs), func(k int) bool { return rs[k].First > r.First }) - 1
+	return at >= 0 && r.Count >= 1 && r.First-rs[at].First <= rs[at].Count-r.Count
+}
+
+// Count is how many leaves they have.
+func (rs Ranges) Count() (n int64) {
+	for _, r := range rs {
+		n += r.Count
+	}
+	return n
+}
+
+// End is the leaf after the last of them, 0 if there are none.
+func (rs Ranges) End() int64 {
+	if len(rs) == 0 {
+		return 0
+	}
+	last := rs[len(rs)-1]
+	return last.First + last.Count
+}
+
+// validate refuses what is empty, out of bounds, out of order, or could be said with fewer ranges.
+func (rs Ranges) validate() error {
+	if len(rs) == 0 || len(rs) > MaxRanges {
+		return fmt.Errorf("%w: %d leaf ranges, want 1 to %d", ErrInvalid, len(rs), MaxRanges)
+	}
+	next := int64(0)
+	for i, r := range rs {
+		if r.First < next || r.Count < 1 || r.First > job.MaxAmount-r.Count {
+			return fmt.Errorf("%w: leaf range %d", ErrInvalid, i)
+		}
+		next = r.First + r.Count + 1
+	}
+	return nil
+}
 
 // Log policies. Sealed logs travel inside the encrypted result, never to the host.
 const (
@@ -117,8 +165,6 @@ func (o *Obligations) Validate() error {
 		return fmt.Errorf("%w: mode %q is not enforced by this release", ErrInvalid, o.Mode)
 	case len(o.Transforms) != 0 || o.Privacy != 0:
 		return fmt.Errorf("%w: transforms and privacy spend are not enforced by this release", ErrInvalid)
-	case o.Leaves.First < 0 || o.Leaves.Count < 1 || o.Leaves.First > job.MaxAmount-o.Leaves.Count:
-		return fmt.Errorf("%w: leaf range", ErrInvalid)
 	case o.Epochs < 1 || o.Epochs > job.MaxEpochs:
 		return fmt.Errorf("%w: epochs %d", ErrInvalid, o.Epochs)
 	case !slices.IsSorted(o.Outputs) || len(slices.Compact(slices.Clone(o.Outputs))) != len(o.Outputs):
@@ -137,7 +183,7 @@ func (o *Obligations) Validate() error {
 			return fmt.Errorf("%w: unknown output class %q", ErrInvalid, c)
 		}
 	}
-	return nil
+	return o.Leaves.validate()
 }
 
 // Heartbeat is the enclave's report of progress, signed with the lease's key. Subject: the grant.
@@ -221,11 +267,71 @@ type AKEndorsement struct {
 }
 
 // Revocation is the owner's statement that nothing more may be released, and that running leases stop. Subject: what is
-// revoked. Exactly one of Manifest, Job and Buyer is set.
+// revoked. Exactly one of the pointers is set.
 type Revocation struct {
-	Manifest *envelope.Digest    `json:"manifest"`
+	Dataset  *envelope.PackageID `json:"dataset"`  // every version of a package, by its id
+	Manifest *envelope.Digest    `json:"manifest"` // one version
+	Unit     *UnitRef            `json:"unit"`     // one contributor's records, in every version
 	Job      *envelope.Digest    `json:"job"`
 	Buyer    *envelope.PublicKey `json:"buyer"`
+	Grant    *envelope.Digest    `json:"grant"`  // one lease
+	Code     *envelope.Digest    `json:"code"`   // a code package's manifest
+	Permit   *envelope.Digest    `json:"permit"` // one counted permit
 	Reason   string              `json:"reason"`
 	Time     int64               `json:"time"` // Unix milliseconds, the owner's clock
 }
+
+// UnitRef names an erasure unit: one contributor's records of a dataset.
+type UnitRef struct {
+	Dataset envelope.PackageID `json:"dataset"`
+	ID      envelope.Digest    `json:"id"`
+}
+
+// Permit is the owner's counted permission for a dataset whose terms say access "permit". It narrows the terms, never
+// widens them. Subject: the dataset.
+type Permit struct {
+	ID       envelope.Nonce      `json:"id"`       // random
+	Dataset  envelope.PackageID  `json:"dataset"`  // every version
+	Code     *envelope.Digest    `json:"code"`     // manifest of the code package; null: any that the terms allow
+	Buyer    *envelope.PublicKey `json:"buyer"`    // null: any that the terms allow
+	MinPrice int64               `json:"minPrice"` // millionths of the terms' currency that the job must cost at least; 0: what the terms say
+	Count    int64               `json:"count"`    // jobs
+	NotAfter int64               `json:"notAfter"` // Unix seconds
+}
+
+// HandOver is the owner's word that another key speaks for her broker from a point of its ledger on. Enclaves and
+// auditors follow hand-overs from the key that a manifest pins. Subject: the new key.
+type HandOver struct {
+	Old    envelope.PublicKey `json:"old"`
+	New    envelope.PublicKey `json:"new"`
+	Head   Head               `json:"head"` // of the ledger when the old key was last used: the new key's broker must have it
+	Reason string             `json:"reason"`
+	Time   int64              `json:"time"` // Unix milliseconds
+}
+
+// Head is a point of a broker's ledger.
+type Head struct {
+	Records  int64            `json:"records"`
+	Digest   *envelope.Digest `json:"digest"` // of the chain up to it; null when there are none
+	Revision int64            `json:"revision"`
+}
+
+// Notice tells a buyer what a revocation means for a result that she has. Subject: the usage statement.
+type Notice struct {
+	Revocation envelope.Digest    `json:"revocation"`
+	Job        envelope.Digest    `json:"job"`
+	Manifest   envelope.Digest    `json:"manifest"`
+	Buyer      envelope.PublicKey `json:"buyer"`
+	Usage      envelope.Digest    `json:"usage"`
+	Result     envelope.Digest    `json:"result"` // the sealed result, as the usage statement names it
+	Action     string             `json:"action"` // what the owner asks for: NoticeStop, NoticeDelete or NoticeRetrain
+	Reason     string             `json:"reason"`
+	Time       int64              `json:"time"` // Unix milliseconds
+}
+
+// What a notice may ask for.
+const (
+	NoticeStop    = "stop-using"
+	NoticeDelete  = "delete"
+	NoticeRetrain = "retrain"
+)

@@ -41,7 +41,7 @@ func goodGrant(t testing.TB) *grant.Grant {
 		Buyer: statementtest.NewKey(t, envelope.RoleBuyer).Public(), Ticket: &ticket, Attempt: 1, Assurance: "tpm", Reference: "r",
 		Policy: sum("p"), Sequence: 2, Previous: &previous, Issued: 1_800_000_000_000,
 		Obligations: grant.Obligations{
-			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Range{First: 1, Count: 9}, Epochs: 8,
+			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 1, Count: 9}}, Epochs: 8,
 			Outputs: []string{"metrics", "model"}, MaxOutput: 100, Logs: grant.LogsOff, Allowance: 4, Expires: 1_800_000_060_000,
 		},
 	}
@@ -76,7 +76,7 @@ func samples(t testing.TB) []sample {
 			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.Grant), s); return err },
 			[]string{
 				"predicate.ticket",                   // null in the code's grant; who asked for a dataset refuses it
-				"predicate.obligations.leaves.first", // from the first leaf
+				"predicate.obligations.leaves.0.first", // from the first leaf
 				"predicate.obligations.outputs",      // nothing may leave
 				"predicate.obligations.maxOutput",    // nothing may leave
 			},
@@ -203,8 +203,8 @@ func TestGrantOutOfRange(t *testing.T) {
 		"another mode":         func(g *grant.Grant) { g.Obligations.Mode = "dp-training" },
 		"transforms":           func(g *grant.Grant) { g.Obligations.Transforms = []envelope.Digest{g.Job} },
 		"privacy":              func(g *grant.Grant) { g.Obligations.Privacy = 1 },
-		"negative leaf":        func(g *grant.Grant) { g.Obligations.Leaves.First = -1 },
-		"range overflows":      func(g *grant.Grant) { g.Obligations.Leaves.First = 1<<63 - 1 },
+		"negative leaf":        func(g *grant.Grant) { g.Obligations.Leaves[0].First = -1 },
+		"range overflows":      func(g *grant.Grant) { g.Obligations.Leaves[0].First = 1<<63 - 1 },
 		"too many epochs":      func(g *grant.Grant) { g.Obligations.Epochs = 1 << 30 },
 		"outputs unsorted":     func(g *grant.Grant) { g.Obligations.Outputs = []string{"model", "metrics"} },
 		"outputs twice":        func(g *grant.Grant) { g.Obligations.Outputs = []string{"model", "model"} },
@@ -316,7 +316,7 @@ func vectorSpoilers() map[string]struct {
 		"malformed-unknown":   {"an obligation the enclave does not know", func(m map[string]any) { o(m)["network"] = "none" }},
 		"malformed-missing":   {"no expiry", func(m map[string]any) { delete(o(m), "expires") }},
 		"invalid-expiry":      {"expires before it was issued", func(m map[string]any) { o(m)["expires"] = 1 }},
-		"invalid-leaves":      {"no leaf", func(m map[string]any) { o(m)["leaves"] = map[string]any{"first": 0, "count": 0} }},
+		"invalid-leaves":      {"no leaf", func(m map[string]any) { o(m)["leaves"] = []any{map[string]any{"first": 0, "count": 0}} }},
 		"invalid-mode":        {"a mode this release does not enforce", func(m map[string]any) { o(m)["mode"] = "dp-training" }},
 		"invalid-chain":       {"the second record without the first", func(m map[string]any) { p(m)["previous"] = nil }},
 		"invalid-subject":     {"subject is another manifest", func(m map[string]any) { m["subject"].([]any)[1] = m["subject"].([]any)[0] }},
@@ -436,4 +436,35 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRanges: what is granted is found by its leaves, and ranges that could be said with fewer are refused.
+func TestRanges(t *testing.T) {
+	rs := grant.Ranges{{First: 2, Count: 3}, {First: 7, Count: 1}}
+	for i, want := range []bool{false, false, true, true, true, false, false, true, false} {
+		if rs.Contains(int64(i)) != want {
+			t.Errorf("leaf %d: %v", i, !want)
+		}
+	}
+	for r, want := range map[grant.Range]bool{
+		{First: 2, Count: 3}: true, {First: 3, Count: 2}: true, {First: 3, Count: 3}: false, {First: 2, Count: 6}: false,
+		{First: 2, Count: 0}: false, {First: 7, Count: 1 << 62}: false, {First: 1 << 62, Count: 1}: false,
+	} {
+		if rs.Covers(r) != want {
+			t.Errorf("%+v covered: %v", r, !want)
+		}
+	}
+	if rs.Count() != 4 || rs.End() != 8 || (grant.Ranges{}).End() != 0 {
+		t.Errorf("%d leaves up to %d", rs.Count(), rs.End())
+	}
+	for name, bad := range map[string]grant.Ranges{
+		"none": {}, "empty": {{First: 0, Count: 0}}, "out of order": {{First: 5, Count: 1}, {First: 0, Count: 1}},
+		"overlapping": {{First: 0, Count: 3}, {First: 2, Count: 3}}, "adjacent": {{First: 0, Count: 2}, {First: 2, Count: 1}},
+		"too many": make(grant.Ranges, grant.MaxRanges+1),
+	} {
+		o := grant.Obligations{Mode: grant.ModeRaw, Leaves: bad, Epochs: 1, Logs: grant.LogsOff, Allowance: 1, Expires: 1}
+		if err := o.Validate(); !errors.Is(err, grant.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

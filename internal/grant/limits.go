@@ -12,6 +12,7 @@ const (
 	MaxNonceLife = 2 * time.Minute
 	MaxLease     = 7 * 24 * time.Hour
 	MaxReasons   = 64
+	MaxRanges    = 8192 // of leaves in a grant
 	// MaxReasonText bounds the words of a revocation or a cancellation, in bytes.
 	MaxReasonText = 1 << 10
 )

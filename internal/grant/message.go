@@ -89,9 +89,10 @@ type EnrollReply struct {
 
 // ReleaseReply is a grant and the key it covers. The same d and ticket always get the same bytes.
 type ReleaseReply struct {
-	Grant  []byte `json:"grant"`  // signed [Grant]
-	Ticket []byte `json:"ticket"` // signed [Ticket], for the code package; empty otherwise
-	Sealed []byte `json:"sealed"` // HPKE enc ‖ ciphertext of the 32-byte data key; info = d, aad = grant digest
+	Grant       []byte `json:"grant"`       // signed [Grant]
+	Ticket      []byte `json:"ticket"`      // signed [Ticket], for the code package; empty otherwise
+	Entitlement []byte `json:"entitlement"` // the capability that the grant names, a compact JWS; empty where access is open
+	Sealed      []byte `json:"sealed"`      // HPKE enc ‖ ciphertext of the 32-byte data key; info = d, aad = grant digest
 }
 
 // Error codes of a [Reply].

@@ -23,6 +23,11 @@ const (
 	subjectGrant    = "grant"
 	subjectUsage    = "usage"
 	subjectBuyer    = "buyer"
+	subjectDataset  = "dataset"
+	subjectUnit     = "unit"
+	subjectCode     = "code"
+	subjectPermit   = "permit"
+	subjectBroker   = "broker"
 )
 
 // Sign validates and signs one of this package's statements. Broker, owner or enclave sign, as
@@ -96,6 +101,21 @@ func VerifyLeaseLost(signed []byte, broker envelope.PublicKey) (*envelope.Verifi
 	return verify[LeaseLost](signed, broker)
 }
 
+// VerifyPermit reads an owner's counted permit.
+func VerifyPermit(signed []byte, owner envelope.PublicKey) (*envelope.Verified[Permit], error) {
+	return verify[Permit](signed, owner)
+}
+
+// VerifyHandOver reads an owner's hand-over of her broker to another key.
+func VerifyHandOver(signed []byte, owner envelope.PublicKey) (*envelope.Verified[HandOver], error) {
+	return verify[HandOver](signed, owner)
+}
+
+// VerifyNotice reads an owner's notice to a buyer.
+func VerifyNotice(signed []byte, owner envelope.PublicKey) (*envelope.Verified[Notice], error) {
+	return verify[Notice](signed, owner)
+}
+
 // VerifyRevocation reads an owner's revocation.
 func VerifyRevocation(signed []byte, owner envelope.PublicKey) (*envelope.Verified[Revocation], error) {
 	return verify[Revocation](signed, owner)
@@ -110,6 +130,9 @@ func (*Commit) predicateType() string     { return envelope.CommitType }
 func (*Denial) predicateType() string     { return envelope.DenialType }
 func (*LeaseLost) predicateType() string  { return envelope.LeaseLostType }
 func (*Revocation) predicateType() string { return envelope.RevocationType }
+func (*Permit) predicateType() string     { return envelope.PermitType }
+func (*HandOver) predicateType() string   { return envelope.HandOverType }
+func (*Notice) predicateType() string     { return envelope.NoticeType }
 
 func one(name string, d envelope.Digest) []envelope.Subject {
 	return []envelope.Subject{envelope.NewSubject(name, d)}
@@ -127,8 +150,18 @@ func (d *Denial) subjects() []envelope.Subject    { return one(subjectManifest, 
 func (l *LeaseLost) subjects() []envelope.Subject { return one(subjectGrant, l.Grant) }
 func (r *Revocation) subjects() []envelope.Subject {
 	switch {
+	case r.Dataset != nil:
+		return one(subjectDataset, DatasetSubject(*r.Dataset))
 	case r.Manifest != nil:
 		return one(subjectManifest, *r.Manifest)
+	case r.Unit != nil:
+		return one(subjectUnit, r.Unit.ID)
+	case r.Grant != nil:
+		return one(subjectGrant, *r.Grant)
+	case r.Code != nil:
+		return one(subjectCode, *r.Code)
+	case r.Permit != nil:
+		return one(subjectPermit, *r.Permit)
 	case r.Job != nil:
 		return one(subjectJob, *r.Job)
 	case r.Buyer != nil:
@@ -136,3 +169,10 @@ func (r *Revocation) subjects() []envelope.Subject {
 	}
 	return nil
 }
+
+func (p *Permit) subjects() []envelope.Subject   { return one(subjectDataset, DatasetSubject(p.Dataset)) }
+func (h *HandOver) subjects() []envelope.Subject { return one(subjectBroker, h.New.ID()) }
+func (n *Notice) subjects() []envelope.Subject   { return one(subjectUsage, n.Usage) }
+
+// DatasetSubject is the digest that stands for a dataset's id as a subject: SHA-256 of its 16 bytes.
+func DatasetSubject(id envelope.PackageID) envelope.Digest { return envelope.Sum(id[:]) }

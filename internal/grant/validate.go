@@ -127,12 +127,54 @@ func (d *Denial) Validate() error {
 // Validate refuses a revocation that names nothing or several things.
 func (r *Revocation) Validate() error {
 	switch {
-	case count(r.Manifest != nil, r.Job != nil, r.Buyer != nil) != 1:
-		return invalid("a revocation names exactly one manifest, job or buyer")
-	case r.Manifest != nil && r.Manifest.IsZero(), r.Job != nil && r.Job.IsZero(), r.Buyer != nil && r.Buyer.IsZero():
+	case count(r.Dataset != nil, r.Manifest != nil, r.Unit != nil, r.Job != nil, r.Buyer != nil, r.Grant != nil, r.Code != nil, r.Permit != nil) != 1:
+		return invalid("a revocation names exactly one dataset, manifest, unit, job, buyer, grant, code or permit")
+	case zero(r.Dataset) || zero(r.Manifest) || zero(r.Job) || zero(r.Buyer) || zero(r.Grant) || zero(r.Code) || zero(r.Permit):
+		return invalid("revocation of nothing")
+	case r.Unit != nil && (r.Unit.Dataset.IsZero() || r.Unit.ID.IsZero()):
 		return invalid("revocation of nothing")
 	case r.Reason == "" || len(r.Reason) > MaxReasonText || r.Time <= 0:
 		return invalid("revocation without reason or time")
+	}
+	return nil
+}
+
+// zero reports whether something is named that is nothing.
+func zero[T interface{ IsZero() bool }](p *T) bool { return p != nil && (*p).IsZero() }
+
+// Validate refuses an incomplete or unbounded permit.
+func (p *Permit) Validate() error {
+	switch {
+	case p.ID.IsZero() || p.Dataset.IsZero() || zero(p.Code) || zero(p.Buyer):
+		return invalid("permit without id or dataset, or for no code or no buyer")
+	case p.Count < 1 || p.Count > job.MaxAmount || p.MinPrice < 0 || p.MinPrice > job.MaxAmount || p.NotAfter < 1 || p.NotAfter > job.MaxAmount:
+		return invalid("permit: count, price or expiry")
+	}
+	return nil
+}
+
+// Validate refuses an incomplete hand-over.
+func (h *HandOver) Validate() error {
+	switch {
+	case h.Old.IsZero() || h.New.IsZero() || h.Old.Equal(h.New):
+		return invalid("hand-over without two keys")
+	case h.Reason == "" || len(h.Reason) > MaxReasonText || h.Time <= 0:
+		return invalid("hand-over without reason or time")
+	case h.Head.Records < 0 || h.Head.Revision < 0 || (h.Head.Records == 0) != (h.Head.Digest == nil) || zero(h.Head.Digest):
+		return invalid("hand-over: ledger head")
+	}
+	return nil
+}
+
+// Validate refuses an incomplete notice.
+func (n *Notice) Validate() error {
+	switch {
+	case anyZero(n.Revocation, n.Job, n.Manifest, n.Usage, n.Result) || n.Buyer.IsZero():
+		return invalid("notice without revocation, job, manifest, usage, result or buyer")
+	case n.Action != NoticeStop && n.Action != NoticeDelete && n.Action != NoticeRetrain:
+		return invalid("notice: action %q", n.Action)
+	case n.Reason == "" || len(n.Reason) > MaxReasonText || n.Time <= 0:
+		return invalid("notice without reason or time")
 	}
 	return nil
 }

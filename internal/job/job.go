@@ -35,6 +35,8 @@ type Job struct {
 	Datasets   []envelope.Digest  `json:"datasets"`   // manifests, in the order the code sees them; 1 to MaxDatasets
 	Transforms []envelope.Digest  `json:"transforms"` // the buyer's own steps, by module digest; none in this release
 	Purpose    string             `json:"purpose"`    // a term the creator's licence may allow or prohibit
+	Use        Use                `json:"use"`        // what the buyer declares about the use, and answers for
+	Receipts   []string           `json:"receipts"`   // licence receipts, compact JWS; empty where no terms ask for one
 	Mode       string             `json:"mode"`       // privacy mode asked for; each manifest must allow it
 	Runtime    string             `json:"runtime"`    // runtime class
 	Epochs     int                `json:"epochs"`     // passes over the data, at most
@@ -45,6 +47,13 @@ type Job struct {
 	SpendCap   int64              `json:"spendCap"`  // in millionths of the currency unit of each manifest's price, summed
 	Recipient  string             `json:"recipient"` // age recipient of the result
 	NotAfter   int64              `json:"notAfter"`  // Unix seconds, broker's clock; no release later
+}
+
+// Use is what a buyer declares, by her signature, about the use of the result.
+type Use struct {
+	Commercial bool   `json:"commercial"`
+	Derive     bool   `json:"derive"`    // the result will be changed, built upon or passed on
+	Territory  string `json:"territory"` // where it will be used: ISO 3166-1 alpha-2
 }
 
 // Limits bound a run. All are required and positive.
@@ -66,6 +75,8 @@ var (
 	outputName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`) // 100 bytes: a name in a USTAR archive
 	paramName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	term       = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,127}$`)
+	territory  = regexp.MustCompile(`^[A-Z]{2}$`)
+	compactJWS = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 )
 
 // OutputClasses are the classes an output may declare.
@@ -131,6 +142,8 @@ func (j *Job) Validate() error {
 		return bad("buyer transforms are not supported in this release")
 	case !term.MatchString(j.Purpose):
 		return bad("purpose %q", j.Purpose)
+	case !territory.MatchString(j.Use.Territory):
+		return bad("territory %q, want two capital letters (ISO 3166-1)", j.Use.Territory)
 	case !term.MatchString(j.Mode):
 		return bad("mode %q", j.Mode)
 	case j.Runtime != RuntimeWASM:
@@ -157,6 +170,9 @@ func (j *Job) Validate() error {
 		return err
 	}
 	if err := j.validateOutputs(); err != nil {
+		return err
+	}
+	if err := j.validateReceipts(); err != nil {
 		return err
 	}
 	return j.validateParams()
@@ -191,6 +207,21 @@ func (j *Job) validateOutputs() error {
 			return fmt.Errorf("%w: output %s may be %s, want 1 B to the job's %s", ErrInvalid, o.Name, size(o.MaxBytes), size(j.Limits.OutputBytes))
 		}
 		names[o.Name] = true
+	}
+	return nil
+}
+
+// validateReceipts checks their form only: who issued them is for brokers and auditors to verify.
+func (j *Job) validateReceipts() error {
+	if len(j.Receipts) > MaxReceipts {
+		return fmt.Errorf("%w: %d receipts, at most %d", ErrInvalid, len(j.Receipts), MaxReceipts)
+	}
+	seen := map[string]bool{}
+	for i, r := range j.Receipts {
+		if len(r) > MaxReceipt || !compactJWS.MatchString(r) || seen[r] {
+			return fmt.Errorf("%w: receipt %d is not a compact JWS of at most %d bytes, or is there twice", ErrInvalid, i+1, MaxReceipt)
+		}
+		seen[r] = true
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func good(k *statementtest.Key) *job.Job {
 	return &job.Job{
 		ID: envelope.NewNonce(), Buyer: k.Public(), Code: envelope.Sum([]byte("code")),
 		Datasets: []envelope.Digest{envelope.Sum([]byte("a")), envelope.Sum([]byte("b"))}, Transforms: []envelope.Digest{},
-		Purpose: "research", Mode: "raw-in-tee", Runtime: job.RuntimeWASM, Epochs: 8,
+		Use: job.Use{Territory: "DE"}, Receipts: []string{}, Purpose: "research", Mode: "raw-in-tee", Runtime: job.RuntimeWASM, Epochs: 8,
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 20, Fuel: 1_200_000_000},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 20}, {Name: "log.json", Class: "metrics", MaxBytes: 1}},
 		Params:  map[string]string{"EPOCHS": "8"}, Seed: envelope.NewNonce(), SpendCap: 5, Recipient: "age1example", NotAfter: 1_800_000_000,

@@ -9,6 +9,8 @@ const (
 	MaxOutputs   = 32
 	MaxParams    = 64
 	MaxParam     = 4 << 10
+	MaxReceipts  = 8
+	MaxReceipt   = 8 << 10
 	MaxRecipient = 4 << 10   // a hybrid age recipient has about 2 KiB
 	MaxAmount    = 1<<53 - 1 // the integers that canonical JSON keeps exact
 	MaxMemory    = 4 << 30   // wasm32

@@ -241,7 +241,7 @@ func (r *Run) offer(i int) dataset.Manifest {
 			MaxOutputBytes: 1 << 20, MaxEpochs: 4, MaxUses: 10, Logs: grant.LogsOff, Allowance: 2, LeaseSeconds: 3600,
 			BrokerAway: "wait", Price: dataset.Price{Currency: "EUR", PerRecord: 7, PerUse: 11}, NotAfter: Now/1000 + 10_000,
 			MinAssurance: least,
-		},
+		}.ForAnyone(),
 	}
 	if i == 0 {
 		m.Kind, m.Name, m.Terms.Price = dataset.KindCode, "code", dataset.Price{Currency: "EUR"}
@@ -252,7 +252,7 @@ func (r *Run) offer(i int) dataset.Manifest {
 func (r *Run) signJob() {
 	r.job = job.Job{
 		ID: envelope.NewNonce(), Buyer: r.Keys.Buyer.Public(), Code: r.ids[0], Datasets: slices.Clone(r.ids[1:]),
-		Transforms: []envelope.Digest{}, Purpose: "research", Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
+		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 120_000_000_000},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 16}, {Name: "metrics.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{"RATE": "1"}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1example", NotAfter: Now/1000 + 5000,
@@ -306,7 +306,7 @@ func (r *Run) release() {
 			Assurance: string(r.s.Assurance), Reference: "enclave", Policy: envelope.Sum([]byte("policy")), Sequence: 4, Previous: &previous,
 			Issued: Now + 100 + int64(i),
 			Obligations: grant.Obligations{
-				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Range{Count: r.manifests[i].Tree.Size}, Epochs: 2,
+				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{Count: r.manifests[i].Tree.Size}}, Epochs: 2,
 				Outputs: []string{"metrics", "model"}, MaxOutput: 1 << 16, Logs: grant.LogsOff, Allowance: 2, Expires: Now + 3_000_000,
 			},
 		}
