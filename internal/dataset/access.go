@@ -108,7 +108,7 @@ func (t Terms) ForAnyone() Terms {
 	t.Access, t.Receipts, t.Consent = AccessOpen, nil, false
 	t.Code = Code{Any: true, Manifests: []envelope.Digest{}, Owners: []envelope.PublicKey{}}
 	t.Buyers = Buyers{Any: true, Keys: []envelope.PublicKey{}, Require: []Attribute{}, MaxUses: MaxAmount}
-	t.Licence = licence.Licence{Commercial: true, Derivatives: true, Prohibited: []string{}, Territories: []string{licence.Everywhere}}
+	t.Licence = licence.Licence{Commercial: true, Derivatives: true, Prohibited: []string{}, Territories: []string{licence.Worldwide}}
 	t.Privacy = Privacy{Population: "default", Unit: UnitRecord, Adjacency: AddOrRemove}
 	return t
 }
