@@ -109,3 +109,12 @@ func (c *Context) UnmarshalJSON(b []byte) error {
 	}
 	return nil
 }
+
+// OfferDigest is what a licence receipt names the offer by: the SHA-256 of the RFC 8785 canonical JSON of usageInfo.
+func (m *Manifest) OfferDigest() envelope.Digest {
+	b, err := envelope.Canonical(m.offer())
+	if err != nil {
+		panic("dataset: an offer has no canonical form: " + err.Error())
+	}
+	return envelope.Sum(b)
+}
