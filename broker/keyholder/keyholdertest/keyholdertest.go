@@ -25,6 +25,19 @@ func Run(t *testing.T, newKeyholder func(t *testing.T) keyholder.Keyholder) {
 	t.Run("Truncated", func(t *testing.T) { truncated(t, newKeyholder(t)) })
 	t.Run("Bounds", func(t *testing.T) { bounds(t, newKeyholder(t)) })
 	t.Run("Concurrent", func(t *testing.T) { concurrent(t, newKeyholder(t)) })
+	t.Run("Cancelled", func(t *testing.T) { cancelled(t, newKeyholder(t)) })
+	t.Run("Batch", func(t *testing.T) { batch(t, newKeyholder(t)) })
+	t.Run("BatchWithOneBad", func(t *testing.T) { batchWithOneBad(t, newKeyholder(t)) })
+	k := newKeyholder(t)
+	if _, ok := k.(keyholder.Rotator); ok {
+		t.Run("Rotate", func(t *testing.T) { rotate(t, newKeyholder(t)) })
+		t.Run("RewrapOfAnother", func(t *testing.T) { rewrapOfAnother(t, newKeyholder(t)) })
+		t.Run("RotateWhileOpening", func(t *testing.T) { rotateWhileOpening(t, newKeyholder(t)) })
+	}
+	if _, ok := k.(keyholder.Retirer); ok {
+		t.Run("Retire", func(t *testing.T) { retire(t, newKeyholder(t)) })
+		t.Run("RetireLatest", func(t *testing.T) { retireLatest(t, newKeyholder(t)) })
+	}
 }
 
 var (
