@@ -3,40 +3,45 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
-	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-const maxAnchor = 4 << 10
+const maxAnchor = 1 << 10
 
-// anchor is the head file. It is written after each transaction and before anybody hears of it, so the database may be
-// ahead of it by what was never acknowledged, and is never behind it unless somebody put an old copy back.
-type anchor struct {
+// Anchor keeps the ledger's head outside the database, where whoever puts an old copy of that back does not reach. Its
+// bytes are the ledger's business. A nil Anchor in [Config] is the head file.
+type Anchor interface {
+	// Load returns what was stored last; nil if nothing ever was. It must not return nil for what cannot be read.
+	Load(ctx context.Context) ([]byte, error)
+	// Store replaces previous (nil: nothing) by next, durably, or returns an error. Where something else than previous
+	// is stored it must change nothing and return [ErrMoved].
+	Store(ctx context.Context, previous, next []byte) error
+}
+
+// ErrMoved means that somebody else moved the anchor.
+var ErrMoved = fmt.Errorf("%w: somebody else moved it", ErrAnchor)
+
+// head is what an anchor holds. It is stored after each transaction and before anybody hears of it, so the database may
+// be ahead of it by what was never acknowledged, and is never behind it unless somebody put an old copy back.
+type head struct {
 	Version  int              `json:"version"`  // 1
 	Sequence int64            `json:"sequence"` // records
 	Digest   *envelope.Digest `json:"digest"`   // the chain's head; null when there are none
 	Revision int64            `json:"revision"` // transactions, so that nonces and leases cannot be rolled back either
 }
 
-func (a anchor) same(b anchor) bool {
+func (a head) same(b head) bool {
 	return a.Sequence == b.Sequence && a.Revision == b.Revision && (a.Digest == nil) == (b.Digest == nil) &&
 		(a.Digest == nil || *a.Digest == *b.Digest)
 }
 
-func readAnchor(path string) (*anchor, error) {
-	b, err := envelope.ReadSecretFile(path, maxAnchor)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var a anchor
+func parseHead(b []byte) (*head, error) {
+	var a head
 	if err := envelope.Decode(b, maxAnchor, &a); err != nil {
 		return nil, fmt.Errorf("%w: anchor: %w", ErrCorrupt, err)
 	}
@@ -47,72 +52,94 @@ func readAnchor(path string) (*anchor, error) {
 }
 
 // current is the anchor that the database as it is now deserves.
-func (l *Ledger) current(ctx context.Context) (anchor, error) {
-	a := anchor{Version: 1}
-	tx, err := l.conn.BeginTx(ctx, nil)
-	if err != nil {
-		return a, fmt.Errorf("%w: %w", ErrWrite, err)
-	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	t := &Tx{tx: tx}
-	n, head, err := t.head()
-	if err != nil {
-		return a, err
-	}
-	if n > 0 {
-		a.Sequence, a.Digest = n, &head
-	}
-	a.Revision, err = t.Meta(metaRevision)
+func (l *Ledger) current() (a head, err error) {
+	t := &Tx{q: l.q}
+	a.Version = 1
+	a.Sequence, a.Digest, a.Revision, err = t.Head()
 	return a, err
 }
 
-// anchor writes the head file, durably.
-func (l *Ledger) anchor(ctx context.Context) error {
-	a, err := l.current(ctx)
+// storeAnchor anchors the database as it is.
+func (l *Ledger) storeAnchor(ctx context.Context) error {
+	now, err := l.current()
 	if err != nil {
 		return err
 	}
-	if l.dirty || !a.same(l.anchored) {
-		b, err := envelope.Canonical(a)
-		if err != nil {
-			return err
-		}
-		if err := config.WriteFile(l.cfg.Head, b); err != nil {
-			return fmt.Errorf("%w: anchor: %w", ErrWrite, err)
+	return l.storeHead(ctx, now)
+}
+
+func (l *Ledger) storeHead(ctx context.Context, now head) error {
+	if !l.dirty && now.same(l.anchored) {
+		return nil
+	}
+	b, err := envelope.Canonical(now)
+	if err != nil {
+		return err
+	}
+	if err := l.anchor.Store(ctx, l.stored, b); err != nil {
+		// It may have been stored all the same: an answer that got lost.
+		if held, lerr := l.anchor.Load(ctx); lerr != nil || !bytes.Equal(held, b) {
+			if lerr == nil && !bytes.Equal(held, l.stored) {
+				err = errors.Join(err, ErrMoved)
+			}
+			return fmt.Errorf("%w: %w", ErrAnchor, err)
 		}
 	}
-	l.anchored, l.dirty = a, false
+	l.anchored, l.stored, l.dirty = now, b, false
 	return nil
 }
 
 // reconcile compares ledger and anchor at start. A ledger without its anchor is refused unless it is new: whoever can
-// delete one file could otherwise roll back the other.
+// delete one could otherwise roll back the other.
 func (l *Ledger) reconcile(ctx context.Context) error {
-	a, err := readAnchor(l.cfg.Head)
+	held, err := l.anchor.Load(ctx)
 	if err != nil {
 		return err
 	}
-	var want int64
-	if a != nil {
+	var a *head
+	want := int64(0)
+	if held != nil {
+		if a, err = parseHead(held); err != nil {
+			return err
+		}
 		want = a.Sequence
 	}
-	n, _, atWant, err := verifyRecords(ctx, l.conn, want)
+	n, _, atWant, err := verifyRecords(&Tx{q: l.q}, want)
 	if err != nil {
 		return err
 	}
-	now, err := l.current(ctx)
+	now, err := l.current()
 	if err != nil {
 		return err
 	}
+	if err := compare(a, now, n, atWant); err != nil {
+		return err
+	}
+	if err := l.verifySums(); err != nil {
+		return err
+	}
+	l.stored, l.dirty = held, a == nil || !a.same(now)
+	if a != nil {
+		l.anchored = *a
+	}
+	if err := l.storeHead(ctx, now); err != nil {
+		return err
+	}
+	l.acked.set(now.Revision, false)
+	return nil
+}
+
+// compare holds the database, which has n records and atWant as its head at the anchor's, against the anchor.
+func compare(a *head, now head, n int64, atWant envelope.Digest) error {
 	switch {
 	case a == nil && (n > 0 || now.Revision > 0):
-		return fmt.Errorf("%w: %s is missing, but the ledger has %d records", ErrForked, l.cfg.Head, n)
+		return fmt.Errorf("%w: the anchor is missing, but the ledger has %d records", ErrForked, n)
 	case a == nil:
+		return nil
 	case n < a.Sequence || now.Revision < a.Revision:
 		return fmt.Errorf("%w: %d records and revision %d, the anchor says %d and %d", ErrRolledBack, n, now.Revision, a.Sequence, a.Revision)
 	case a.Digest != nil && *a.Digest != atWant:
 		return fmt.Errorf("%w: at record %d", ErrForked, a.Sequence)
 	}
-	l.dirty = a == nil || !a.same(now)
-	return l.anchor(ctx)
+	return nil
 }

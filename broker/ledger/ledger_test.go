@@ -28,7 +28,7 @@ var (
 )
 
 func at(dir string) Config {
-	return Config{filepath.Join(dir, "ledger.db"), filepath.Join(dir, "ledger.head"), filepath.Join(dir, "ledger.lock")}
+	return Config{Path: filepath.Join(dir, "ledger.db"), Head: filepath.Join(dir, "ledger.head"), Lock: filepath.Join(dir, "ledger.lock")}
 }
 
 func open(t *testing.T, dir string) *Ledger {

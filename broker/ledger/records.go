@@ -3,8 +3,6 @@
 package ledger
 
 import (
-	"context"
-	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -94,21 +92,28 @@ func (t *Tx) insert(r *Record) (err error) {
 	r.N = n + 1
 	head = nextHead(head, r)
 	_, err = t.exec(`INSERT INTO records(n, manifest, sequence, digest, key, signed, head) VALUES (?,?,?,?,?,?,?)`,
-		r.N, manifestColumn(r.Manifest), r.Sequence, r.Digest[:], r.Key.String(), r.Signed, head[:])
+		r.N, digestColumn(r.Manifest), r.Sequence, r.Digest[:], r.Key.String(), r.Signed, head[:])
 	return err
-}
-
-func manifestColumn(d envelope.Digest) []byte {
-	if d.IsZero() {
-		return []byte{}
-	}
-	return d[:]
 }
 
 // nextHead chains a record, with its place and its signer, to all before it.
 func nextHead(head envelope.Digest, r *Record) envelope.Digest {
 	sequence := binary.BigEndian.AppendUint64(nil, uint64(r.Sequence))
-	return envelope.Hash(headLabel, head[:], manifestColumn(r.Manifest), sequence, r.Digest[:], []byte(r.Key.String()))
+	return envelope.Hash(headLabel, head[:], digestColumn(r.Manifest), sequence, r.Digest[:], []byte(r.Key.String()))
+}
+
+// Head is how far the ledger is: records, the chain up to the last of them (nil without any), and transactions. Inside
+// [Ledger.Update] the transaction under way is not counted, its records are.
+func (t *Tx) Head() (records int64, digest *envelope.Digest, revision int64, err error) {
+	n, head, err := t.head()
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	if n > 0 {
+		digest = &head
+	}
+	revision, err = t.Meta(metaRevision)
+	return n, digest, revision, err
 }
 
 // head is the last record's number and the chain up to it; zero for an empty ledger.
@@ -121,48 +126,42 @@ func (t *Tx) head() (n int64, head envelope.Digest, err error) {
 	if err != nil {
 		return 0, head, err
 	}
-	if len(b) != len(head) {
+	if !fill(head[:], b) {
 		return 0, head, fmt.Errorf("%w: head of %d bytes", ErrCorrupt, len(b))
 	}
-	return n, envelope.Digest(b), nil
+	return n, head, nil
 }
 
 // Records returns at most limit records after the one numbered n.
-func (t *Tx) Records(n int64, limit int) ([]Record, error) {
-	rows, err := t.tx.Query(`SELECT n, manifest, sequence, digest, key, signed, head FROM records WHERE n > ? ORDER BY n LIMIT ?`, n, limit)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	defer rows.Close()
-	var out []Record
-	for rows.Next() {
-		r, _, err := scanRecord(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, *r)
-	}
-	return out, rows.Err()
+func (t *Tx) Records(n int64, limit int) (out []Record, err error) {
+	err = t.rows(`SELECT n, manifest, sequence, digest, key, signed, head FROM records WHERE n > ? ORDER BY n LIMIT ?`, []any{n, limit},
+		func(scan func(...any) error) error {
+			r, _, err := scanRecord(scan)
+			if err == nil {
+				out = append(out, *r)
+			}
+			return err
+		})
+	return out, err
 }
 
-func scanRecord(rows *sql.Rows) (*Record, envelope.Digest, error) {
+func scanRecord(scan func(...any) error) (*Record, envelope.Digest, error) {
 	var r Record
-	var manifest, digest, head []byte
+	var manifest, digest, stored []byte
+	var head envelope.Digest
 	var key string
-	if err := rows.Scan(&r.N, &manifest, &r.Sequence, &digest, &key, &r.Signed, &head); err != nil {
-		return nil, envelope.Digest{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	if err := scan(&r.N, &manifest, &r.Sequence, &digest, &key, &r.Signed, &stored); err != nil {
+		return nil, head, err
 	}
-	if (len(manifest) != 0 && len(manifest) != len(r.Manifest)) || len(digest) != len(r.Digest) || len(head) != len(r.Digest) {
-		return nil, envelope.Digest{}, fmt.Errorf("%w: record %d has a digest of the wrong length", ErrCorrupt, r.N)
+	if (len(manifest) != 0 && !fill(r.Manifest[:], manifest)) || !fill(r.Digest[:], digest) || !fill(head[:], stored) {
+		return nil, head, fmt.Errorf("%w: record %d has a digest of the wrong length", ErrCorrupt, r.N)
 	}
-	copy(r.Manifest[:], manifest)
-	r.Digest = envelope.Digest(digest)
 	k, err := envelope.ParsePublicKey(key)
 	if err != nil {
-		return nil, envelope.Digest{}, fmt.Errorf("%w: record %d: %w", ErrCorrupt, r.N, err)
+		return nil, head, fmt.Errorf("%w: record %d: %w", ErrCorrupt, r.N, err)
 	}
 	r.Key = k
-	return &r, envelope.Digest(head), nil
+	return &r, head, nil
 }
 
 // checkLink compares what a statement says about its place with the place it has.
@@ -185,24 +184,19 @@ func checkLink(r *Record, previous *envelope.Digest) error {
 
 // verifyRecords walks the whole ledger: no gap in it or in any package's chain, every statement where it says it is, the
 // running head as stored. It returns the last number, the head there, and the head after record want.
-func verifyRecords(ctx context.Context, c *sql.Conn, want int64) (n int64, head, atWant envelope.Digest, err error) {
-	rows, err := c.QueryContext(ctx, `SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`)
-	if err != nil {
-		return 0, head, atWant, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	defer rows.Close()
+func verifyRecords(t *Tx, want int64) (n int64, head, atWant envelope.Digest, err error) {
 	last := map[envelope.Digest]*Record{}
-	for rows.Next() {
-		r, stored, err := scanRecord(rows)
+	err = t.rows(`SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`, nil, func(scan func(...any) error) error {
+		r, stored, err := scanRecord(scan)
 		if err != nil {
-			return 0, head, atWant, err
+			return err
 		}
 		if err := verifyRecord(r, n, last[r.Manifest]); err != nil {
-			return 0, head, atWant, err
+			return err
 		}
 		n, head = r.N, nextHead(head, r)
 		if head != stored {
-			return 0, head, atWant, fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
+			return fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
 		}
 		if n == want {
 			atWant = head
@@ -211,8 +205,9 @@ func verifyRecords(ctx context.Context, c *sql.Conn, want int64) (n int64, head,
 			r.Signed = nil
 			last[r.Manifest] = r
 		}
-	}
-	return n, head, atWant, rows.Err()
+		return nil
+	})
+	return n, head, atWant, err
 }
 
 func verifyRecord(r *Record, n int64, last *Record) error {

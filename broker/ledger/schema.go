@@ -2,17 +2,11 @@
 
 package ledger
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-)
-
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Records are never changed or deleted. Everything else is state that the records and the protocol imply.
 const schema = `
-CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER NOT NULL) STRICT;
+CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('revision', 0), ('reference', 0), ('published', 0);
 
 CREATE TABLE records(
@@ -37,51 +31,135 @@ CREATE TABLE nonces(
 CREATE INDEX nonce_manifest ON nonces(manifest, expires);
 CREATE INDEX nonce_job ON nonces(manifest, job, expires);
 
+CREATE TABLE denials(manifest BLOB NOT NULL, binding BLOB NOT NULL, signed BLOB NOT NULL, PRIMARY KEY(manifest, binding)) STRICT;
+CREATE TABLE jobs(job BLOB PRIMARY KEY, signed BLOB NOT NULL) STRICT;
+CREATE TABLE withdrawn(kind TEXT NOT NULL, name TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
+` + schemaLeases + schemaAccounts + schemaSpent
+
+// A lease's first columns and fixed never change. The tables admit one lease for each binding, each ticket and each
+// attempt, and one live one for each job and package.
+const schemaLeases = `
 CREATE TABLE leases(
-	grant_id BLOB PRIMARY KEY,
-	manifest BLOB NOT NULL,
-	job      BLOB NOT NULL,
-	binding  BLOB NOT NULL,
-	ticket   BLOB,
-	attempt  INTEGER NOT NULL,
-	live     INTEGER NOT NULL,
-	body     BLOB NOT NULL,
+	grant_id  BLOB PRIMARY KEY,
+	manifest  BLOB NOT NULL,
+	job       BLOB NOT NULL,
+	binding   BLOB NOT NULL,
+	ticket    BLOB,
+	attempt   INTEGER NOT NULL,
+	buyer     TEXT NOT NULL,
+	dataset   BLOB NOT NULL,
+	code      BLOB NOT NULL,
+	permit    BLOB NOT NULL,
+	receipt   BLOB NOT NULL,
+	issued    INTEGER NOT NULL,
+	fixed     BLOB NOT NULL,
+	state     TEXT NOT NULL,
+	sealed    BLOB NOT NULL,
+	allowed   INTEGER NOT NULL,
+	delivered INTEGER NOT NULL,
+	sequence  INTEGER NOT NULL,
+	heartbeat BLOB,
+	allowance BLOB NOT NULL,
+	stop      TEXT NOT NULL,
+	used_by   BLOB,
+	answer    BLOB NOT NULL,
 	UNIQUE(manifest, binding),
 	UNIQUE(manifest, ticket),
 	UNIQUE(manifest, job, attempt)
 ) STRICT;
-CREATE UNIQUE INDEX one_live_lease ON leases(manifest, job) WHERE live = 1;
+CREATE UNIQUE INDEX one_live_lease ON leases(manifest, job) WHERE state = 'live';
+CREATE INDEX lease_job ON leases(job);
+CREATE INDEX lease_buyer ON leases(buyer);
+CREATE INDEX lease_dataset ON leases(dataset) WHERE dataset <> x'';
+CREATE INDEX lease_code ON leases(code) WHERE code <> x'';
+CREATE INDEX lease_permit ON leases(permit) WHERE permit <> x'';
+CREATE INDEX lease_receipt ON leases(receipt) WHERE receipt <> x'';
 
+CREATE TABLE usages(
+	grant_id BLOB PRIMARY KEY,
+	usage    BLOB NOT NULL,
+	job      BLOB NOT NULL,
+	manifest BLOB NOT NULL,
+	dataset  BLOB NOT NULL,
+	buyer    TEXT NOT NULL,
+	code     BLOB NOT NULL,
+	outcome  TEXT NOT NULL,
+	time     INTEGER NOT NULL,
+	chunks   INTEGER NOT NULL,
+	bytes    INTEGER NOT NULL,
+	records  INTEGER NOT NULL,
+	leaves   BLOB NOT NULL,
+	signed   BLOB NOT NULL
+) STRICT;
+CREATE INDEX usage_job ON usages(job);
+CREATE INDEX usage_manifest ON usages(manifest);
+CREATE INDEX usage_dataset ON usages(dataset) WHERE dataset <> x'';
+CREATE INDEX usage_buyer ON usages(buyer);
+CREATE INDEX usage_code ON usages(code) WHERE code <> x'';
+`
+
+// The table uses counts the accounts whose job used the package or holds a live lease on it: for each buyer, and in the
+// row of no buyer for all. Triggers keep it, so that no statement can forget to.
+const schemaAccounts = `
 CREATE TABLE accounts(
 	manifest BLOB NOT NULL,
 	job      BLOB NOT NULL,
+	buyer    TEXT NOT NULL,
 	reserved INTEGER NOT NULL,
 	charged  INTEGER NOT NULL,
-	used     INTEGER NOT NULL,
+	used     INTEGER NOT NULL CHECK (used IN (0, 1)),
+	live     INTEGER NOT NULL CHECK (live IN (0, 1)),
 	PRIMARY KEY(manifest, job)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX account_job ON accounts(job);
 
-CREATE TABLE denials(manifest BLOB NOT NULL, binding BLOB NOT NULL, signed BLOB NOT NULL, PRIMARY KEY(manifest, binding)) STRICT;
-CREATE TABLE jobs(job BLOB PRIMARY KEY, signed BLOB NOT NULL) STRICT;
-CREATE TABLE withdrawn(kind TEXT NOT NULL, name TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
+CREATE TABLE uses(
+	manifest BLOB NOT NULL,
+	buyer    TEXT NOT NULL,
+	n        INTEGER NOT NULL CHECK (n >= 0),
+	PRIMARY KEY(manifest, buyer)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER use_new AFTER INSERT ON accounts WHEN (new.used | new.live) = 1 BEGIN
+	INSERT INTO uses VALUES (new.manifest, '', 1), (new.manifest, new.buyer, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER use_added AFTER UPDATE ON accounts WHEN (old.used | old.live) = 0 AND (new.used | new.live) = 1 BEGIN
+	INSERT INTO uses VALUES (new.manifest, '', 1), (new.manifest, new.buyer, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER use_returned AFTER UPDATE ON accounts WHEN (old.used | old.live) = 1 AND (new.used | new.live) = 0 BEGIN
+	UPDATE uses SET n = n - 1 WHERE manifest = old.manifest AND buyer IN ('', old.buyer);
+END;
+CREATE TRIGGER account_buyer BEFORE UPDATE ON accounts
+WHEN old.buyer <> new.buyer AND (old.used | old.live) = 1 BEGIN SELECT RAISE(ABORT, 'an account has one buyer'); END;
 `
 
-// migrate creates the tables in an empty database and refuses one of another version.
-func migrate(ctx context.Context, c *sql.Conn) error {
-	var version int
-	if err := c.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if version == schemaVersion {
-		return nil
-	}
-	if version != 0 {
-		return fmt.Errorf("%w: schema version %d, this build has %d", ErrCorrupt, version, schemaVersion)
-	}
-	script := fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", schema, schemaVersion)
-	if _, err := c.ExecContext(ctx, script); err != nil {
-		return fmt.Errorf("%w: %w", ErrWrite, err)
-	}
-	return nil
-}
+// What is spent once or counted by statements, and privacy. sums holds what the entries of privacy add up to, for each
+// buyer and in the row of no buyer for all.
+const schemaSpent = `
+CREATE TABLE spent(
+	kind TEXT NOT NULL,
+	id   BLOB NOT NULL,
+	by   BLOB NOT NULL,
+	PRIMARY KEY(kind, id, by)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE populations(
+	name      TEXT PRIMARY KEY,
+	unit      TEXT NOT NULL,
+	adjacency TEXT NOT NULL,
+	delta     INTEGER NOT NULL,
+	cap       INTEGER NOT NULL,
+	buyer_cap INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE privacy(
+	grant_id   BLOB PRIMARY KEY,
+	population TEXT NOT NULL,
+	buyer      TEXT NOT NULL,
+	manifest   BLOB NOT NULL,
+	job        BLOB NOT NULL,
+	state      TEXT NOT NULL,
+	cost       BLOB NOT NULL,
+	time       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX privacy_population ON privacy(population, time);
+CREATE TABLE sums(population TEXT NOT NULL, buyer TEXT NOT NULL, sum BLOB NOT NULL, PRIMARY KEY(population, buyer)) STRICT, WITHOUT ROWID;
+`

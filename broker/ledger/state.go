@@ -3,11 +3,7 @@
 package ledger
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/glovebox-dev/glovebox/internal/envelope"
-	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // MetaKey names a number the ledger keeps.
@@ -99,61 +95,6 @@ func (t *Tx) DropNonces(manifest envelope.Digest, jobID *envelope.Digest, n int6
 		WHERE manifest = ?1 AND (?2 IS NULL OR job = ?2) AND binding IS NULL ORDER BY expires LIMIT ?3)`, manifest[:], ofJob, n)
 }
 
-// Account is what one job owes for one package. Money and uses count once a job, whatever the attempts.
-type Account struct {
-	Reserved int64 // held for the live lease
-	Charged  int64 // owed, the most that any commit stated
-	Used     bool  // data may have been delivered: the use is spent
-}
-
-// Account reads an account; a missing one is zero.
-func (t *Tx) Account(manifest, jobID envelope.Digest) (a Account, err error) {
-	err = t.row(`SELECT reserved, charged, used FROM accounts WHERE manifest = ? AND job = ?`,
-		[]any{manifest[:], jobID[:]}, []any{&a.Reserved, &a.Charged, &a.Used})
-	if errors.Is(err, ErrNotFound) {
-		return Account{}, nil
-	}
-	return a, err
-}
-
-// SetAccount writes an account.
-func (t *Tx) SetAccount(manifest, jobID envelope.Digest, a Account) error {
-	if a.Reserved < 0 || a.Charged < 0 || a.Reserved > job.MaxAmount || a.Charged > job.MaxAmount {
-		return fmt.Errorf("%w: %+v", ErrOverflow, a)
-	}
-	_, err := t.exec(`INSERT INTO accounts(manifest, job, reserved, charged, used) VALUES (?,?,?,?,?)
-		ON CONFLICT DO UPDATE SET reserved = excluded.reserved, charged = excluded.charged, used = excluded.used`,
-		manifest[:], jobID[:], a.Reserved, a.Charged, a.Used)
-	return err
-}
-
-// Uses counts the jobs other than one that used a package or hold a live lease on it.
-func (t *Tx) Uses(manifest, except envelope.Digest) (n int64, err error) {
-	return n, t.row(`SELECT COUNT(*) FROM accounts a WHERE manifest = ?1 AND job <> ?2 AND (used = 1 OR EXISTS
-		(SELECT 1 FROM leases l WHERE l.manifest = a.manifest AND l.job = a.job AND l.live = 1))`,
-		[]any{manifest[:], except[:]}, []any{&n})
-}
-
-// Committed sums what a job owes or holds on packages other than one. It fails closed when the sum overflows.
-func (t *Tx) Committed(jobID, except envelope.Digest) (sum int64, err error) {
-	rows, err := t.tx.Query(`SELECT MAX(reserved, charged) FROM accounts WHERE job = ? AND manifest <> ?`, jobID[:], except[:])
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var v int64
-		if err := rows.Scan(&v); err != nil {
-			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
-		}
-		if v < 0 || sum > job.MaxAmount-v {
-			return 0, ErrOverflow
-		}
-		sum += v
-	}
-	return sum, rows.Err()
-}
-
 // Denial finds the signed denial that a binding already got.
 func (t *Tx) Denial(manifest, binding envelope.Digest) (signed []byte, err error) {
 	return signed, t.row(`SELECT signed FROM denials WHERE manifest = ? AND binding = ?`, []any{manifest[:], binding[:]}, []any{&signed})
@@ -174,25 +115,4 @@ func (t *Tx) Job(id envelope.Digest) (signed []byte, err error) {
 func (t *Tx) AddJob(id envelope.Digest, signed []byte) error {
 	_, err := t.exec(`INSERT INTO jobs VALUES (?,?) ON CONFLICT DO NOTHING`, id[:], signed)
 	return err
-}
-
-// The kinds of things withdrawn.
-const (
-	WithdrawnManifest = "manifest"
-	WithdrawnJob      = "job"
-	WithdrawnBuyer    = "buyer"
-	WithdrawnByBuyer  = "cancel"
-)
-
-// Withdraw remembers a revocation or cancellation, for good: deleting its file does not undo it.
-func (t *Tx) Withdraw(kind, name string, statement envelope.Digest) error {
-	_, err := t.exec(`INSERT INTO withdrawn VALUES (?,?,?) ON CONFLICT DO NOTHING`, kind, name, statement[:])
-	return err
-}
-
-// Withdrawn reports whether something was revoked or cancelled.
-func (t *Tx) Withdrawn(kind, name string) (bool, error) {
-	var n int64
-	err := t.row(`SELECT COUNT(*) FROM withdrawn WHERE kind = ? AND name = ?`, []any{kind, name}, []any{&n})
-	return n > 0, err
 }

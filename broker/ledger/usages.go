@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+// Usage is the usage statement that one grant was committed with, kept so that its outputs can be found again.
+type Usage struct {
+	Grant    envelope.Digest
+	Usage    envelope.Digest // the statement's identity
+	Job      envelope.Digest
+	Manifest envelope.Digest
+	Dataset  envelope.PackageID
+	Buyer    envelope.PublicKey
+	Code     envelope.Digest
+	Outcome  string
+	Time     int64         // of the commit, Unix milliseconds
+	Chunks   int64         // leaves delivered, repeats included
+	Bytes    int64         // of them
+	Records  int64         // repeats included
+	Leaves   []grant.Range // distinct leaves delivered
+	Signed   []byte
+}
+
+// AddUsage keeps a statement with the commit of its grant.
+func (t *Tx) AddUsage(u *Usage) error {
+	if u.Chunks < 0 || u.Bytes < 0 || u.Records < 0 || u.Buyer.IsZero() {
+		return fmt.Errorf("%w: usage of %d leaves, %d bytes, %d records", ErrOverflow, u.Chunks, u.Bytes, u.Records)
+	}
+	leaves, err := json.Marshal(u.Leaves)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO usages(grant_id, usage, job, manifest, dataset, buyer, code, outcome, time, chunks, bytes, records, leaves, signed)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, u.Grant[:], u.Usage[:], u.Job[:], u.Manifest[:], datasetColumn(u.Dataset), u.Buyer.String(),
+		digestColumn(u.Code), u.Outcome, u.Time, u.Chunks, u.Bytes, u.Records, leaves, u.Signed)
+	return err
+}
+
+// Selector says which leases or usages are meant; the zero value means none.
+type Selector struct {
+	column string
+	value  any
+	leaves []grant.Range // nil: any
+}
+
+// The selectors. A permit or receipt selects leases only.
+func OfGrant(id envelope.Digest) Selector { return Selector{column: "grant_id", value: id[:]} }
+func OfJob(id envelope.Digest) Selector   { return Selector{column: "job", value: id[:]} }
+func OfManifest(id envelope.Digest) Selector { return Selector{column: "manifest", value: id[:]} }
+
+func OfDataset(id envelope.PackageID) Selector {
+	return Selector{column: "dataset", value: datasetColumn(id)}
+}
+
+func OfBuyer(k envelope.PublicKey) Selector { return Selector{column: "buyer", value: k.String()} }
+
+func OfCode(manifest envelope.Digest) Selector {
+	return Selector{column: "code", value: digestColumn(manifest)}
+}
+
+func OfPermit(id envelope.Digest) Selector {
+	return Selector{column: "permit", value: digestColumn(id)}
+}
+
+func OfReceipt(id envelope.Digest) Selector {
+	return Selector{column: "receipt", value: digestColumn(id)}
+}
+
+// OfLeaves selects what was granted, or delivered, of some leaves of a package, such as those of an erasure unit.
+func OfLeaves(manifest envelope.Digest, leaves ...grant.Range) Selector {
+	s := OfManifest(manifest)
+	s.leaves = append([]grant.Range{}, leaves...)
+	return s
+}
+
+var errSelector = errors.New("ledger: selector of nothing")
+
+func (s *Selector) where() (string, error) {
+	b, blob := s.value.([]byte)
+	if s.column == "" || (blob && len(b) == 0) || s.value == "" {
+		return "", errSelector
+	}
+	if blob {
+		return s.column + ` = ? AND ` + s.column + ` <> x''`, nil // the condition of the partial indices
+	}
+	return s.column + ` = ?`, nil
+}
+
+func (s *Selector) touches(ranges []grant.Range) bool {
+	if s.leaves == nil {
+		return true
+	}
+	for _, a := range s.leaves {
+		for _, b := range ranges {
+			if a.First < b.First+b.Count && b.First < a.First+a.Count {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Leases lists leases in any state, oldest first.
+func (t *Tx) Leases(s Selector) (out []*Lease, err error) {
+	where, err := s.where()
+	if err != nil {
+		return nil, err
+	}
+	err = t.rows(`SELECT `+leaseColumns+` FROM leases WHERE `+where+` ORDER BY issued, attempt`, []any{s.value}, func(scan func(...any) error) error {
+		l, err := scanLease(scan)
+		if err == nil && s.touches(l.Obligations.Leaves) {
+			out = append(out, l)
+		}
+		return err
+	})
+	return out, err
+}
+
+// Usages lists committed usage statements, oldest first.
+func (t *Tx) Usages(s Selector) (out []*Usage, err error) {
+	where, err := s.where()
+	if err != nil {
+		return nil, err
+	}
+	if s.column == "permit" || s.column == "receipt" {
+		return nil, errSelector
+	}
+	err = t.rows(`SELECT grant_id, usage, job, manifest, dataset, buyer, code, outcome, time, chunks, bytes, records, leaves, signed
+		FROM usages WHERE `+where+` ORDER BY time`, []any{s.value}, func(scan func(...any) error) error {
+		u, err := scanUsage(scan)
+		if err == nil && s.touches(u.Leaves) {
+			out = append(out, u)
+		}
+		return err
+	})
+	return out, err
+}
+
+func scanUsage(scan func(...any) error) (*Usage, error) {
+	var u Usage
+	var id, usage, job, manifest, dataset, code, leaves []byte
+	var buyer string
+	err := scan(&id, &usage, &job, &manifest, &dataset, &buyer, &code, &u.Outcome, &u.Time, &u.Chunks, &u.Bytes, &u.Records, &leaves, &u.Signed)
+	if err != nil {
+		return nil, err
+	}
+	if !fill(u.Grant[:], id) || !fill(u.Usage[:], usage) || !fill(u.Job[:], job) || !fill(u.Manifest[:], manifest) ||
+		(len(dataset) > 0 && !fill(u.Dataset[:], dataset)) || (len(code) > 0 && !fill(u.Code[:], code)) {
+		return nil, fmt.Errorf("%w: usage with a digest of the wrong length", ErrCorrupt)
+	}
+	if u.Buyer, err = envelope.ParsePublicKey(buyer); err != nil {
+		return nil, fmt.Errorf("%w: usage: %w", ErrCorrupt, err)
+	}
+	if err := json.Unmarshal(leaves, &u.Leaves); err != nil {
+		return nil, fmt.Errorf("%w: usage: %w", ErrCorrupt, err)
+	}
+	return &u, nil
+}
