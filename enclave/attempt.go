@@ -111,6 +111,9 @@ func (r *attempt) distinctKeys() error {
 	err := errors.Join(claim(r.job.Predicate.Buyer, envelope.RoleBuyer), claim(r.lease.signer.Public(), envelope.RoleEnclave))
 	for _, p := range r.packages {
 		err = errors.Join(err, claim(p.m.Owner, envelope.RoleOwner), claim(p.m.Broker.Key, envelope.RoleBroker))
+		if !p.broker.IsZero() {
+			err = errors.Join(err, claim(p.broker, envelope.RoleBroker))
+		}
 	}
 	return err
 }
@@ -118,11 +121,6 @@ func (r *attempt) distinctKeys() error {
 // attest asks every owner for a nonce, has the attestation key vouched for where the platform needs it, and collects one
 // evidence that answers them all.
 func (r *attempt) attest(ctx context.Context) error {
-	for _, p := range r.packages {
-		if err := r.enroll(ctx, p); err != nil {
-			return err
-		}
-	}
 	b := attestation.Binding{
 		HPKEKey: r.lease.hpke.PublicKey().Bytes(), SigningKey: r.lease.signer.Public(), LeaseID: r.lease.id, Job: r.job.ID,
 		Runtime: r.job.Predicate.Runtime, Configuration: r.e.c.Configuration, SelfTest: r.e.c.SelfTest, Engine: r.e.c.Engine,
@@ -132,7 +130,15 @@ func (r *attempt) attest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.Owners = append(b.Owners, attestation.Owner{Audience: p.m.Broker.Key, Nonce: nonce, Manifest: p.id})
+		b.Owners = append(b.Owners, attestation.Owner{Audience: p.broker, Nonce: nonce, Manifest: p.id})
+	}
+	for _, p := range r.packages {
+		if err := r.enroll(ctx, p); err != nil {
+			return err
+		}
+	}
+	if err := r.distinctKeys(); err != nil { // brokers may speak with other keys than their manifests pin
+		return err
 	}
 	d, err := b.Digest()
 	if err != nil {

@@ -78,7 +78,7 @@ func (r *attempt) heartbeat(ctx context.Context, p *pack, patience time.Duration
 	}
 	var a grant.Allowance
 	err := r.ask(ctx, p, patience, &grant.Message{Heartbeat: p.beat.pending}, func(reply *grant.Reply) error {
-		v, err := grant.VerifyAllowance(reply.Allowance, p.m.Broker.Key)
+		v, err := grant.VerifyAllowance(reply.Allowance, p.broker)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ type pack struct {
 	id     envelope.Digest
 	signed []byte
 	m      *dataset.Manifest
+	broker envelope.PublicKey // speaks for the package: what the manifest pins, or was handed over to
 
 	clock clock
 	grant *envelope.Verified[grant.Grant]
@@ -98,7 +99,7 @@ func (r *attempt) askOnce(ctx context.Context, p *pack, msg []byte, accept func(
 // enroll has p's broker vouch for the attestation key, once for each broker and boot.
 func (r *attempt) enroll(ctx context.Context, p *pack) error {
 	c, ok := r.e.c.Collector.(Enroller)
-	if !ok || c.Endorsed(p.m.Broker.Key) {
+	if !ok || c.Endorsed(p.broker) {
 		return nil
 	}
 	req := c.EnrollRequest()
@@ -114,28 +115,31 @@ func (r *attempt) enroll(ctx context.Context, p *pack) error {
 		return fmt.Errorf("enroll attestation key: %w", err)
 	}
 	return r.ask(ctx, p, r.patience(p), &grant.Message{Activate: &act}, func(reply *grant.Reply) error {
-		return c.AddEndorsement(p.m.Broker.Key, reply.Activate)
+		return c.AddEndorsement(p.broker, reply.Activate)
 	})
 }
 
-// challenge gets a nonce from p's broker and starts p's clock.
+// voice says who may speak for p's broker.
+func (p *pack) voice() grant.Voice { return grant.Voice{Owner: p.m.Owner, Pinned: p.m.Broker.Key} }
+
+// challenge gets a nonce from p's broker and starts p's clock. From then on the key that answered is the one that speaks.
 func (r *attempt) challenge(ctx context.Context, p *pack) (nonce envelope.Nonce, err error) {
 	m := &grant.Message{Challenge: &grant.ChallengeRequest{Manifest: p.id, Job: r.job.ID}}
 	p.clock.asked = time.Now()
 	err = r.ask(ctx, p, r.patience(p), m, func(reply *grant.Reply) error {
-		v, err := grant.VerifyChallenge(reply.Challenge, p.m.Broker.Key)
+		v, speaker, err := p.voice().Challenge(reply.Challenge)
 		if err != nil {
 			return err
 		}
 		c := v.Predicate
 		life := c.Expires - c.Issued
-		if !c.Audience.Equal(p.m.Broker.Key) || c.Manifest != p.id || c.Job != r.job.ID || c.Nonce.IsZero() {
+		if !c.Audience.Equal(speaker) || c.Manifest != p.id || c.Job != r.job.ID || c.Nonce.IsZero() {
 			return fmt.Errorf("%w: challenge for another package or job", ErrBroker)
 		}
 		if c.Issued <= 0 || life <= 0 || life > grant.MaxNonceLife.Milliseconds() {
 			return fmt.Errorf("%w: challenge with impossible times", ErrBroker)
 		}
-		nonce = c.Nonce
+		nonce, p.broker = c.Nonce, speaker
 		p.clock.issued = c.Issued
 		return nil
 	})

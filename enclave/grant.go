@@ -33,7 +33,7 @@ func (r *attempt) release(ctx context.Context) error {
 
 // acceptRelease checks one reply whole before anything of it is kept.
 func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) error {
-	g, err := grant.VerifyGrant(reply.Grant, p.m.Broker.Key)
+	g, err := grant.VerifyGrant(reply.Grant, p.broker)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) e
 }
 
 func (r *attempt) checkTicket(p *pack, signed []byte, attempt int) error {
-	v, err := grant.VerifyTicket(signed, p.m.Broker.Key)
+	v, err := grant.VerifyTicket(signed, p.broker)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (r *attempt) commit(ctx context.Context, p *pack, signed []byte, id envelop
 		return nil, fmt.Errorf("%w: %w", ErrBroker, err)
 	}
 	err = r.ask(ctx, p, r.e.t.commit, &grant.Message{Commit: signed, Package: &p.id}, func(reply *grant.Reply) error {
-		v, err := grant.VerifyCommit(reply.Commit, p.m.Broker.Key)
+		v, err := grant.VerifyCommit(reply.Commit, p.broker)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func (a *audit) appraise(ctx context.Context) error {
 		if l.grant == nil || a.evidence == nil || a.formats == nil {
 			continue
 		}
-		c, rule, err := a.judge(ctx, l.manifest.Predicate.Broker.Key, l.grant.Predicate.Issued/1000)
+		c, rule, err := a.judge(ctx, l.speaker, l.grant.Predicate.Issued/1000)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -28,7 +28,7 @@ func (a *audit) checkBinding() {
 			continue
 		}
 		a.must(b.Owners[i].Manifest == m.ID, "binding.owners", PartEvidence, "owner %d is bound for another manifest than %s", i, part(PartManifest, i))
-		a.must(b.Owners[i].Audience.Equal(m.Predicate.Broker.Key), "binding.owners", PartEvidence, "owner %d is bound for another broker than %s names", i, part(PartManifest, i))
+		a.must(b.Owners[i].Audience.Equal(a.speaker(i)), "binding.owners", PartEvidence, "owner %d is bound for another broker than speaks for %s", i, part(PartManifest, i))
 	}
 }
 
@@ -134,6 +134,7 @@ func (a *audit) checkKeys() {
 		if m != nil {
 			use(m.Predicate.Owner, envelope.RoleOwner, part(PartManifest, i))
 			use(m.Predicate.Broker.Key, envelope.RoleBroker, part(PartManifest, i))
+			use(a.speaker(i), envelope.RoleBroker, part(PartManifest, i))
 		}
 	}
 	if a.job != nil {

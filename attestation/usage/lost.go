@@ -19,12 +19,12 @@ func VerifyLeaseLost(record, signedGrant, manifest []byte, t Trust) (*grant.Leas
 		return nil, a.verdict.Findings
 	}
 	a.must(a.trustsOwner(m.Predicate.Owner), "manifest.owner", part(PartManifest, 0), "owner %s is not trusted", m.Predicate.Owner)
-	key := m.Predicate.Broker.Key
-	g, err := grant.VerifyGrant(signedGrant, key)
+	v := voice(&m.Predicate)
+	g, _, err := v.Grant(signedGrant)
 	if err != nil {
 		a.find("grant.signature", part(PartGrant, 0), "%v", err)
 	}
-	r, err := grant.VerifyLeaseLost(record, key)
+	r, _, err := v.LeaseLost(record)
 	if err != nil {
 		a.find("lost.signature", PartLost, "%v", err)
 		return nil, a.verdict.Findings

@@ -92,6 +92,7 @@ type lease struct {
 	manifest *envelope.Verified[dataset.Manifest]
 	used     *Package
 	grant    *envelope.Verified[grant.Grant]
+	speaker  envelope.PublicKey // who signed the grant: the key the manifest pins, or one handed over to
 	commit   *envelope.Verified[grant.Commit]
 	derived  attestation.Assurance // "" if the evidence earned none
 }
@@ -247,13 +248,31 @@ func (a *audit) readGrants() {
 			a.find("grant.signature", p, "no verified manifest says which broker signs it")
 			continue
 		}
-		g, err := grant.VerifyGrant(a.bundle.Grants[i], l.manifest.Predicate.Broker.Key)
+		g, speaker, err := voice(&l.manifest.Predicate).Grant(a.bundle.Grants[i])
 		if err != nil {
 			a.find("grant.signature", p, "%v", err)
 			continue
 		}
-		l.grant = g
+		l.grant, l.speaker = g, speaker
+		if !speaker.Equal(l.manifest.Predicate.Broker.Key) {
+			a.fact("hand-over", p, "the manifest's owner handed the broker over %d times, at last to %s", len(g.Predicate.HandOvers), speaker)
+		}
 	}
+}
+
+// voice says who may speak for a package's broker.
+func voice(m *dataset.Manifest) grant.Voice {
+	return grant.Voice{Owner: m.Owner, Pinned: m.Broker.Key}
+}
+
+// speaker is who spoke for the broker of manifest i: who signed its grant, else the key that it pins.
+func (a *audit) speaker(i int) envelope.PublicKey {
+	for _, l := range a.lease {
+		if l.index == i && l.grant != nil {
+			return l.speaker
+		}
+	}
+	return a.manifests[i].Predicate.Broker.Key
 }
 
 func (a *audit) manifestIndex(id envelope.Digest) int {
@@ -270,7 +289,7 @@ func (a *audit) readTicket() {
 		a.find("ticket.signature", PartTicket, "no verified code manifest says which broker signs it")
 		return
 	}
-	t, err := grant.VerifyTicket(a.bundle.Ticket, a.manifests[0].Predicate.Broker.Key)
+	t, err := grant.VerifyTicket(a.bundle.Ticket, a.speaker(0))
 	if err != nil {
 		a.find("ticket.signature", PartTicket, "%v", err)
 		return
@@ -289,7 +308,7 @@ func (a *audit) readCommits() {
 			a.find("commit.signature", p, "no verified manifest says which broker signs it")
 			continue
 		}
-		c, err := grant.VerifyCommit(json.RawMessage(a.bundle.Commits[i]), l.manifest.Predicate.Broker.Key)
+		c, err := grant.VerifyCommit(json.RawMessage(a.bundle.Commits[i]), a.speaker(l.index))
 		if err != nil {
 			a.find("commit.signature", p, "%v", err)
 			continue

@@ -26,21 +26,23 @@ var (
 
 // Challenge is what a broker answers to a request for a nonce. Subject: the manifest.
 type Challenge struct {
-	Nonce    envelope.Nonce     `json:"nonce"`    // single use, durable at the broker before it is sent
-	Audience envelope.PublicKey `json:"audience"` // the broker's key
-	Manifest envelope.Digest    `json:"manifest"`
-	Job      envelope.Digest    `json:"job"`
-	Issued   int64              `json:"issued"`  // broker's clock, Unix milliseconds
-	Expires  int64              `json:"expires"` // at most MaxNonceLife later
+	Nonce     envelope.Nonce     `json:"nonce"`    // single use, durable at the broker before it is sent
+	Audience  envelope.PublicKey `json:"audience"` // the broker's key
+	Manifest  envelope.Digest    `json:"manifest"`
+	Job       envelope.Digest    `json:"job"`
+	Issued    int64              `json:"issued"`    // broker's clock, Unix milliseconds
+	Expires   int64              `json:"expires"`   // at most MaxNonceLife later
+	HandOvers [][]byte           `json:"handOvers"` // signed, from the key that the manifest pins to the one that signs this; mostly none
 }
 
 // Ticket is the buyer's release of one attempt: a creator's broker demands it, once. Subject: the job.
 type Ticket struct {
-	Job     envelope.Digest `json:"job"`
-	Binding envelope.Digest `json:"binding"` // d
-	Attempt int             `json:"attempt"` // from 1
-	Issued  int64           `json:"issued"`  // Unix milliseconds
-	Expires int64           `json:"expires"`
+	Job       envelope.Digest `json:"job"`
+	Binding   envelope.Digest `json:"binding"` // d
+	Attempt   int             `json:"attempt"` // from 1
+	Issued    int64           `json:"issued"`  // Unix milliseconds
+	Expires   int64           `json:"expires"`
+	HandOvers [][]byte        `json:"handOvers"` // signed, from the key that the manifest pins to the one that signs this; mostly none
 }
 
 // Grant is one package's key released to one attested lease. Its identity is the digest of its payload, which is also
@@ -61,6 +63,7 @@ type Grant struct {
 	Issued      int64              `json:"issued"`      // Unix milliseconds
 	Entitlement *envelope.Digest   `json:"entitlement"` // the capability spent on it; null where access is open
 	Population  string             `json:"population"`  // privacy account that it was debited to; "" for code
+	HandOvers   [][]byte           `json:"handOvers"`   // as in Challenge
 	Conditional bool               `json:"conditional"` // access without differential privacy came before on that account
 	Obligations Obligations        `json:"obligations"`
 }
@@ -232,6 +235,7 @@ type LeaseLost struct {
 	Attempt       int              `json:"attempt"`
 	LastHeartbeat int64            `json:"lastHeartbeat"` // sequence; 0 if none came
 	Reason        string           `json:"reason"`        // "silent", "expired", "revoked", "cancelled"
+	HandOvers     [][]byte         `json:"handOvers"`     // as in Challenge
 	Sequence      int64            `json:"sequence"`
 	Previous      *envelope.Digest `json:"previous"`
 	Time          int64            `json:"time"`

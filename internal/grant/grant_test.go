@@ -75,10 +75,10 @@ func samples(t testing.TB) []sample {
 			ignore(grant.VerifyGrant),
 			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.Grant), s); return err },
 			[]string{
-				"predicate.ticket",                   // null in the code's grant; who asked for a dataset refuses it
+				"predicate.ticket",                     // null in the code's grant; who asked for a dataset refuses it
 				"predicate.obligations.leaves.0.first", // from the first leaf
-				"predicate.obligations.outputs",      // nothing may leave
-				"predicate.obligations.maxOutput",    // nothing may leave
+				"predicate.obligations.outputs",        // nothing may leave
+				"predicate.obligations.maxOutput",      // nothing may leave
 			},
 		},
 		{
@@ -142,6 +142,43 @@ func samples(t testing.TB) []sample {
 			},
 			ignore(grant.VerifyRevocation),
 			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.Revocation), s); return err },
+			nil,
+		},
+		{
+			"permit", envelope.RoleOwner,
+			func(s *envelope.Signer) ([]byte, envelope.Digest, error) {
+				code, buyer := sum("c"), statementtest.NewKey(t, envelope.RoleBuyer).Public()
+				return grant.Sign(&grant.Permit{
+					ID: envelope.Nonce{1}, Dataset: envelope.PackageID{2}, Code: &code, Buyer: &buyer, MinPrice: 5, Count: 3, NotAfter: 9,
+				}, s)
+			},
+			ignore(grant.VerifyPermit),
+			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.Permit), s); return err },
+			[]string{"predicate.code", "predicate.buyer", "predicate.minPrice"}, // whatever the terms allow
+		},
+		{
+			"hand-over", envelope.RoleOwner,
+			func(s *envelope.Signer) ([]byte, envelope.Digest, error) {
+				head := sum("head")
+				return grant.Sign(&grant.HandOver{
+					Old: statementtest.NewKey(t, envelope.RoleBroker).Public(), New: statementtest.NewKey(t, envelope.RoleBroker).Public(),
+					Head: grant.Head{Records: 4, Digest: &head, Revision: 7}, Reason: "yearly rotation", Time: 9,
+				}, s)
+			},
+			ignore(grant.VerifyHandOver),
+			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.HandOver), s); return err },
+			[]string{"predicate.head.revision"},
+		},
+		{
+			"notice", envelope.RoleOwner,
+			func(s *envelope.Signer) ([]byte, envelope.Digest, error) {
+				return grant.Sign(&grant.Notice{
+					Revocation: sum("r"), Job: sum("j"), Manifest: manifest, Buyer: statementtest.NewKey(t, envelope.RoleBuyer).Public(),
+					Usage: sum("u"), Result: sum("result"), Action: grant.NoticeDelete, Reason: "consent withdrawn", Time: 9,
+				}, s)
+			},
+			ignore(grant.VerifyNotice),
+			func(s *envelope.Signer) error { _, _, err := grant.Sign(new(grant.Notice), s); return err },
 			nil,
 		},
 	}

@@ -28,7 +28,9 @@ const (
 // Bounds of what messages carry, in bytes as signed.
 const (
 	MaxHeartbeat    = 16 << 10
-	MaxTicket       = 16 << 10
+	MaxTicket       = 64 << 10 // with its hand-overs
+	MaxHandOvers    = 16
+	MaxHandOver     = 2 << 10
 	MaxUsage        = MaxCommitMessage / 4 * 3
 	MaxJob          = 1 << 20
 	MaxCodeManifest = 4 << 20 // a stranger may send any: the broker of the data does not know the code

@@ -29,6 +29,9 @@ func ruleSpoilers() map[string]struct {
 		"denial":     {"no reason", set("reasons", []any{})},
 		"lease-lost": {"a reason that nobody knows", set("reason", "tired")},
 		"revocation": {"two things at once", set("job", sum("j"))},
+		"permit":     {"for no job at all", set("count", 0)},
+		"hand-over":  {"without a reason", set("reason", "")},
+		"notice":     {"an action nobody knows", set("action", "panic")},
 	}
 }
 
