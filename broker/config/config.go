@@ -52,6 +52,7 @@ type Config struct {
 	SimulatedRoot          *envelope.PublicKey `json:"simulatedRoot,omitempty"`
 	HeartbeatTimeoutMillis int64               `json:"heartbeatTimeoutMillis"` // silence after which a lease is lost
 	LogURL                 string              `json:"logURL,omitempty"`       // host whose log gets the signed records; none: they stay here
+	Keyholder              *Keyholder          `json:"keyholder,omitempty"`    // what wraps the data keys; none: keyholder.age, with its identity
 
 	layout Layout
 }
@@ -121,6 +122,11 @@ func (c *Config) Validate() error {
 	}
 	if t := c.HeartbeatTimeout(); t < minHeartbeatTimeout || t > maxHeartbeatTimeout {
 		return bad("heartbeatTimeoutMillis %d, want %v to %v", c.HeartbeatTimeoutMillis, minHeartbeatTimeout, maxHeartbeatTimeout)
+	}
+	if c.Keyholder != nil {
+		if err := c.Keyholder.Validate(); err != nil {
+			return err
+		}
 	}
 	return c.validateRoots()
 }
