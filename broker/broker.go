@@ -51,6 +51,7 @@ type Broker struct {
 	log     *slog.Logger
 	now     func() time.Time
 	started time.Time
+	past    succession
 
 	maxNonces int64 // a field for tests
 
@@ -116,7 +117,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock()}); err != nil {
 		return err
 	}
-	if err := b.scan(ctx); err != nil {
+	if err := errors.Join(b.succeed(ctx), b.scan(ctx)); err != nil {
 		return errors.Join(err, b.ledger.Close())
 	}
 	return nil

@@ -20,13 +20,14 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	if r.Manifest.IsZero() || r.Job.IsZero() {
 		return nil, fmt.Errorf("%w: a challenge is for a manifest and a job", ErrRequest)
 	}
-	if _, err := b.pack(r.Manifest); err != nil {
+	p, err := b.pack(r.Manifest)
+	if err != nil {
 		return nil, err
 	}
 	now := b.now()
 	c := grant.Challenge{
 		Nonce: envelope.NewNonce(), Audience: b.signer.Public(), Manifest: r.Manifest, Job: r.Job,
-		Issued: millis(now), Expires: millis(now.Add(nonceLife)),
+		Issued: millis(now), Expires: millis(now.Add(nonceLife)), HandOvers: b.handOvers(p.Manifest),
 	}
 	signed, _, err := grant.Sign(&c, b.signer)
 	if err != nil {

@@ -115,9 +115,13 @@ func (b *Broker) recordLoss(t *ledger.Tx, l *ledger.Lease, now int64) error {
 	if reason == "" {
 		reason = grant.LostSilent
 	}
+	m, err := b.pack(l.Manifest)
+	if err != nil {
+		return err
+	}
 	s := grant.LeaseLost{
 		Binding: l.Binding, Grant: l.Grant, Job: l.Job, Manifest: l.Manifest, Attempt: l.Attempt, LastHeartbeat: l.Sequence,
-		Reason: reason, Time: now,
+		Reason: reason, HandOvers: b.handOvers(m.Manifest), Time: now,
 	}
 	if s.Sequence, s.Previous, err = t.Next(l.Manifest); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (b *Broker) pack(manifest envelope.Digest) (*config.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.Manifest.Broker.Key.Equal(b.signer.Public()) {
+	if !b.speaksFor(p.Manifest) {
 		return nil, fmt.Errorf("%w: %s names another broker's key", config.ErrPackage, manifest)
 	}
 	b.mu.Lock()

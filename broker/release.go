@@ -28,6 +28,7 @@ type request struct {
 	job       *envelope.Verified[job.Job]
 	signedJob []byte
 	ticket    *envelope.Verified[grant.Ticket] // nil when the code itself is asked for
+	teller    envelope.PublicKey               // speaks for the code's broker, and signed the ticket
 	claims    *attestation.Claims
 	d         envelope.Digest
 }
@@ -98,9 +99,11 @@ func (b *Broker) read(r *grant.ReleaseRequest) (q *request, err error) {
 		if len(r.Ticket) != 0 {
 			return nil, fmt.Errorf("%w: the code's release gives the ticket, it takes none", ErrTicket)
 		}
+		q.teller = b.signer.Public()
 		return q, nil
 	}
-	if q.ticket, err = grant.VerifyTicket(r.Ticket, q.code.Predicate.Broker.Key); err != nil {
+	voice := grant.Voice{Owner: q.code.Predicate.Owner, Pinned: q.code.Predicate.Broker.Key}
+	if q.ticket, q.teller, err = voice.Ticket(r.Ticket); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTicket, err)
 	}
 	return q, nil
@@ -146,7 +149,7 @@ func (b *Broker) bind(ctx context.Context, q *request) error {
 	if mine == nil || !mine.Audience.Equal(b.signer.Public()) {
 		return fmt.Errorf("%w: another broker was asked for this package", ErrBinding)
 	}
-	if !c.Owners[0].Audience.Equal(q.code.Predicate.Broker.Key) {
+	if !c.Owners[0].Audience.Equal(q.teller) {
 		return fmt.Errorf("%w: the code's broker is another", ErrBinding)
 	}
 	if err := checkTicket(q); err != nil {
