@@ -6,6 +6,7 @@ require (
 	charm.land/fang/v2 v2.0.1
 	connectrpc.com/connect v1.21.1
 	filippo.io/age v1.3.2
+	github.com/golang-jwt/jwt/v5 v5.3.1 // tests: the marketplace that our receipts come from
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-tpm v0.9.8
 	github.com/gowebpki/jcs v1.0.2
@@ -28,7 +29,6 @@ require (
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.3 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/hanwen/go-fuse/v2 v2.12.1 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
