@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -169,6 +170,30 @@ func (d *Disk) export(id uint64, path string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// Put copies a real file to a path on the disk whose directory is there, durably.
+func (d *Disk) Put(path, from string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dir, name := filepath.Split(path)
+	id := uint64(Root)
+	for _, part := range strings.Split(filepath.Clean(dir), string(filepath.Separator)) {
+		if part != "." {
+			id = d.nodes[id].entries[part]
+		}
+		if d.nodes[id] == nil {
+			return &os.PathError{Op: "put", Path: path, Err: syscall.ENOENT}
+		}
+	}
+	d.last++
+	d.nodes[d.last] = &node{perm: 0o600, links: 1, data: b, stable: slices.Clone(b)}
+	d.nodes[id].entries[name], d.nodes[id].synced[name] = d.last, d.last
 	return nil
 }
 
