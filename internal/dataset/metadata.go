@@ -150,7 +150,7 @@ func (m *Manifest) describe(header, checksum []byte, now time.Time) error {
 		value string
 	}{
 		{&d.Description, notStated},
-		{&d.License, "see usageInfo"},
+		{&d.License, m.licenceName()},
 		{&d.Creator.Type, "sc:Organization"},
 		{&d.Creator.Name, notStated},
 		{&d.DatePublished, today},
@@ -174,6 +174,14 @@ func (m *Manifest) describe(header, checksum []byte, now time.Time) error {
 		d.Payment = []Reference{}
 	}
 	return nil
+}
+
+// licenceName is what the terms are, where they are exactly a listed licence.
+func (m *Manifest) licenceName() string {
+	if id := m.Terms.Licence.SPDX; id != "" {
+		return id
+	}
+	return "see usageInfo"
 }
 
 func (m *Manifest) semver() string { return strconv.FormatInt(m.Version, 10) + ".0.0" }

@@ -6,40 +6,44 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/licence"
 )
 
 // Offer is the licence as a W3C ODRL 2.2 offer, in the metadata's own JSON-LD context: a reader needs no other document.
-// It is derived from [Terms], never written by hand: the terms are what is
-// enforced, the offer is how other tools read them.
+// It is derived from [Terms], never written by hand: the terms are what is enforced, the offer is how other tools read
+// them. Every term is in it, so that a change of any changes [Manifest.OfferDigest].
 type Offer struct {
 	ID          string       `json:"@id"`
 	Type        string       `json:"@type"`
+	License     string       `json:"dct:license,omitempty"` // URL of a listed licence, if the terms are exactly that
 	Assigner    string       `json:"odrl:assigner"`
 	Permission  []Permission `json:"odrl:permission"`
 	Prohibition []Rule       `json:"odrl:prohibition"`
 }
 
-// Permission is what a buyer may do.
+// Permission is what a buyer may do. The first is to use the data; others add what may be done with results.
 type Permission struct {
 	Target     string       `json:"odrl:target"`
 	Action     string       `json:"odrl:action"`
-	Constraint []Constraint `json:"odrl:constraint"`
-	Duty       []Duty       `json:"odrl:duty"`
+	Constraint []Constraint `json:"odrl:constraint,omitempty"`
+	Duty       []Duty       `json:"odrl:duty,omitempty"`
 }
 
 // Duty is what the permission costs.
 type Duty struct {
 	Action     string       `json:"odrl:action"`
-	Constraint []Constraint `json:"odrl:constraint"`
+	Constraint []Constraint `json:"odrl:constraint,omitempty"`
 }
 
-// Rule is an action on a target.
+// Rule is an action on a target that is prohibited, where the constraint holds.
 type Rule struct {
-	Target string `json:"odrl:target"`
-	Action string `json:"odrl:action"`
+	Target     string       `json:"odrl:target"`
+	Action     string       `json:"odrl:action"`
+	Constraint []Constraint `json:"odrl:constraint,omitempty"`
 }
 
 // Constraint compares two operands.
@@ -50,30 +54,134 @@ type Constraint struct {
 	Unit         string   `json:"odrl:unit,omitempty"`
 }
 
+func isAnyOf(what string, list []string) Constraint {
+	return Constraint{what, "odrl:isAnyOf", list, ""}
+}
+
+func isEqual(what, v string) Constraint { return Constraint{what, "odrl:eq", []string{v}, ""} }
+
+func atMost(what string, v int64) Constraint {
+	return Constraint{what, "odrl:lteq", []string{strconv.FormatInt(v, 10)}, ""}
+}
+
+func costs(what string, v int64, currency string) Constraint {
+	return Constraint{what, "odrl:eq", []string{strconv.FormatInt(v, 10)}, currency}
+}
+
+// texts writes a list's entries as they stand in JSON.
+func texts[T fmt.Stringer](list []T) []string {
+	out := []string{}
+	for _, v := range list {
+		out = append(out, v.String())
+	}
+	return out
+}
+
 // offer says in ODRL what the terms say.
 func (m *Manifest) offer() Offer {
-	t, target := &m.Terms, "glovebox:dataset:"+m.Dataset.String()
-	n := func(v int64) []string { return []string{strconv.FormatInt(v, 10)} }
-	limit := func(what string, v int64) Constraint { return Constraint{what, "odrl:lteq", n(v), ""} }
-	return Offer{
+	t, l, target := &m.Terms, &m.Terms.Licence, "glovebox:dataset:"+m.Dataset.String()
+	o := Offer{
 		ID: m.offerID(), Type: "odrl:Offer", Assigner: m.Owner.String(),
-		Permission: []Permission{{
-			Target: target, Action: "gb:train",
-			Constraint: []Constraint{
-				{"odrl:purpose", "odrl:isAnyOf", t.Purposes, ""},
-				{"gb:mode", "odrl:isAnyOf", t.Modes, ""},
-				{"gb:output", "odrl:isAnyOf", t.Outputs, ""},
-				limit("gb:outputBytes", t.MaxOutputBytes), limit("gb:epochs", int64(t.MaxEpochs)), limit("odrl:count", t.MaxUses),
-				limit("gb:notAfter", t.NotAfter),
-				{"gb:assurance", "odrl:gteq", []string{t.MinAssurance}, ""},
-			},
-			Duty: []Duty{{"odrl:compensate", []Constraint{
-				{"gb:perRecordMicros", "odrl:eq", n(t.Price.PerRecord), t.Price.Currency},
-				{"gb:perUseMicros", "odrl:eq", n(t.Price.PerUse), t.Price.Currency},
-			}}},
-		}},
-		Prohibition: []Rule{{target, "odrl:distribute"}, {target, "odrl:reproduce"}},
+		Permission:  []Permission{{target, "gb:train", slices.Concat(t.offerUse(), t.offerParties(), t.offerRun()), t.offerDuties()}},
+		Prohibition: []Rule{{target, "odrl:distribute", nil}, {target, "odrl:reproduce", nil}},
 	}
+	if l.SPDX != "" {
+		o.License = "https://spdx.org/licenses/" + l.SPDX
+	}
+	for _, c := range []struct {
+		action  string
+		allowed bool
+		duty    []Duty
+	}{
+		{"odrl:commercialize", l.Commercial, nil},
+		{"odrl:derive", l.Derivatives, alike(l.ShareAlike)},
+	} {
+		if c.allowed {
+			o.Permission = append(o.Permission, Permission{target, c.action, nil, c.duty})
+		} else {
+			o.Prohibition = append(o.Prohibition, Rule{target, c.action, nil})
+		}
+	}
+	if len(l.Prohibited) > 0 {
+		o.Prohibition = append(o.Prohibition, Rule{target, "odrl:use", []Constraint{isAnyOf("odrl:purpose", l.Prohibited)}})
+	}
+	return o
+}
+
+func alike(shareAlike bool) []Duty {
+	if !shareAlike {
+		return nil
+	}
+	return []Duty{{"cc:ShareAlike", nil}}
+}
+
+// offerUse says what for, where and how often.
+func (t *Terms) offerUse() []Constraint {
+	c := []Constraint{isAnyOf("odrl:purpose", t.Purposes)}
+	if !slices.Contains(t.Licence.Territories, licence.Worldwide) {
+		c = append(c, isAnyOf("odrl:spatial", t.Licence.Territories))
+	}
+	c = append(c,
+		isAnyOf("gb:mode", t.Modes), isAnyOf("gb:output", t.Outputs), atMost("gb:outputBytes", t.MaxOutputBytes),
+		atMost("gb:epochs", int64(t.MaxEpochs)), atMost("odrl:count", t.MaxUses), atMost("gb:notAfter", t.NotAfter))
+	for _, f := range []struct {
+		what string
+		is   bool
+	}{{"gb:trainingOnly", t.Licence.TrainingOnly}, {"gb:revocable", t.Licence.Revocable}, {"gb:consent", t.Consent}} {
+		if f.is {
+			c = append(c, isEqual(f.what, "true"))
+		}
+	}
+	return c
+}
+
+// offerParties says who, with whose code, and how a buyer gets in.
+func (t *Terms) offerParties() []Constraint {
+	c := []Constraint{isEqual("gb:access", t.Access)}
+	if !t.Buyers.Any {
+		c = append(c, isAnyOf("odrl:recipient", texts(t.Buyers.Keys)))
+	}
+	for _, a := range t.Buyers.Require {
+		c = append(c, isAnyOf("gb:buyer-"+a.Name, a.AnyOf))
+	}
+	c = append(c, atMost("gb:buyerUses", t.Buyers.MaxUses))
+	if !t.Code.Any {
+		c = append(c, isAnyOf("gb:code", append(texts(t.Code.Manifests), texts(t.Code.Owners)...)))
+	}
+	if r := t.Receipts; r != nil {
+		keys := []string{}
+		for _, k := range r.Keys {
+			keys = append(keys, k.Thumbprint())
+		}
+		c = append(c, isEqual("gb:receiptIssuer", r.Issuer), isEqual("gb:receiptAudience", r.Audience), isEqual("gb:payee", r.Payee), isAnyOf("gb:receiptKey", keys))
+	}
+	return c
+}
+
+// offerRun says how the job is held to the terms, and which privacy account it is debited to.
+func (t *Terms) offerRun() []Constraint {
+	p := &t.Privacy
+	return []Constraint{
+		{"gb:assurance", "odrl:gteq", []string{t.MinAssurance}, ""},
+		isEqual("gb:logs", t.Logs), atMost("gb:allowance", t.Allowance), atMost("gb:leaseSeconds", t.LeaseSeconds), isEqual("gb:brokerAway", t.BrokerAway),
+		isEqual("gb:population", p.Population), isEqual("gb:privacyUnit", p.Unit), isEqual("gb:adjacency", p.Adjacency),
+		atMost("gb:epsilonMicros", p.Epsilon), atMost("gb:buyerEpsilonMicros", p.BuyerEpsilon), atMost("gb:deltaPicos", p.Delta),
+	}
+}
+
+func (t *Terms) offerDuties() []Duty {
+	pay := []Constraint{costs("gb:perRecordMicros", t.Price.PerRecord, t.Price.Currency), costs("gb:perUseMicros", t.Price.PerUse, t.Price.Currency)}
+	if t.Licence.RoyaltyPPM > 0 {
+		pay = append(pay, costs("gb:royaltyPPM", t.Licence.RoyaltyPPM, ""))
+	}
+	if t.Receipts != nil {
+		pay = append(pay, costs("gb:receiptMinMicros", t.Receipts.MinAmount, t.Price.Currency))
+	}
+	out := []Duty{{"odrl:compensate", pay}}
+	if t.Licence.Attribution {
+		out = append(out, Duty{"odrl:attribute", nil})
+	}
+	return out
 }
 
 // Context is Croissant's JSON-LD context with Glovebox's prefix. There is one value, so it carries nothing.
@@ -85,7 +193,7 @@ func (Context) object() map[string]any {
 		"@language": "en", "@vocab": "https://schema.org/",
 		"name": map[string]any{"@container": "@language"}, "description": map[string]any{"@container": "@language"},
 		"cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/", "gb": "https://glovebox.dev/ns#",
-		"odrl": "http://www.w3.org/ns/odrl/2/", "dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/", "conformsTo": "dct:conformsTo",
+		"odrl": "http://www.w3.org/ns/odrl/2/", "cc": "http://creativecommons.org/ns#", "dct": "http://purl.org/dc/terms/", "sc": "https://schema.org/", "conformsTo": "dct:conformsTo",
 		"data": typed("cr:data", "@json"), "dataType": typed("cr:dataType", "@vocab"), "examples": typed("cr:examples", "@json"),
 	}
 	for _, t := range []string{

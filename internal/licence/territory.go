@@ -115,3 +115,6 @@ func unknownTerritory(n string) error {
 	}
 	return invalid("territory %q is neither an ISO 3166-1 alpha-2 code nor one of the groups %s", n, strings.Join(Groups(), ", "))
 }
+
+// Countries are all codes that ISO 3166-1 assigns, sorted.
+func Countries() []string { return strings.Fields(countries) }
