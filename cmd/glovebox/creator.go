@@ -18,7 +18,6 @@ import (
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
-	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 func newCreator() *cobra.Command {
