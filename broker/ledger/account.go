@@ -49,7 +49,7 @@ func (t *Tx) BuyerUses(manifest envelope.Digest, buyer envelope.PublicKey, excep
 	if buyer.IsZero() {
 		return 0, fmt.Errorf("%w: uses of nobody", ErrCorrupt)
 	}
-	return t.uses(manifest, buyer.String(), except)
+	return t.uses(manifest, t.q.keys.text(buyer), except)
 }
 
 func (t *Tx) uses(manifest envelope.Digest, buyer string, except envelope.Digest) (n int64, err error) {

@@ -60,52 +60,52 @@ type Lease struct {
 	Commit    []byte           `json:"commit"`
 }
 
-// fixed is what a lease's columns do not have: the JSON of a lease without them.
+// fixed is what a lease's columns do not have.
 type fixed struct {
-	Evidence     envelope.Digest    `json:"evidence"`
-	Policy       envelope.Digest    `json:"policy"`
-	Assurance    string             `json:"assurance"`
-	SigningKey   envelope.PublicKey `json:"signingKey"`
-	Obligations  grant.Obligations  `json:"obligations"`
-	Purpose      string             `json:"purpose"`
-	Population   string             `json:"population"`
-	SignedGrant  []byte             `json:"signedGrant"`
-	SignedTicket []byte             `json:"signedTicket"`
-	Entitlement  []byte             `json:"entitlement"`
+	Evidence     envelope.Digest   `json:"evidence"`
+	Policy       envelope.Digest   `json:"policy"`
+	Assurance    string            `json:"assurance"`
+	Obligations  grant.Obligations `json:"obligations"`
+	Purpose      string            `json:"purpose"`
+	Population   string            `json:"population"`
+	SignedTicket []byte            `json:"signedTicket"`
+	Entitlement  []byte            `json:"entitlement"`
 }
 
-// AddLease stores a new live lease, and counts its use for as long as it lives. The tables admit one for each binding,
-// each ticket and each attempt, and one live one for each job and package.
+// AddLease stores a new live lease, whose grant is a record already, and counts its use for as long as it lives.
 func (t *Tx) AddLease(l *Lease) error {
-	body, err := json.Marshal(&fixed{
-		l.Evidence, l.Policy, l.Assurance, l.SigningKey, l.Obligations, l.Purpose, l.Population, l.SignedGrant, l.SignedTicket, l.Entitlement,
-	})
+	body, err := json.Marshal(&fixed{l.Evidence, l.Policy, l.Assurance, l.Obligations, l.Purpose, l.Population, l.SignedTicket, l.Entitlement})
 	if err != nil {
 		return err
 	}
-	if l.Buyer.IsZero() {
+	key, err := pointColumn(l.SigningKey)
+	if err != nil || l.Buyer.IsZero() {
 		return fmt.Errorf("%w: lease of nobody", ErrCorrupt)
 	}
-	buyer := l.Buyer.String()
+	buyer := t.q.keys.text(l.Buyer)
 	_, err = t.exec(`INSERT INTO leases(grant_id, manifest, job, binding, ticket, attempt, buyer, dataset, code, permit, receipt, issued,
-		fixed, state, sealed, allowed, delivered, sequence, heartbeat, allowance, stop, used_by, answer)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		signing_key, fixed, state, sealed, used_by, answer) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		l.Grant[:], l.Manifest[:], l.Job[:], l.Binding[:], nullable(l.Ticket), l.Attempt, buyer, datasetColumn(l.Dataset),
-		digestColumn(l.Code), optional(l.Permit), optional(l.Receipt), l.Issued, body, string(l.State), bytesColumn(l.Sealed), l.Allowed,
-		l.Delivered, l.Sequence, nullable(l.Heartbeat), bytesColumn(l.Allowance), l.Stop, nullable(l.Usage), bytesColumn(l.Commit))
+		digestColumn(l.Code), optional(l.Permit), optional(l.Receipt), l.Issued, key, body, string(l.State), bytesColumn(l.Sealed),
+		nullable(l.Usage), bytesColumn(l.Commit))
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO accounts(manifest, job, buyer, reserved, charged, used, live) VALUES (?1,?2,?3,0,0,0,?4)
+	_, err = t.exec(`INSERT INTO progress VALUES (last_insert_rowid(),?,?,?,?,?,?)`, l.Allowed, l.Delivered, l.Sequence,
+		nullable(l.Heartbeat), bytesColumn(l.Allowance), l.Stop)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO accounts(manifest, job, buyer, reserved, charged, used, live) VALUES (?,?,?,0,0,0,?)
 		ON CONFLICT DO UPDATE SET buyer = excluded.buyer, live = excluded.live`, l.Manifest[:], l.Job[:], buyer, l.State == Live)
 	return err
 }
 
-// SetLease stores what changed in a lease, which is what comes after State.
+// SetLease stores what changed in a lease, which is what comes after State. The sealed key is stored once.
 func (t *Tx) SetLease(l *Lease) error {
-	n, err := t.exec(`UPDATE leases SET state = ?, allowed = ?, delivered = ?, sequence = ?, heartbeat = ?, allowance = ?, stop = ?,
-		used_by = ?, answer = ? WHERE grant_id = ?`, string(l.State), l.Allowed, l.Delivered, l.Sequence, nullable(l.Heartbeat),
-		bytesColumn(l.Allowance), l.Stop, nullable(l.Usage), bytesColumn(l.Commit), l.Grant[:])
+	n, err := t.exec(`UPDATE progress SET allowed = ?, delivered = ?, sequence = ?, heartbeat = ?, allowance = ?, stop = ?
+		WHERE n = (SELECT n FROM leases WHERE grant_id = ?)`, l.Allowed, l.Delivered, l.Sequence, nullable(l.Heartbeat),
+		bytesColumn(l.Allowance), l.Stop, l.Grant[:])
 	if err != nil {
 		return err
 	}
@@ -113,28 +113,41 @@ func (t *Tx) SetLease(l *Lease) error {
 		return ErrNotFound
 	}
 	if len(l.Sealed) > 0 {
-		if _, err = t.exec(`UPDATE leases SET sealed = ? WHERE grant_id = ? AND sealed = x''`, l.Sealed, l.Grant[:]); err != nil {
+		if _, err := t.SetSealed(l.Grant, l.Sealed); err != nil {
 			return err
 		}
 	}
 	if l.State == Live {
 		return nil
 	}
-	_, err = t.exec(`UPDATE accounts SET live = 0 WHERE manifest = ? AND job = ? AND live = 1 AND NOT EXISTS
+	_, err = t.exec(`UPDATE leases SET state = ?, used_by = ?, answer = ? WHERE grant_id = ?`, string(l.State), nullable(l.Usage),
+		bytesColumn(l.Commit), l.Grant[:])
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE accounts SET live = 0 WHERE manifest = ?1 AND job = ?2 AND live = 1 AND NOT EXISTS
 		(SELECT 1 FROM leases WHERE manifest = ?1 AND job = ?2 AND state = 'live')`, l.Manifest[:], l.Job[:])
 	return err
 }
 
-const leaseColumns = `grant_id, manifest, job, binding, ticket, attempt, buyer, dataset, code, permit, receipt, issued, fixed,
-	state, sealed, allowed, delivered, sequence, heartbeat, allowance, stop, used_by, answer`
+// SetSealed stores the sealed key of a lease, unless it has one, without reading the lease. It reports whether it did.
+func (t *Tx) SetSealed(grantID envelope.Digest, sealed []byte) (stored bool, err error) {
+	n, err := t.exec(`UPDATE leases SET sealed = ? WHERE grant_id = ? AND sealed = x''`, sealed, grantID[:])
+	return n == 1, err
+}
 
-// scanLease reads a row of leaseColumns.
-func scanLease(scan func(...any) error) (*Lease, error) {
+const leaseQuery = `SELECT l.grant_id, l.manifest, l.job, l.binding, l.ticket, l.attempt, l.buyer, l.dataset, l.code, l.permit, l.receipt,
+	l.issued, l.signing_key, l.fixed, l.state, l.sealed, l.used_by, l.answer, p.allowed, p.delivered, p.sequence, p.heartbeat, p.allowance, p.stop,
+	r.signed FROM leases l JOIN progress p ON p.n = l.n LEFT JOIN records r ON r.digest = l.grant_id WHERE `
+
+// scanLease reads a row of leaseQuery.
+func (t *Tx) scanLease(scan func(...any) error) (*Lease, error) {
 	var l Lease
-	var id, manifest, job, binding, ticket, dataset, code, permit, receipt, body, heartbeat, used []byte
+	var id, manifest, job, binding, ticket, dataset, code, permit, receipt, key, body, heartbeat, used []byte
 	var buyer, state string
-	err := scan(&id, &manifest, &job, &binding, &ticket, &l.Attempt, &buyer, &dataset, &code, &permit, &receipt, &l.Issued, &body,
-		&state, &l.Sealed, &l.Allowed, &l.Delivered, &l.Sequence, &heartbeat, &l.Allowance, &l.Stop, &used, &l.Commit)
+	err := scan(&id, &manifest, &job, &binding, &ticket, &l.Attempt, &buyer, &dataset, &code, &permit, &receipt,
+		&l.Issued, &key, &body, &state, &l.Sealed, &used, &l.Commit, &l.Allowed, &l.Delivered, &l.Sequence, &heartbeat, &l.Allowance, &l.Stop,
+		&l.SignedGrant)
 	if err != nil {
 		return nil, err
 	}
@@ -142,13 +155,15 @@ func scanLease(scan func(...any) error) (*Lease, error) {
 	if err := json.Unmarshal(body, &f); err != nil {
 		return nil, fmt.Errorf("%w: lease: %w", ErrCorrupt, err)
 	}
-	if l.Buyer, err = envelope.ParsePublicKey(buyer); err != nil {
+	if l.Buyer, err = t.q.keys.parse(buyer); err != nil {
 		return nil, fmt.Errorf("%w: lease: %w", ErrCorrupt, err)
 	}
-	l.Evidence, l.Policy, l.Assurance, l.SigningKey, l.Obligations = f.Evidence, f.Policy, f.Assurance, f.SigningKey, f.Obligations
-	l.Purpose, l.Population, l.SignedGrant, l.SignedTicket, l.Entitlement = f.Purpose, f.Population, f.SignedGrant, f.SignedTicket, f.Entitlement
-	l.State = State(state)
-	ok := fill(l.Grant[:], id) && fill(l.Manifest[:], manifest) && fill(l.Job[:], job) && fill(l.Binding[:], binding) &&
+	if l.SigningKey, err = parsePoint(key); err != nil {
+		return nil, fmt.Errorf("%w: lease: %w", ErrCorrupt, err)
+	}
+	l.Evidence, l.Policy, l.Assurance, l.Obligations = f.Evidence, f.Policy, f.Assurance, f.Obligations
+	l.Purpose, l.Population, l.SignedTicket, l.Entitlement, l.State = f.Purpose, f.Population, f.SignedTicket, f.Entitlement, State(state)
+	ok := len(l.SignedGrant) > 0 && fill(l.Grant[:], id) && fill(l.Manifest[:], manifest) && fill(l.Job[:], job) && fill(l.Binding[:], binding) &&
 		(len(dataset) == 0 || fill(l.Dataset[:], dataset)) && (len(code) == 0 || fill(l.Code[:], code))
 	for _, o := range []struct {
 		to   **envelope.Digest
@@ -160,7 +175,7 @@ func scanLease(scan func(...any) error) (*Lease, error) {
 		}
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: lease with a digest of the wrong length", ErrCorrupt)
+		return nil, fmt.Errorf("%w: lease without its grant, or with a digest of the wrong length", ErrCorrupt)
 	}
 	return &l, nil
 }
@@ -177,8 +192,8 @@ func (t *Tx) lease(where string, args ...any) (*Lease, error) {
 }
 
 func (t *Tx) leases(where string, args ...any) (out []*Lease, err error) {
-	err = t.rows(`SELECT `+leaseColumns+` FROM leases WHERE `+where, args, func(scan func(...any) error) error {
-		l, err := scanLease(scan)
+	err = t.rows(leaseQuery+where, args, func(scan func(...any) error) error {
+		l, err := t.scanLease(scan)
 		out = append(out, l)
 		return err
 	})
@@ -190,17 +205,17 @@ func (t *Tx) leases(where string, args ...any) (out []*Lease, err error) {
 
 // Lease finds a lease by its grant.
 func (t *Tx) Lease(grantID envelope.Digest) (*Lease, error) {
-	return t.lease(`grant_id = ?`, grantID[:])
+	return t.lease(`l.grant_id = ?`, grantID[:])
 }
 
 // LeaseOf finds the lease of a binding on a package.
 func (t *Tx) LeaseOf(manifest, binding envelope.Digest) (*Lease, error) {
-	return t.lease(`manifest = ? AND binding = ?`, manifest[:], binding[:])
+	return t.lease(`l.manifest = ? AND l.binding = ?`, manifest[:], binding[:])
 }
 
 // LastLease finds the last attempt of a job on a package.
 func (t *Tx) LastLease(manifest, job envelope.Digest) (*Lease, error) {
-	return t.lease(`manifest = ? AND job = ? ORDER BY attempt DESC LIMIT 1`, manifest[:], job[:])
+	return t.lease(`l.manifest = ? AND l.job = ? ORDER BY l.attempt DESC LIMIT 1`, manifest[:], job[:])
 }
 
 // Attempts counts the leases of a job on a package, and those among them that came after the first that completed.
@@ -212,7 +227,7 @@ func (t *Tx) Attempts(manifest, job envelope.Digest) (all, since int64, err erro
 }
 
 // LiveLeases lists every live lease.
-func (t *Tx) LiveLeases() ([]*Lease, error) { return t.leases(`state = 'live'`) }
+func (t *Tx) LiveLeases() ([]*Lease, error) { return t.leases(`l.state = 'live'`) }
 
 // LiveGrants lists the grants of the live leases, without reading the leases.
 func (t *Tx) LiveGrants() (out []envelope.Digest, err error) {

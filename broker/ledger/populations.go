@@ -100,7 +100,7 @@ func (t *Tx) ReservePrivacy(r *Reservation) (conditional bool, err error) {
 	if err := t.DeclarePopulation(&r.Population); err != nil {
 		return false, err
 	}
-	buyer := r.Buyer.String()
+	buyer := t.q.keys.text(r.Buyer)
 	for _, account := range []struct {
 		buyer string
 		cap   int64

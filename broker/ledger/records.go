@@ -3,6 +3,8 @@
 package ledger
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -60,8 +62,12 @@ func (t *Tx) Append(manifest envelope.Digest, signed []byte, key envelope.Public
 	if err != nil {
 		return err
 	}
-	r := Record{Manifest: manifest, Sequence: sequence, Key: key, Signed: signed}
-	if err := checkLink(&r, previous); err != nil {
+	payload, err := payloadOf(signed)
+	if err != nil {
+		return err
+	}
+	r := Record{Manifest: manifest, Sequence: sequence, Digest: envelope.Sum(payload), Key: key, Signed: signed}
+	if err := checkLink(&r, payload, previous); err != nil {
 		return err
 	}
 	return t.insert(&r)
@@ -78,28 +84,49 @@ func (t *Tx) AppendForeign(signed []byte, key envelope.PublicKey) error {
 	if err := t.row(`SELECT n FROM records WHERE digest = ?`, []any{id[:]}, []any{&n}); !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return t.insert(&Record{Key: key, Signed: signed})
+	return t.insert(&Record{Digest: id, Key: key, Signed: signed})
 }
 
-func (t *Tx) insert(r *Record) (err error) {
-	if r.Digest, err = envelope.ID(r.Signed); err != nil {
-		return err
-	}
+func (t *Tx) insert(r *Record) error {
 	n, head, err := t.head()
 	if err != nil {
 		return err
 	}
 	r.N = n + 1
-	head = nextHead(head, r)
+	key := t.q.keys.text(r.Key)
+	head = nextHead(head, r, key)
 	_, err = t.exec(`INSERT INTO records(n, manifest, sequence, digest, key, signed, head) VALUES (?,?,?,?,?,?,?)`,
-		r.N, digestColumn(r.Manifest), r.Sequence, r.Digest[:], r.Key.String(), r.Signed, head[:])
+		r.N, digestColumn(r.Manifest), r.Sequence, r.Digest[:], key, r.Signed, head[:])
 	return err
 }
 
+// The frame of an envelope in canonical form, as [envelope.Sign] writes it.
+const (
+	frameStart  = `{"payload":"`
+	frameMiddle = `","payloadType":"` + envelope.PayloadType + `","signatures":[{"sig":"`
+	frameEnd    = `"}]}`
+)
+
+// payloadOf takes an envelope apart. One in canonical form needs no parser.
+func payloadOf(signed []byte) ([]byte, error) {
+	if rest, ok := bytes.CutPrefix(signed, []byte(frameStart)); ok {
+		text, rest, _ := bytes.Cut(rest, []byte(`"`))
+		sig, ok := bytes.CutPrefix(rest, []byte(frameMiddle[1:]))
+		sig, end := bytes.CutSuffix(sig, []byte(frameEnd))
+		payload := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+		n, err := base64.StdEncoding.Strict().Decode(payload, text)
+		if _, serr := base64.StdEncoding.Strict().Decode(make([]byte, len(sig)), sig); ok && end && err == nil && serr == nil && n > 0 && len(sig) > 0 {
+			return payload[:n], nil
+		}
+	}
+	_, payload, _, err := envelope.Parts(signed)
+	return payload, err
+}
+
 // nextHead chains a record, with its place and its signer, to all before it.
-func nextHead(head envelope.Digest, r *Record) envelope.Digest {
+func nextHead(head envelope.Digest, r *Record, key string) envelope.Digest {
 	sequence := binary.BigEndian.AppendUint64(nil, uint64(r.Sequence))
-	return envelope.Hash(headLabel, head[:], digestColumn(r.Manifest), sequence, r.Digest[:], []byte(r.Key.String()))
+	return envelope.Hash(headLabel, head[:], digestColumn(r.Manifest), sequence, r.Digest[:], []byte(key))
 }
 
 // Head is how far the ledger is: records, the chain up to the last of them (nil without any), and transactions. Inside
@@ -136,7 +163,7 @@ func (t *Tx) head() (n int64, head envelope.Digest, err error) {
 func (t *Tx) Records(n int64, limit int) (out []Record, err error) {
 	err = t.rows(`SELECT n, manifest, sequence, digest, key, signed, head FROM records WHERE n > ? ORDER BY n LIMIT ?`, []any{n, limit},
 		func(scan func(...any) error) error {
-			r, _, err := scanRecord(scan)
+			r, _, err := t.scanRecord(scan)
 			if err == nil {
 				out = append(out, *r)
 			}
@@ -145,7 +172,7 @@ func (t *Tx) Records(n int64, limit int) (out []Record, err error) {
 	return out, err
 }
 
-func scanRecord(scan func(...any) error) (*Record, envelope.Digest, error) {
+func (t *Tx) scanRecord(scan func(...any) error) (*Record, envelope.Digest, error) {
 	var r Record
 	var manifest, digest, stored []byte
 	var head envelope.Digest
@@ -156,7 +183,7 @@ func scanRecord(scan func(...any) error) (*Record, envelope.Digest, error) {
 	if (len(manifest) != 0 && !fill(r.Manifest[:], manifest)) || !fill(r.Digest[:], digest) || !fill(head[:], stored) {
 		return nil, head, fmt.Errorf("%w: record %d has a digest of the wrong length", ErrCorrupt, r.N)
 	}
-	k, err := envelope.ParsePublicKey(key)
+	k, err := t.q.keys.parse(key)
 	if err != nil {
 		return nil, head, fmt.Errorf("%w: record %d: %w", ErrCorrupt, r.N, err)
 	}
@@ -165,11 +192,7 @@ func scanRecord(scan func(...any) error) (*Record, envelope.Digest, error) {
 }
 
 // checkLink compares what a statement says about its place with the place it has.
-func checkLink(r *Record, previous *envelope.Digest) error {
-	_, payload, _, err := envelope.Parts(r.Signed)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
+func checkLink(r *Record, payload []byte, previous *envelope.Digest) error {
 	var l link
 	if err := json.Unmarshal(payload, &l); err != nil {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -187,14 +210,14 @@ func checkLink(r *Record, previous *envelope.Digest) error {
 func verifyRecords(t *Tx, want int64) (n int64, head, atWant envelope.Digest, err error) {
 	last := map[envelope.Digest]*Record{}
 	err = t.rows(`SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`, nil, func(scan func(...any) error) error {
-		r, stored, err := scanRecord(scan)
+		r, stored, err := t.scanRecord(scan)
 		if err != nil {
 			return err
 		}
 		if err := verifyRecord(r, n, last[r.Manifest]); err != nil {
 			return err
 		}
-		n, head = r.N, nextHead(head, r)
+		n, head = r.N, nextHead(head, r, t.q.keys.text(r.Key))
 		if head != stored {
 			return fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
 		}
@@ -214,7 +237,8 @@ func verifyRecord(r *Record, n int64, last *Record) error {
 	if r.N != n+1 {
 		return fmt.Errorf("%w: record %d follows %d", ErrCorrupt, r.N, n)
 	}
-	if id, err := envelope.ID(r.Signed); err != nil || id != r.Digest {
+	_, payload, _, err := envelope.Parts(r.Signed)
+	if err != nil || envelope.Sum(payload) != r.Digest {
 		return fmt.Errorf("%w: record %d is not the statement it was", ErrCorrupt, r.N)
 	}
 	if r.Manifest.IsZero() != (r.Sequence == 0) {
@@ -230,5 +254,5 @@ func verifyRecord(r *Record, n int64, last *Record) error {
 	if r.Sequence != sequence {
 		return fmt.Errorf("%w: gap in the chain of %s: %d follows %d", ErrCorrupt, r.Manifest, r.Sequence, sequence-1)
 	}
-	return checkLink(r, previous)
+	return checkLink(r, payload, previous)
 }

@@ -36,44 +36,50 @@ CREATE TABLE jobs(job BLOB PRIMARY KEY, signed BLOB NOT NULL) STRICT;
 CREATE TABLE withdrawn(kind TEXT NOT NULL, name TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
 ` + schemaLeases + schemaAccounts + schemaSpent
 
-// A lease's first columns and fixed never change. The tables admit one lease for each binding, each ticket and each
-// attempt, and one live one for each job and package.
+// What a lease is never changes, but for its end and its sealed key; how far it got is in progress, whose rows are small.
+// The tables admit one lease for each binding, each ticket and each attempt, and one live one for each job and package.
+// The grant is among the records.
 const schemaLeases = `
 CREATE TABLE leases(
-	grant_id  BLOB PRIMARY KEY,
-	manifest  BLOB NOT NULL,
-	job       BLOB NOT NULL,
-	binding   BLOB NOT NULL,
-	ticket    BLOB,
-	attempt   INTEGER NOT NULL,
-	buyer     TEXT NOT NULL,
-	dataset   BLOB NOT NULL,
-	code      BLOB NOT NULL,
-	permit    BLOB NOT NULL,
-	receipt   BLOB NOT NULL,
-	issued    INTEGER NOT NULL,
-	fixed     BLOB NOT NULL,
-	state     TEXT NOT NULL,
-	sealed    BLOB NOT NULL,
-	allowed   INTEGER NOT NULL,
-	delivered INTEGER NOT NULL,
-	sequence  INTEGER NOT NULL,
-	heartbeat BLOB,
-	allowance BLOB NOT NULL,
-	stop      TEXT NOT NULL,
-	used_by   BLOB,
-	answer    BLOB NOT NULL,
+	n           INTEGER PRIMARY KEY,
+	grant_id    BLOB NOT NULL UNIQUE,
+	manifest    BLOB NOT NULL,
+	job         BLOB NOT NULL,
+	binding     BLOB NOT NULL,
+	ticket      BLOB,
+	attempt     INTEGER NOT NULL,
+	buyer       TEXT NOT NULL,
+	dataset     BLOB NOT NULL,
+	code        BLOB NOT NULL,
+	permit      BLOB NOT NULL,
+	receipt     BLOB NOT NULL,
+	issued      INTEGER NOT NULL,
+	signing_key BLOB NOT NULL,
+	fixed       BLOB NOT NULL,
+	state       TEXT NOT NULL,
+	sealed      BLOB NOT NULL,
+	used_by     BLOB,
+	answer      BLOB NOT NULL,
 	UNIQUE(manifest, binding),
 	UNIQUE(manifest, ticket),
-	UNIQUE(manifest, job, attempt)
+	UNIQUE(job, manifest, attempt)
 ) STRICT;
 CREATE UNIQUE INDEX one_live_lease ON leases(manifest, job) WHERE state = 'live';
-CREATE INDEX lease_job ON leases(job);
 CREATE INDEX lease_buyer ON leases(buyer);
 CREATE INDEX lease_dataset ON leases(dataset) WHERE dataset <> x'';
 CREATE INDEX lease_code ON leases(code) WHERE code <> x'';
 CREATE INDEX lease_permit ON leases(permit) WHERE permit <> x'';
 CREATE INDEX lease_receipt ON leases(receipt) WHERE receipt <> x'';
+
+CREATE TABLE progress(
+	n         INTEGER PRIMARY KEY REFERENCES leases,
+	allowed   INTEGER NOT NULL,
+	delivered INTEGER NOT NULL,
+	sequence  INTEGER NOT NULL,
+	heartbeat BLOB,
+	allowance BLOB NOT NULL,
+	stop      TEXT NOT NULL
+) STRICT;
 
 CREATE TABLE usages(
 	grant_id BLOB PRIMARY KEY,

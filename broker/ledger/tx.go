@@ -23,9 +23,12 @@ type Tx struct {
 type statements struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	keys     keyCache
 }
 
-func newStatements(c *sql.Conn) *statements { return &statements{c, map[string]*sql.Stmt{}} }
+func newStatements(c *sql.Conn) *statements {
+	return &statements{conn: c, prepared: map[string]*sql.Stmt{}}
+}
 
 func (q *statements) get(query string) (*sql.Stmt, error) {
 	if s, ok := q.prepared[query]; ok {

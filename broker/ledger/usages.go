@@ -39,7 +39,7 @@ func (t *Tx) AddUsage(u *Usage) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO usages(grant_id, usage, job, manifest, dataset, buyer, code, outcome, time, chunks, bytes, records, leaves, signed)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, u.Grant[:], u.Usage[:], u.Job[:], u.Manifest[:], datasetColumn(u.Dataset), u.Buyer.String(),
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, u.Grant[:], u.Usage[:], u.Job[:], u.Manifest[:], datasetColumn(u.Dataset), t.q.keys.text(u.Buyer),
 		digestColumn(u.Code), u.Outcome, u.Time, u.Chunks, u.Bytes, u.Records, leaves, u.Signed)
 	return err
 }
@@ -52,8 +52,8 @@ type Selector struct {
 }
 
 // The selectors. A permit or receipt selects leases only.
-func OfGrant(id envelope.Digest) Selector { return Selector{column: "grant_id", value: id[:]} }
-func OfJob(id envelope.Digest) Selector   { return Selector{column: "job", value: id[:]} }
+func OfGrant(id envelope.Digest) Selector    { return Selector{column: "grant_id", value: id[:]} }
+func OfJob(id envelope.Digest) Selector      { return Selector{column: "job", value: id[:]} }
 func OfManifest(id envelope.Digest) Selector { return Selector{column: "manifest", value: id[:]} }
 
 func OfDataset(id envelope.PackageID) Selector {
@@ -89,7 +89,7 @@ func (s *Selector) where() (string, error) {
 		return "", errSelector
 	}
 	if blob {
-		return s.column + ` = ? AND ` + s.column + ` <> x''`, nil // the condition of the partial indices
+		return s.column + ` = ?1 AND ` + s.column + ` <> x''`, nil // the condition of the partial indices
 	}
 	return s.column + ` = ?`, nil
 }
@@ -114,8 +114,8 @@ func (t *Tx) Leases(s Selector) (out []*Lease, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = t.rows(`SELECT `+leaseColumns+` FROM leases WHERE `+where+` ORDER BY issued, attempt`, []any{s.value}, func(scan func(...any) error) error {
-		l, err := scanLease(scan)
+	err = t.rows(leaseQuery+`l.`+where+` ORDER BY l.issued, l.attempt`, []any{s.value}, func(scan func(...any) error) error {
+		l, err := t.scanLease(scan)
 		if err == nil && s.touches(l.Obligations.Leaves) {
 			out = append(out, l)
 		}
@@ -135,7 +135,7 @@ func (t *Tx) Usages(s Selector) (out []*Usage, err error) {
 	}
 	err = t.rows(`SELECT grant_id, usage, job, manifest, dataset, buyer, code, outcome, time, chunks, bytes, records, leaves, signed
 		FROM usages WHERE `+where+` ORDER BY time`, []any{s.value}, func(scan func(...any) error) error {
-		u, err := scanUsage(scan)
+		u, err := t.scanUsage(scan)
 		if err == nil && s.touches(u.Leaves) {
 			out = append(out, u)
 		}
@@ -144,7 +144,7 @@ func (t *Tx) Usages(s Selector) (out []*Usage, err error) {
 	return out, err
 }
 
-func scanUsage(scan func(...any) error) (*Usage, error) {
+func (t *Tx) scanUsage(scan func(...any) error) (*Usage, error) {
 	var u Usage
 	var id, usage, job, manifest, dataset, code, leaves []byte
 	var buyer string
@@ -156,7 +156,7 @@ func scanUsage(scan func(...any) error) (*Usage, error) {
 		(len(dataset) > 0 && !fill(u.Dataset[:], dataset)) || (len(code) > 0 && !fill(u.Code[:], code)) {
 		return nil, fmt.Errorf("%w: usage with a digest of the wrong length", ErrCorrupt)
 	}
-	if u.Buyer, err = envelope.ParsePublicKey(buyer); err != nil {
+	if u.Buyer, err = t.q.keys.parse(buyer); err != nil {
 		return nil, fmt.Errorf("%w: usage: %w", ErrCorrupt, err)
 	}
 	if err := json.Unmarshal(leaves, &u.Leaves); err != nil {
