@@ -25,6 +25,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && verbs()[os.Args[1]] != nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		err := verbs()[os.Args[1]](ctx, os.Args[2:])
+		stop()
+		finish(err)
+		return
+	}
 	path := flag.String("config", "", "broker.json of the owner's directory")
 	listen := flag.String("listen", "", "host:port to listen on instead of the configured one")
 	flag.Parse()
@@ -35,13 +42,32 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *path, *listen); err != nil {
-		fmt.Fprintf(os.Stderr, "glovebox-broker: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
-		if h := hint(err); h != "" {
-			fmt.Fprintln(os.Stderr, "glovebox-broker: hint:", h)
-		}
-		os.Exit(1)
+	finish(run(ctx, *path, *listen))
+}
+
+// finish ends the process with err's words, its hint and its exit code.
+func finish(err error) {
+	if err == nil {
+		return
 	}
+	fmt.Fprintf(os.Stderr, "glovebox-broker: error: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	if h := hint(err); h != "" {
+		fmt.Fprintln(os.Stderr, "glovebox-broker: hint:", h)
+	}
+	os.Exit(exitCode(err))
+}
+
+// The exit codes, those of glovebox.
+const (
+	exitError    = 1
+	exitUsage    = 2
+)
+
+func exitCode(err error) int {
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitError
 }
 
 // hint is the next step for the owner, "" if there is none to name.
