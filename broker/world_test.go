@@ -299,6 +299,7 @@ type enclave struct {
 	evidence []byte
 	ticket   []byte
 	grants   map[envelope.Digest]*envelope.Verified[grant.Grant]
+	raw      map[envelope.Digest][]byte // grants as signed
 	beats    map[envelope.Digest]int64
 }
 
@@ -307,7 +308,7 @@ func (w *world) challenge(p *packed) (envelope.Nonce, error) {
 	if err != nil {
 		return envelope.Nonce{}, err
 	}
-	v, err := grant.VerifyChallenge(signed, p.Manifest.Broker.Key)
+	v, err := grant.VerifyChallenge(signed, p.owner.Key())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -323,7 +324,7 @@ func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		e.binding.Owners = append(e.binding.Owners, attestation.Owner{Audience: p.Manifest.Broker.Key, Nonce: n, Manifest: p.ID})
+		e.binding.Owners = append(e.binding.Owners, attestation.Owner{Audience: p.owner.Key(), Nonce: n, Manifest: p.ID})
 	}
 	if change != nil {
 		change(&e.binding)
@@ -335,7 +336,7 @@ func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 // unattested is an enclave with fresh keys that has asked nobody yet.
 func (w *world) unattested() *enclave {
 	w.t.Helper()
-	e := &enclave{w: w, grants: map[envelope.Digest]*envelope.Verified[grant.Grant]{}, beats: map[envelope.Digest]int64{}}
+	e := &enclave{w: w, grants: map[envelope.Digest]*envelope.Verified[grant.Grant]{}, beats: map[envelope.Digest]int64{}, raw: map[envelope.Digest][]byte{}}
 	var err error
 	if e.hpke, err = hpke.MLKEM768X25519().GenerateKey(); err != nil {
 		w.t.Fatal(err)
@@ -393,7 +394,7 @@ func (e *enclave) release(p *packed) error {
 func (e *enclave) accept(p *packed, r *grant.ReleaseReply) {
 	t := e.w.t
 	t.Helper()
-	g, err := grant.VerifyGrant(r.Grant, p.Manifest.Broker.Key)
+	g, err := grant.VerifyGrant(r.Grant, p.owner.Key())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +405,7 @@ func (e *enclave) accept(p *packed, r *grant.ReleaseReply) {
 	if len(r.Ticket) > 0 {
 		e.ticket = r.Ticket
 	}
-	e.grants[p.ID] = g
+	e.grants[p.ID], e.raw[p.ID] = g, r.Grant
 }
 
 func (e *enclave) open(sealed []byte, info, aad envelope.Digest) ([]byte, error) {
@@ -443,7 +444,7 @@ func (e *enclave) heartbeat(p *packed, delivered int64) (*grant.Allowance, error
 		return nil, err
 	}
 	e.beats[p.ID]++
-	v, err := grant.VerifyAllowance(signed, p.Manifest.Broker.Key)
+	v, err := grant.VerifyAllowance(signed, p.owner.Key())
 	if err != nil {
 		e.w.t.Fatal(err)
 	}
@@ -498,7 +499,7 @@ func (e *enclave) commit(p *packed, signed []byte) (*grant.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := grant.VerifyCommit(out, p.Manifest.Broker.Key)
+	v, err := grant.VerifyCommit(out, p.owner.Key())
 	if err != nil {
 		e.w.t.Fatal(err)
 	}
@@ -559,7 +560,7 @@ func (w *world) newEnclaveFor(more ...*packed) *enclave {
 			if err != nil {
 				w.t.Fatal(err)
 			}
-			b.Owners = append(b.Owners, attestation.Owner{Audience: p.Manifest.Broker.Key, Nonce: n, Manifest: p.ID})
+			b.Owners = append(b.Owners, attestation.Owner{Audience: p.owner.Key(), Nonce: n, Manifest: p.ID})
 		}
 	})
 }
