@@ -83,15 +83,16 @@ func OfLeaves(manifest envelope.Digest, leaves ...grant.Range) Selector {
 
 var errSelector = errors.New("ledger: selector of nothing")
 
-func (s *Selector) where() (string, error) {
+// where is the condition on a table's rows.
+func (s *Selector) where(table string) (string, error) {
 	b, blob := s.value.([]byte)
 	if s.column == "" || (blob && len(b) == 0) || s.value == "" {
 		return "", errSelector
 	}
 	if blob {
-		return s.column + ` = ?1 AND ` + s.column + ` <> x''`, nil // the condition of the partial indices
+		return fmt.Sprintf(`%[1]s.%[2]s = ?1 AND %[1]s.%[2]s <> x''`, table, s.column), nil // the condition of the partial indices
 	}
-	return s.column + ` = ?`, nil
+	return table + `.` + s.column + ` = ?`, nil
 }
 
 func (s *Selector) touches(ranges []grant.Range) bool {
@@ -110,11 +111,11 @@ func (s *Selector) touches(ranges []grant.Range) bool {
 
 // Leases lists leases in any state, oldest first.
 func (t *Tx) Leases(s Selector) (out []*Lease, err error) {
-	where, err := s.where()
+	where, err := s.where("l")
 	if err != nil {
 		return nil, err
 	}
-	err = t.rows(leaseQuery+`l.`+where+` ORDER BY l.issued, l.attempt`, []any{s.value}, func(scan func(...any) error) error {
+	err = t.rows(leaseQuery+where+` ORDER BY l.issued, l.attempt`, []any{s.value}, func(scan func(...any) error) error {
 		l, err := t.scanLease(scan)
 		if err == nil && s.touches(l.Obligations.Leaves) {
 			out = append(out, l)
@@ -126,7 +127,7 @@ func (t *Tx) Leases(s Selector) (out []*Lease, err error) {
 
 // Usages lists committed usage statements, oldest first.
 func (t *Tx) Usages(s Selector) (out []*Usage, err error) {
-	where, err := s.where()
+	where, err := s.where("usages")
 	if err != nil {
 		return nil, err
 	}

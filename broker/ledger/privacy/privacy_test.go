@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privacy
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"testing"
+)
+
+// vectorFile holds reference values of Google's dp-accounting; it is not part of the repository.
+const vectorFile = "/work/shared/vectors/dp.json"
+
+func TestOrders(t *testing.T) {
+	if Order(0) != 1.1 || Order(98) != 10.9 || Order(99) != 11 || Order(151) != 63 || Order(152) != 128 || Order(Orders-1) != 1024 {
+		t.Errorf("orders %v", orders)
+	}
+	for i := 1; i < Orders; i++ {
+		if orders[i] <= orders[i-1] {
+			t.Errorf("order %d", i)
+		}
+	}
+}
+
+func gaussian(sigma float64, times int) []float64 {
+	v := make([]float64, Orders)
+	for i := range v {
+		v[i] = float64(times) * Order(i) / (2 * sigma * sigma)
+	}
+	return v
+}
+
+// logBinomial is ln(n over k).
+func logBinomial(n, k float64) float64 {
+	a, _ := math.Lgamma(n + 1)
+	b, _ := math.Lgamma(k + 1)
+	c, _ := math.Lgamma(n - k + 1)
+	return a - b - c
+}
+
+// sampledGaussian is the divergence of a Poisson-sampled Gaussian at an integer order (Mironov, Talwar and Zhang, 2019).
+func sampledGaussian(q, sigma float64, a int) float64 {
+	sum := math.Inf(-1)
+	for i := range a + 1 {
+		k := float64(i)
+		x := logBinomial(float64(a), k) + k*math.Log(q) + (float64(a)-k)*math.Log1p(-q) + (k*k-k)/(2*sigma*sigma)
+		hi, lo := max(sum, x), min(sum, x)
+		sum = hi + math.Log1p(math.Exp(lo-hi))
+	}
+	return sum / float64(a-1)
+}
+
+// TestConversionAgainstReference: the conversion gives dp-accounting's ε at the order it names, and rounds up.
+func TestConversionAgainstReference(t *testing.T) {
+	b, err := os.ReadFile(vectorFile)
+	if err != nil {
+		t.Skipf("SKIPPED 1 test: %v", err)
+	}
+	var file struct {
+		Rows [][7]float64 `json:"poisson_gaussian"`
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for _, row := range file.Rows {
+		q, sigma, steps, delta, want, order := row[0], row[1], row[2], row[3], row[4], row[5]
+		if order != math.Trunc(order) {
+			continue // its divergence needs the series for fractional orders, which the mechanism's owner computes
+		}
+		v := make([]float64, Orders)
+		for i := range v {
+			v[i] = MaxLoss / Nano
+			if o := Order(i); o == math.Trunc(o) && o <= 63 {
+				v[i] = steps * sampledGaussian(q, sigma, int(o))
+			}
+		}
+		c, err := Renyi(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Sum
+		if err := s.Add(&c); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Units(delta, MaxDelta)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := s.Guarantee(d)
+		e := float64(got) / Nano
+		if !ok || e < want-1e-9 || e > want*(1+1e-7)+1e-7 {
+			t.Errorf("q %v σ %v: ε %v, reference %v", q, sigma, e, want)
+		}
+		compared++
+	}
+	if compared < 3 {
+		t.Fatalf("%d rows with an integer order", compared)
+	}
+}
+
+// TestNeverBelowFloat: composing in integers never says less than composing in floats.
+func TestNeverBelowFloat(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		var s Sum
+		exact := make([]float64, Orders)
+		for range 20 {
+			v := gaussian(0.5+20*r.Float64(), 1)
+			for i := range v {
+				exact[i] += v[i]
+			}
+			c, err := Renyi(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Add(&c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		best := math.Inf(1)
+		for i, x := range exact {
+			a := Order(i)
+			best = min(best, max(0, x+math.Log1p(-1/a)-math.Log(1e-5*a)/(a-1)))
+		}
+		got, ok := s.Guarantee(MaxDelta / 100_000)
+		if e := float64(got) / Nano; !ok || e < best || e > best+1e-6 {
+			t.Errorf("ε %v, in floats %v", e, best)
+		}
+	}
+}
+
+func TestFloatsRefused(t *testing.T) {
+	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, -math.SmallestNonzeroFloat64, 1e300, 1e7} {
+		if _, err := Pure(v); !errors.Is(err, ErrCost) {
+			t.Errorf("pure %v: %v", v, err)
+		}
+		if _, err := Approximate(v, 1e-6); !errors.Is(err, ErrCost) {
+			t.Errorf("approximate %v: %v", v, err)
+		}
+		g := gaussian(1, 1)
+		g[7] = v
+		if _, err := Renyi(g); !errors.Is(err, ErrCost) {
+			t.Errorf("rényi %v: %v", v, err)
+		}
+	}
+	for _, d := range []float64{math.NaN(), -1e-9, 1, 2, math.Inf(1)} {
+		if _, err := Approximate(1, d); !errors.Is(err, ErrCost) {
+			t.Errorf("δ %v: %v", d, err)
+		}
+	}
+	if _, err := Pure(0); !errors.Is(err, ErrCost) {
+		t.Errorf("nothing: %v", err)
+	}
+	if _, err := Renyi([]float64{1}); !errors.Is(err, ErrCost) {
+		t.Errorf("one order: %v", err)
+	}
+	if c, err := Pure(1e-12); err != nil || c.Pure != 1 {
+		t.Errorf("a little is rounded up: %+v, %v", c, err)
+	}
+}
+
+func TestOverflowRefused(t *testing.T) {
+	for name, c := range map[string]Cost{
+		"pure": {Pure: MaxLoss}, "epsilon": {Epsilon: MaxLoss, Delta: 1}, "delta": {Epsilon: 1, Delta: MaxDelta - 1},
+		"rényi": {Renyi: &Vector{3: MaxLoss}},
+	} {
+		var s Sum
+		if err := s.Add(&c); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		was := s
+		if err := s.Add(&c); !errors.Is(err, ErrOverflow) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s != was {
+			t.Errorf("%s: changed by what was refused", name)
+		}
+	}
+	for name, c := range map[string]Cost{
+		"negative pure": {Pure: -1}, "negative δ": {Epsilon: 1, Delta: -1}, "all of δ": {Delta: MaxDelta}, "negative order": {Renyi: &Vector{-1}},
+		"too much": {Pure: math.MaxInt64}, "both": {Unbounded: true, Pure: 1}, "nothing": {},
+	} {
+		var s Sum
+		if err := s.Add(&c); !errors.Is(err, ErrCost) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestGuarantee(t *testing.T) {
+	pure, _ := Pure(0.1)
+	var s Sum
+	for range 10 {
+		if err := s.Add(&pure); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e, ok := s.Guarantee(0); !ok || e != Nano {
+		t.Errorf("ten times 0.1 at δ 0: %d, %v", e, ok)
+	}
+	for range 990 {
+		if err := s.Add(&pure); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e, ok := s.Guarantee(1_000_000); !ok || e >= 100*Nano || e < 10*Nano {
+		t.Errorf("a thousand times 0.1 at δ 10⁻⁶ by Rényi: %d, %v", e, ok)
+	}
+	var a Sum
+	c, _ := Approximate(1, 1e-6)
+	if err := a.Add(&c); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.Guarantee(999_999); ok {
+		t.Error("a δ that is spent")
+	}
+	if e, ok := a.Guarantee(1_000_000); !ok || e != Nano {
+		t.Errorf("%d, %v", e, ok)
+	}
+	g, _ := Renyi(gaussian(1, 1))
+	if err := a.Add(&g); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.Guarantee(1_000_000); ok {
+		t.Error("no δ is left for the conversion")
+	}
+	if _, ok := a.Guarantee(-1); ok {
+		t.Error("negative δ")
+	}
+}
+
+func TestUnboundedMakesConditional(t *testing.T) {
+	var s Sum
+	if s.Conditional() {
+		t.Error("new")
+	}
+	if err := s.Add(&Cost{Unbounded: true}); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Conditional() {
+		t.Error("after raw access")
+	}
+	if err := s.Remove(&Cost{Unbounded: true}); err != nil || s != (Sum{}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := s.Remove(&Cost{Pure: 1}); !errors.Is(err, ErrOverflow) {
+		t.Errorf("what was never added: %v", err)
+	}
+}
+
+func TestWithin(t *testing.T) {
+	small, large := Cost{Pure: 1, Renyi: &Vector{1}}, Cost{Pure: 2, Epsilon: 1, Renyi: &Vector{1, 1}}
+	if !small.Within(&large) || large.Within(&small) || !large.Within(&Cost{Unbounded: true}) || (&Cost{Unbounded: true}).Within(&large) ||
+		small.Within(&Cost{Pure: 9}) {
+		t.Error("within")
+	}
+}
+
+func FuzzSum(f *testing.F) {
+	f.Add(int64(1), int64(2), int64(3), int64(4), int64(5))
+	f.Add(int64(MaxLoss), int64(MaxLoss), int64(MaxDelta), int64(MaxLoss), int64(0))
+	f.Fuzz(func(t *testing.T, pure, epsilon, delta, order, at int64) {
+		c := Cost{Pure: pure, Epsilon: epsilon, Delta: delta, Renyi: &Vector{}}
+		c.Renyi[uint64(at)%Orders] = order
+		var s Sum
+		if s.Add(&c) != nil {
+			return
+		}
+		if e, ok := s.Guarantee(MaxDelta / 2); ok && e < epsilon {
+			t.Errorf("ε %d of %d", e, epsilon)
+		}
+		if err := s.Remove(&c); err != nil || s != (Sum{}) {
+			t.Errorf("adding and removing leaves %v", err)
+		}
+	})
+}
