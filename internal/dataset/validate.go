@@ -180,6 +180,9 @@ func (m *Manifest) validateTree() error {
 	return nil
 }
 
+// Validate checks terms by themselves, of a package that is packed as a test or not.
+func (t *Terms) Validate(test bool) error { return t.validate(test) }
+
 func (t *Terms) validate(test bool) error {
 	if err := t.validateLists(); err != nil {
 		return err
