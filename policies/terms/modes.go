@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package terms
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+)
+
+// Mode is a privacy mode: how data is protected from the code that computes on it.
+type Mode struct {
+	Name   string
+	Says   string
+	Built  bool // this release enforces it; the others are refused
+	Params []Param
+
+	classes []string // of output that the mode can let out
+	sealed  bool     // the code's own words may leave, sealed
+	charge  string   // what a job costs the privacy account: Infinite, Pure, Approximate
+	steps   []string // what must be done before the code sees anything
+}
+
+// Param is a parameter of a mode.
+type Param struct {
+	Name string
+	Form string
+	Says string
+	list bool
+	read func(string) (int64, error) // of a number, in integer units; nil: a word or list
+	most int64
+}
+
+// What a job in a mode costs the privacy account of its population.
+const (
+	Infinite    = "infinite"    // no guarantee: later ones are conditional
+	Pure        = "pure"        // epsilon
+	Approximate = "approximate" // epsilon at delta
+)
+
+// Plan is what a mode needs in order to be enforced.
+type Plan struct {
+	Mode        string           `json:"mode"`
+	Built       bool             `json:"built"`
+	Numbers     map[string]int64 `json:"numbers"` // data of the rules: parameters in integer units
+	Words       map[string][]string
+	Obligations PlanObligations `json:"obligations"`
+	Account     PlanAccount     `json:"account"`
+}
+
+// PlanObligations is what the enclave must do.
+type PlanObligations struct {
+	Steps      []string `json:"steps"`    // before the code sees anything, in order
+	Classes    []string `json:"classes"`  // of output
+	Logs       string   `json:"logs"`     // at most
+	Counters   string   `json:"counters"` // "exact", or "fixed" before data is read
+	EpsilonCap int64    `json:"epsilonCap"`
+}
+
+// PlanAccount is what the ledger debits for one job.
+type PlanAccount struct {
+	Population string `json:"population"`
+	Charge     string `json:"charge"`
+	Epsilon    int64  `json:"epsilon"` // millionths
+	Delta      int64  `json:"delta"`   // 10⁻¹²
+}
+
+// Modes are all privacy modes. Those that are not built parse, so that a creator learns what they will need, and are
+// refused.
+func Modes() []Mode {
+	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job spends", read: micros, most: dataset.MaxAmount}
+	delta := Param{Name: "delta", Form: "a number, twelve decimals", Says: "at which epsilon holds", read: picos, most: 999_999_999_999}
+	fields := Param{Name: "fields", Form: "names of columns", Says: "that it applies to", list: true}
+	count := func(name, says string) Param {
+		return Param{Name: name, Form: "a count", Says: says, read: parseInteger, most: dataset.MaxAmount}
+	}
+	all := []string{"metrics", "model", "table"}
+	return []Mode{
+		{Name: dataset.ModeRaw, Built: true, Says: "code sees the records as they are, inside the enclave only", classes: all, sealed: true, charge: Infinite},
+		{
+			Name: "redacted", Says: "names, addresses and the like are replaced before code sees the records", classes: all, sealed: true, charge: Infinite,
+			Params: []Param{{Name: "detect", Form: "kinds of personal data", Says: "that are replaced", list: true}}, steps: []string{"redact", "scan"},
+		},
+		{
+			Name: "pseudonymised", Says: "identifiers become keyed tokens, the same within one job", classes: all, sealed: true, charge: Infinite,
+			Params: []Param{fields}, steps: []string{"tokenise"},
+		},
+		{
+			Name: "k-anonymous", Says: "every record looks like k - 1 others in the fields that could tell who it is", classes: all, charge: Infinite,
+			Params: []Param{count("k", "records that must look alike"), fields, {Name: "suppress", Form: "a fraction", Says: "of records that may be left out", read: micros, most: 1_000_000}},
+			steps:  []string{"generalise", "suppress"},
+		},
+		{
+			Name: "local-dp", Says: "noise is put into each record before code sees it", classes: all, charge: Pure,
+			Params: []Param{epsilon, fields}, steps: []string{"noise"},
+		},
+		{
+			Name: "dp-training", Says: "the enclave clips and sums gradients and adds noise; code sees one record at a time", classes: []string{"metrics", "model"}, charge: Approximate,
+			Params: []Param{epsilon, delta, {Name: "clip", Form: "a number, six decimals", Says: "longest gradient of one example", read: micros, most: dataset.MaxAmount}},
+		},
+		{
+			Name: "dp-release", Says: "only noisy sums and counts leave", classes: []string{"metrics", "table"}, charge: Approximate,
+			Params: []Param{epsilon, delta},
+		},
+		{
+			Name: "sample-aggregate", Says: "any code runs on disjoint shards, and a noisy aggregate leaves", classes: []string{"metrics", "model"}, charge: Approximate,
+			Params: []Param{epsilon, delta, count("shards", "that the data is cut into")},
+		},
+		{
+			Name: "aggregate-only", Says: "only a sum over several hosts leaves, no part of it", classes: []string{"metrics", "model"}, charge: Infinite,
+			Params: []Param{count("hosts", "least that take part")},
+		},
+		{
+			Name: "synthetic-only", Says: "code sees records that were made up after a noisy model of the data", classes: all, charge: Approximate,
+			Params: []Param{epsilon, delta, count("records", "that are made up")}, steps: []string{"synthesise"},
+		},
+	}
+}
+
+func modeByName(name string) (Mode, bool) {
+	for _, m := range Modes() {
+		if m.Name == name {
+			return m, true
+		}
+	}
+	return Mode{}, false
+}
+
+// BuiltModes are the names of those that this release enforces.
+func BuiltModes() []string {
+	var out []string
+	for _, m := range Modes() {
+		if m.Built {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+func modeNames() []string {
+	var out []string
+	for _, m := range Modes() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
+// modes reads the list of names, or the section of names with parameters.
+func (c *compiler) modes() {
+	v := c.get("modes")
+	if v == nil || v.kind == "" {
+		return
+	}
+	if v.kind != isSection {
+		for _, name := range c.set("modes", func(string) error { return nil }) {
+			c.mode(name, section(v.at))
+		}
+		return
+	}
+	if len(v.keys) == 0 {
+		c.problem(v.at, "modes", "names none", "write raw-in-tee: {}")
+	}
+	for _, name := range v.keys {
+		c.mode(name, v.fields[name])
+	}
+	slices.Sort(c.out.Terms.Modes)
+}
+
+func (c *compiler) mode(name string, v *value) {
+	path := "modes." + name
+	m, ok := modeByName(name)
+	switch {
+	case v.kind == "":
+		return
+	case !ok:
+		c.problem(v.at, path, "is not a privacy mode", c.suggest(name, modeNames()))
+		return
+	case v.kind != isSection:
+		c.problem(v.at, path, "has parameters below it", "write "+name+": {}")
+		return
+	}
+	p := Plan{
+		Mode: name, Built: m.Built, Numbers: map[string]int64{}, Words: map[string][]string{},
+		Obligations: PlanObligations{Steps: append([]string{}, m.steps...), Classes: intersection(m.classes, c.out.Terms.Outputs), Logs: dataset.LogsOff, Counters: "fixed"},
+		Account:     PlanAccount{Population: c.out.Terms.Privacy.Population, Charge: m.charge},
+	}
+	if m.sealed {
+		p.Obligations.Logs, p.Obligations.Counters = c.out.Terms.Logs, "exact"
+	}
+	c.params(m, v, &p)
+	p.Account.Epsilon, p.Account.Delta, p.Obligations.EpsilonCap = p.Numbers["epsilon"], p.Numbers["delta"], p.Numbers["epsilon"]
+	c.out.Plans, c.out.Terms.Modes = append(c.out.Plans, p), append(c.out.Terms.Modes, name)
+	c.fits(m, p, v)
+	if !m.Built {
+		c.problems.add(Problem{
+			Line: v.at.Line, Column: v.at.Column, Path: path, mode: true, Message: "this release does not enforce the mode, so it cannot be promised",
+			Hint: "what is enforced: " + strings.Join(BuiltModes(), ", "),
+		})
+	}
+}
+
+func (c *compiler) suggest(name string, known []string) string {
+	if n := near(name, known); len(n) > 0 {
+		return "did you mean " + strings.Join(n, " or ") + "?"
+	}
+	return "known: " + strings.Join(known, ", ")
+}
+
+// params reads a mode's parameters; all are required.
+func (c *compiler) params(m Mode, v *value, p *Plan) {
+	for _, k := range v.keys {
+		if !slices.ContainsFunc(m.Params, func(x Param) bool { return x.Name == k }) {
+			var names []string
+			for _, x := range m.Params {
+				names = append(names, x.Name)
+			}
+			c.problem(v.fields[k].at, "modes."+m.Name+"."+k, "is not a parameter of the mode", "known: "+strings.Join(append(names, "none else"), ", "))
+		}
+	}
+	for _, x := range m.Params {
+		path := "modes." + m.Name + "." + x.Name
+		switch f := v.fields[x.Name]; {
+		case f == nil:
+			c.problem(v.at, path, "is missing: "+x.Says, "write "+x.Form)
+		case x.list:
+			p.Words[x.Name] = c.setOf(f, path, func(string) error { return nil })
+		case f.kind != isText:
+			c.problem(f.at, path, fmt.Sprintf("is %s", f.kind), "want "+x.Form)
+		default:
+			p.Numbers[x.Name] = c.number(path, x.read, 1, x.most, 0)
+		}
+	}
+}
+
+// fits compares a mode with what the terms promise otherwise.
+func (c *compiler) fits(m Mode, p Plan, v *value) {
+	t := &c.out.Terms
+	path := "modes." + m.Name
+	if c.get(path) == nil {
+		path = "modes"
+	}
+	for _, class := range t.Outputs {
+		if !slices.Contains(m.classes, class) {
+			c.contradict("outputs.classes", path, fmt.Sprintf("outputs of class %s do not leave in the mode", class))
+		}
+	}
+	if t.Logs == dataset.LogsSealed && !m.sealed {
+		c.contradict("run.logs", path, "the code's words would tell about records")
+	}
+	switch {
+	case m.charge == Infinite && t.Privacy.Epsilon > 0:
+		c.contradict("privacy.epsilon", path, "the mode gives no guarantee that an epsilon could bound")
+	case m.charge != Infinite && t.Privacy.Epsilon == 0:
+		c.contradict(path, "privacy.epsilon", "the mode spends epsilon, and no account bounds it")
+	case m.charge != Infinite && p.Account.Epsilon > t.Privacy.Epsilon:
+		c.contradict("privacy.epsilon", path+".epsilon", "one job would spend more than all jobs may")
+	case m.charge == Approximate && p.Account.Delta > t.Privacy.Delta:
+		c.contradict("privacy.delta", path+".delta", "the job's delta is above the account's")
+	}
+}
+
+func intersection(a, b []string) []string {
+	out := []string{}
+	for _, s := range a {
+		if slices.Contains(b, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
