@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -97,4 +98,18 @@ func (b *Broker) handOvers(m *dataset.Manifest) [][]byte {
 func (b *Broker) speaksFor(m *dataset.Manifest) bool {
 	_, ok := b.past.since(m.Broker.Key, b.signer.Public())
 	return ok
+}
+
+// Head is where a stopped broker's ledger is. It takes the ledger's lock and verifies it whole.
+func Head(ctx context.Context, s *config.Config) (h grant.Head, err error) {
+	l := s.Layout()
+	books, err := ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock()})
+	if err != nil {
+		return h, err
+	}
+	err = books.Update(ctx, func(t *ledger.Tx) (err error) {
+		h.Records, h.Digest, h.Revision, err = t.Head()
+		return err
+	})
+	return h, errors.Join(err, books.Close())
 }

@@ -59,8 +59,8 @@ func finish(err error) {
 
 // The exit codes, those of glovebox.
 const (
-	exitError    = 1
-	exitUsage    = 2
+	exitError = 1
+	exitUsage = 2
 )
 
 func exitCode(err error) int {

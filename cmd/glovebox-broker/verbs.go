@@ -18,7 +18,9 @@ var errUsage = errors.New("the command line makes no sense")
 // verbs are what this binary does for `glovebox creator` besides serving: what needs the ledger, the keyholder or the
 // policy engine, which the people's binary does not link. Each writes one JSON object to standard output.
 func verbs() map[string]func(ctx context.Context, args []string) error {
-	return map[string]func(ctx context.Context, args []string) error{}
+	return map[string]func(ctx context.Context, args []string) error{
+		"head": head,
+	}
 }
 
 // settings parses a verb's flags, among them --config, and loads the owner's directory. register adds the verb's own.

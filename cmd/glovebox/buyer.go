@@ -28,7 +28,8 @@ without her, keep a broker running:
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
-		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen())
+		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen(),
+		newNotice(), newRotate(config.Buyer))
 	return cmd
 }
 

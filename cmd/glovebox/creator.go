@@ -28,7 +28,8 @@ func newCreator() *cobra.Command {
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
-		newPack(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator))
+		newPack(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(),
+		newRotate(config.Creator))
 	return cmd
 }
 
