@@ -29,6 +29,7 @@ var (
 	ErrVersion    = errors.New("ledger: made by another release")
 	ErrWrite      = errors.New("ledger: cannot be written")
 	ErrAnchor     = fmt.Errorf("%w: anchor", ErrWrite)
+	ErrClock      = errors.New("ledger: the clock went back")
 	ErrClosed     = errors.New("ledger: closed")
 	ErrNotFound   = errors.New("ledger: no such entry")
 	ErrOverflow   = errors.New("ledger: amount out of range")

@@ -402,6 +402,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
 		child(dir)
 	}
+	if dir := os.Getenv(fullVariable); dir != "" {
+		fullChild(dir)
+	}
 	os.Exit(m.Run())
 }
 

@@ -25,13 +25,16 @@ type Record struct {
 	Signed   []byte
 }
 
-// link is what a chained statement says about its own place.
+// link is what a chained statement says about its own place, and about what the accounts must show.
 type link struct {
 	PredicateType string `json:"predicateType"`
 	Predicate     struct {
 		Manifest *envelope.Digest `json:"manifest"`
 		Sequence int64            `json:"sequence"`
 		Previous *envelope.Digest `json:"previous"`
+		Job      envelope.Digest  `json:"job"`
+		Grant    envelope.Digest  `json:"grant"`
+		Amount   int64            `json:"amount"`
 	} `json:"predicate"`
 }
 
@@ -67,7 +70,7 @@ func (t *Tx) Append(manifest envelope.Digest, signed []byte, key envelope.Public
 		return err
 	}
 	r := Record{Manifest: manifest, Sequence: sequence, Digest: envelope.Sum(payload), Key: key, Signed: signed}
-	if err := checkLink(&r, payload, previous); err != nil {
+	if _, err := checkLink(&r, payload, previous); err != nil {
 		return err
 	}
 	return t.insert(&r)
@@ -192,67 +195,15 @@ func (t *Tx) scanRecord(scan func(...any) error) (*Record, envelope.Digest, erro
 }
 
 // checkLink compares what a statement says about its place with the place it has.
-func checkLink(r *Record, payload []byte, previous *envelope.Digest) error {
+func checkLink(r *Record, payload []byte, previous *envelope.Digest) (*link, error) {
 	var l link
 	if err := json.Unmarshal(payload, &l); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	p := l.Predicate
 	if p.Manifest == nil || *p.Manifest != r.Manifest || p.Sequence != r.Sequence || (p.Previous == nil) != (previous == nil) ||
 		(previous != nil && *p.Previous != *previous) {
-		return fmt.Errorf("%w: a statement is out of its place in the chain of %s", ErrCorrupt, r.Manifest)
+		return nil, fmt.Errorf("%w: a statement is out of its place in the chain of %s", ErrCorrupt, r.Manifest)
 	}
-	return nil
-}
-
-// verifyRecords walks the whole ledger: no gap in it or in any package's chain, every statement where it says it is, the
-// running head as stored. It returns the last number, the head there, and the head after record want.
-func verifyRecords(t *Tx, want int64) (n int64, head, atWant envelope.Digest, err error) {
-	last := map[envelope.Digest]*Record{}
-	err = t.rows(`SELECT n, manifest, sequence, digest, key, signed, head FROM records ORDER BY n`, nil, func(scan func(...any) error) error {
-		r, stored, err := t.scanRecord(scan)
-		if err != nil {
-			return err
-		}
-		if err := verifyRecord(r, n, last[r.Manifest]); err != nil {
-			return err
-		}
-		n, head = r.N, nextHead(head, r, t.q.keys.text(r.Key))
-		if head != stored {
-			return fmt.Errorf("%w: the chain breaks at record %d", ErrCorrupt, n)
-		}
-		if n == want {
-			atWant = head
-		}
-		if r.Sequence > 0 {
-			r.Signed = nil
-			last[r.Manifest] = r
-		}
-		return nil
-	})
-	return n, head, atWant, err
-}
-
-func verifyRecord(r *Record, n int64, last *Record) error {
-	if r.N != n+1 {
-		return fmt.Errorf("%w: record %d follows %d", ErrCorrupt, r.N, n)
-	}
-	_, payload, _, err := envelope.Parts(r.Signed)
-	if err != nil || envelope.Sum(payload) != r.Digest {
-		return fmt.Errorf("%w: record %d is not the statement it was", ErrCorrupt, r.N)
-	}
-	if r.Manifest.IsZero() != (r.Sequence == 0) {
-		return fmt.Errorf("%w: record %d has half a place", ErrCorrupt, r.N)
-	}
-	if r.Manifest.IsZero() {
-		return nil
-	}
-	sequence, previous := int64(1), (*envelope.Digest)(nil)
-	if last != nil {
-		sequence, previous = last.Sequence+1, &last.Digest
-	}
-	if r.Sequence != sequence {
-		return fmt.Errorf("%w: gap in the chain of %s: %d follows %d", ErrCorrupt, r.Manifest, r.Sequence, sequence-1)
-	}
-	return checkLink(r, payload, previous)
+	return &l, nil
 }

@@ -3,8 +3,13 @@
 package ledger
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
+
+const clockStep = 1000 // milliseconds
 
 // MetaKey names a number the ledger keeps.
 type MetaKey string
@@ -14,6 +19,7 @@ const (
 	metaRevision  MetaKey = "revision"
 	MetaReference MetaKey = "reference" // highest version of reference values seen
 	MetaPublished MetaKey = "published" // last record pushed to the host's log
+	metaClock     MetaKey = "clock"     // latest time seen, Unix milliseconds
 )
 
 // Meta reads a number.
@@ -24,6 +30,23 @@ func (t *Tx) Meta(k MetaKey) (v int64, err error) {
 // SetMeta raises a number; it never falls.
 func (t *Tx) SetMeta(k MetaKey, v int64) error {
 	_, err := t.exec(`UPDATE meta SET v = ? WHERE k = ? AND v < ?`, v, string(k), v)
+	return err
+}
+
+// Clock remembers the latest time that anything was decided at, and refuses an earlier one by more than tolerance
+// ([ErrClock]): what has expired must not become valid again because a clock was set back. Both are milliseconds.
+func (t *Tx) Clock(now, tolerance int64) error {
+	latest, err := t.Meta(metaClock)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if now < latest-tolerance {
+		return fmt.Errorf("%w: it is %d, but it was %d before", ErrClock, now, latest)
+	}
+	if now < latest+clockStep || !t.writable {
+		return nil
+	}
+	_, err = t.exec(`INSERT INTO meta VALUES (?,?) ON CONFLICT DO UPDATE SET v = excluded.v`, string(metaClock), now)
 	return err
 }
 
