@@ -33,6 +33,7 @@ func (a *audit) checkGrant(i int) {
 	if l.manifest.Predicate.Kind == dataset.KindDataset {
 		a.checkGrantLicence(g, &l.manifest.Predicate.Terms, p)
 	}
+	a.checkEntitlement(i)
 }
 
 // checkGrantTicket: the code comes with the ticket, everything else needs it, in time.

@@ -117,6 +117,7 @@ func packageCases() map[string]bad {
 		"more allowance than the terms":    {rule: "terms.allowance", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Allowance++ })},
 		"a longer lease than the terms":    {rule: "terms.lease", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.LeaseSeconds = 10 })},
 		"terms expired":                    {rule: "terms.expiry", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.NotAfter = usagetest.Now/1000 - 10 })},
+		"capability nobody asked for":      {rule: "grant.entitlement", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { d := other; g.Entitlement = &d })},
 		"job expired":                      {rule: "grant.expiry", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.NotAfter = usagetest.Now/1000 - 10 })},
 	}
 }

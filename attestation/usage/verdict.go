@@ -43,6 +43,7 @@ type Verdict struct {
 	Result    *envelope.Digest      `json:"result"`    // of the age file; null unless the run completed
 	Statement *Statement            `json:"statement"` // null if its signature does not verify
 	Enclave   *Enclave              `json:"enclave"`   // null as Statement is
+	Paid      []Paid                `json:"paid"`      // the receipts that grants were given for
 	Findings  []Finding             `json:"findings"`
 	Facts     []Fact                `json:"facts"`
 

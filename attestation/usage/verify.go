@@ -24,7 +24,7 @@ type Formats func(brokers []envelope.PublicKey) []attestation.Format
 func Audit(ctx context.Context, raw []byte, t Trust, formats Formats) (*Verdict, error) {
 	b, err := ParseBundle(raw)
 	if p, ok := errors.AsType[*PartError](err); ok {
-		return &Verdict{Findings: []Finding{{"bundle.malformed", p.Part, p.Err.Error()}}, Facts: []Fact{}}, nil
+		return &Verdict{Findings: []Finding{{"bundle.malformed", p.Part, p.Err.Error()}}, Facts: []Fact{}, Paid: []Paid{}}, nil
 	} else if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func Audit(ctx context.Context, raw []byte, t Trust, formats Formats) (*Verdict,
 // Verify checks every claim in the bundle against what t pins, offline, and returns all findings, not just the first.
 // The error is only ever that of ctx.
 func (b *Bundle) Verify(ctx context.Context, t Trust, formats Formats) (*Verdict, error) {
-	a := &audit{bundle: b, trust: t, formats: formats, verdict: &Verdict{Findings: []Finding{}, Facts: []Fact{}}}
+	a := &audit{bundle: b, trust: t, formats: formats, verdict: &Verdict{Findings: []Finding{}, Facts: []Fact{}, Paid: []Paid{}}}
 	a.checkTrust()
 	if err := b.check(); err != nil {
 		a.find("bundle.malformed", PartBundle, "%v", err)

@@ -138,6 +138,9 @@ func printVerdict(w io.Writer, v *usage.Verdict) {
 		}
 		rows = append(rows, []string{what, fmt.Sprintf("%s: %d records delivered in %d epochs, %d billable, %s read", p.Manifest, p.Records, p.Epochs, p.Billable, byteSize(p.Bytes))})
 	}
+	for _, p := range v.Paid {
+		rows = append(rows, []string{"paid", fmt.Sprintf("%s to %s, payment %s, receipt %s of %s, for %s", money(p.Amount, p.Currency), p.Payee, p.Payment, p.Receipt, p.Issuer, p.Manifest)})
+	}
 	for _, o := range s.Outputs {
 		rows = append(rows, []string{"output", fmt.Sprintf("%s (%s), %s", o.Name, o.Class, byteSize(o.Bytes))})
 	}

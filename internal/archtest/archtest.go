@@ -54,6 +54,9 @@ func Rules() []Rule {
 		{"./internal/job", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
 		{"./internal/grant", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
 		{"./internal/dataset", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
+		{"./internal/jwk", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
+		{"./internal/jws", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http", "github.com/golang-jwt"}, "formats are pure, and other people's JWT libraries are for tests"},
+		{"./internal/receipt", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http", "github.com/golang-jwt"}, "formats are pure, and other people's JWT libraries are for tests"},
 		{"./internal/tlog", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
 		{
 			"./cmd/glovebox", join(policy, []string{"./enclave", "modernc.org/sqlite", "github.com/tetratelabs/wazero", "github.com/transparency-dev/tessera"}),

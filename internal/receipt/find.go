@@ -62,3 +62,25 @@ func concerns(compact string, want Expect) bool {
 	r, err := Peek(compact)
 	return err != nil || r.Dataset == envelope.PackageID(want.Dataset)
 }
+
+// Covers says what of a use goes beyond the receipt; nothing if it covers the leaves from first up to end, read in so many
+// epochs. A receipt that names no chunks or epochs covers what the offer allows.
+func (r *Receipt) Covers(first, end, epochs int64) (all Refused) {
+	if !r.Valid() {
+		return Refused{{ErrNone, "it was not verified", "verify it first"}}
+	}
+	from := r.Issuer
+	if c := r.Chunks; c != nil && (first < c.First || end > c.First+c.Count) {
+		all = append(all, &Refusal{
+			ErrChunks, fmt.Sprintf("it covers leaves %d to %d, asked for are %d to %d", c.First, c.First+c.Count-1, first, end-1),
+			fmt.Sprintf("ask %s for a receipt that covers them", from),
+		})
+	}
+	if r.Epochs != 0 && epochs > r.Epochs {
+		all = append(all, &Refusal{
+			ErrEpochs, fmt.Sprintf("it is for %d epochs, asked for are %d", r.Epochs, epochs),
+			fmt.Sprintf("train in at most %d, or ask %s for a receipt for more", r.Epochs, from),
+		})
+	}
+	return all
+}

@@ -264,6 +264,33 @@ func TestFind(t *testing.T) {
 	}
 }
 
+func TestCovers(t *testing.T) {
+	w := newWorld(t)
+	read := func(change func(*receipt.Claims)) *receipt.Receipt {
+		t.Helper()
+		r, err := receipt.Verify(w.Sell(w.pack, w.buyer, now, change), w.want, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	whole := read(func(*receipt.Claims) {})
+	if err := whole.Covers(0, receipt.MaxAmount, 10_000); len(err) != 0 {
+		t.Error(err)
+	}
+	part := read(func(c *receipt.Claims) { c.Chunks, c.Epochs = &receipt.Chunks{First: 4, Count: 8}, 3 })
+	if err := part.Covers(4, 12, 3); len(err) != 0 {
+		t.Error(err)
+	}
+	refused(t, "before", part.Covers(3, 12, 3), receipt.ErrChunks)
+	refused(t, "after", part.Covers(4, 13, 3), receipt.ErrChunks)
+	refused(t, "too often", part.Covers(4, 12, 4), receipt.ErrEpochs)
+	if err := part.Covers(0, 99, 99); len(err) != 2 {
+		t.Error(err)
+	}
+	refused(t, "not verified", (&receipt.Receipt{}).Covers(0, 1, 1), receipt.ErrNone)
+}
+
 func TestPeek(t *testing.T) {
 	w := newWorld(t)
 	c := w.claims(t)
@@ -286,7 +313,7 @@ func TestRules(t *testing.T) {
 		receipt.ErrMalformed, receipt.ErrType, receipt.ErrAlgorithm, receipt.ErrKeyID, receipt.ErrSignature, receipt.ErrExpired,
 		receipt.ErrNotYet, receipt.ErrIssuer, receipt.ErrAudience, receipt.ErrPayee, receipt.ErrAmount, receipt.ErrCurrency,
 		receipt.ErrDataset, receipt.ErrVersion, receipt.ErrOffer, receipt.ErrBuyer, receipt.ErrThumbprint, receipt.ErrScope,
-		receipt.ErrAttribute, receipt.ErrNone,
+		receipt.ErrAttribute, receipt.ErrNone, receipt.ErrChunks, receipt.ErrEpochs,
 	} {
 		rule := (&receipt.Refusal{Err: kind}).Rule()
 		if rule == "receipt." || seen[rule] {

@@ -38,6 +38,8 @@ var (
 	ErrScope      = fmt.Errorf("%w is for another operation", ErrReceipt)
 	ErrAttribute  = fmt.Errorf("%w does not state what the terms ask of buyers", ErrReceipt)
 	ErrNone       = fmt.Errorf("%w is missing", ErrReceipt)
+	ErrChunks     = fmt.Errorf("%w covers other chunks", ErrReceipt)
+	ErrEpochs     = fmt.Errorf("%w is for fewer epochs", ErrReceipt)
 )
 
 // rules name the refusals for machines.
@@ -47,6 +49,7 @@ func rules() map[error]string {
 		ErrExpired: "expired", ErrNotYet: "not-yet", ErrIssuer: "issuer", ErrAudience: "audience", ErrPayee: "payee",
 		ErrAmount: "amount", ErrCurrency: "currency", ErrDataset: "dataset", ErrVersion: "version", ErrOffer: "offer",
 		ErrBuyer: "buyer", ErrThumbprint: "thumbprint", ErrScope: "scope", ErrAttribute: "attribute", ErrNone: "none",
+		ErrChunks: "chunks", ErrEpochs: "epochs",
 	}
 }
 
