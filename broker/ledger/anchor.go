@@ -77,6 +77,9 @@ func (l *Ledger) storeHead(ctx context.Context, now head) error {
 		return err
 	}
 	if err := l.anchor.Store(ctx, l.stored, b); err != nil {
+		if errors.Is(err, errUnsynced) {
+			return fmt.Errorf("%w: %w", ErrAnchor, err)
+		}
 		// It may have been stored all the same: an answer that got lost.
 		if held, lerr := l.anchor.Load(ctx); lerr != nil || !bytes.Equal(held, b) {
 			if lerr == nil && !bytes.Equal(held, l.stored) {
@@ -114,6 +117,11 @@ func (l *Ledger) reconcile(ctx context.Context) error {
 	}
 	if err := compare(a, now, n, atWant); err != nil {
 		return err
+	}
+	if f, ok := l.anchor.(*fileAnchor); ok && held != nil {
+		if err := f.settle(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrAnchor, err)
+		}
 	}
 	l.stored, l.dirty = held, a == nil || !a.same(now)
 	if a != nil {

@@ -118,6 +118,9 @@ func (l *Ledger) open(ctx context.Context) error {
 	if err := migrate(ctx, l.conn); err != nil {
 		return err
 	}
+	if err := l.settle(ctx); err != nil {
+		return err
+	}
 	l.q = newStatements(l.conn)
 	if err := l.reconcile(ctx); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -100,13 +101,54 @@ func (a *fileAnchor) Store(ctx context.Context, previous, next []byte) error {
 			return err
 		}
 	}
-	if _, err := a.f.WriteAt(slot, int64(a.next)*slotSize); err != nil {
-		return err
-	}
-	if err := unix.Fdatasync(int(a.f.Fd())); err != nil {
+	if err := a.write(slot, a.next); err != nil {
 		return err
 	}
 	a.next = 1 - a.next
+	return nil
+}
+
+// errUnsynced means that the file shows what the disk perhaps does not have: it must not be believed.
+var errUnsynced = errors.New("it may not be on disk")
+
+// write writes one slot, durably. After an error the file is opened anew, and settled, before anything else is written: a
+// sync that failed is not made good by another.
+func (a *fileAnchor) write(slot []byte, at int) error {
+	_, err := a.f.WriteAt(slot, int64(at)*slotSize)
+	if err == nil {
+		err = unix.Fdatasync(int(a.f.Fd()))
+	}
+	if err != nil {
+		a.close()
+		return fmt.Errorf("%w: %w", errUnsynced, err)
+	}
+	return nil
+}
+
+// settle opens the file for writing in place, if it is there in this form, and makes durable what Load found, by writing
+// it again: a broker that was killed before it had synced leaves a slot that can be read, but that a power loss takes
+// away. The other slot must not be overwritten before.
+func (a *fileAnchor) settle(ctx context.Context) error {
+	a.close()
+	held, err := a.Load(ctx)
+	if err != nil || held == nil {
+		return err
+	}
+	f, err := os.OpenFile(a.path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	if st, err := f.Stat(); err != nil || st.Size() != 2*slotSize {
+		return errors.Join(err, f.Close())
+	}
+	a.f = f
+	if err := a.write(makeSlot(held), 1-a.next); err != nil {
+		return err
+	}
+	if err := syncFile(filepath.Dir(a.path)); err != nil {
+		a.close()
+		return fmt.Errorf("%w: %w", errUnsynced, err)
+	}
 	return nil
 }
 
@@ -131,19 +173,14 @@ func (a *fileAnchor) open(ctx context.Context, previous, slot []byte) (made bool
 	if held != nil && !bytes.Equal(held, previous) && !bytes.Equal(makeSlot(held), slot) {
 		return false, ErrMoved
 	}
-	f, err := os.OpenFile(a.path, os.O_RDWR|unix.O_NOFOLLOW, 0)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := a.settle(ctx); err != nil || a.f != nil {
 		return false, err
 	}
-	if err == nil {
-		if st, err := f.Stat(); err == nil && st.Size() == 2*slotSize {
-			a.f = f
-			return false, nil
-		}
-		f.Close() //nolint:errcheck // nothing was written
-	}
 	a.next = 1
-	return true, config.WriteFile(a.path, append(slot, bytes.Repeat([]byte(" "), slotSize)...))
+	if err := config.WriteFile(a.path, append(slot, bytes.Repeat([]byte(" "), slotSize)...)); err != nil {
+		return false, fmt.Errorf("%w: %w", errUnsynced, err)
+	}
+	return true, nil
 }
 
 func (a *fileAnchor) close() {
