@@ -176,11 +176,15 @@ func (r *attempt) untilExpiry(ctx context.Context) (context.Context, context.Can
 // end a run anyway; asked like this, it gets a usage attestation too.
 func (r *attempt) progress(ctx context.Context) (cancel bool) {
 	r.mu.Lock()
-	p := door.Progress{State: r.state}
+	p, released := door.Progress{State: r.state}, len(r.live)
 	r.mu.Unlock()
-	for _, k := range r.packages[1:] {
+	for i, k := range r.packages[1:] {
 		p.Leaves += k.meter.delivered()
-		p.Total += k.m.Tree.Size
+		if i+1 < released {
+			p.Total += k.granted.Leaves
+		} else {
+			p.Total += k.m.Tree.Size
+		}
 	}
 	ask, done := context.WithTimeout(context.WithoutCancel(ctx), r.e.t.answer)
 	defer done()
@@ -191,6 +195,6 @@ func (r *attempt) progress(ctx context.Context) (cancel bool) {
 func (r *attempt) wipe() {
 	r.lease.wipe()
 	for _, p := range r.packages {
-		p.key.Wipe()
+		p.keys.Wipe()
 	}
 }

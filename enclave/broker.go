@@ -21,12 +21,13 @@ type pack struct {
 	m      *dataset.Manifest
 	broker envelope.PublicKey // speaks for the package: what the manifest pins, or was handed over to
 
-	clock clock
-	grant *envelope.Verified[grant.Grant]
-	raw   []byte // the signed grant
-	key   dataset.Key
-	beat  beat
-	meter meter
+	clock   clock
+	grant   *envelope.Verified[grant.Grant]
+	raw     []byte             // the signed grant
+	granted *dataset.Selection // of the package
+	keys    dataset.Keys
+	beat    beat
+	meter   meter
 }
 
 // refusal is a broker's considered no. It arrived unauthenticated, so it only ends the attempt.

@@ -57,18 +57,12 @@ func fileName(f dataset.Format) string {
 	return "records." + string(f)
 }
 
-// openStream reads p leaf by leaf: the allowance is checked before each is fetched, the meter counts each once proven.
+// openStream reads what is granted of p leaf by leaf, as if the package had nothing else: the allowance is checked before each is fetched, the meter counts each once proven.
 func (r *attempt) openStream(ctx context.Context, p *pack) (*dataset.Stream, error) {
-	o := p.grant.Predicate.Obligations
-	return dataset.OpenStream(ctx, p.m, r.e.c.Host, p.key, dataset.StreamOptions{
-		First: o.Leaves[0].First, Count: o.Leaves.End() - o.Leaves[0].First,
-		BeforeLeaf: func(i int64) error {
-			if !o.Leaves.Contains(i) {
-				return fmt.Errorf("%w: leaf %d is outside the grant", errNotPermitted, i)
-			}
-			return r.gate(ctx, p)
-		},
-		AfterLeaf: p.meter.leaf,
+	return dataset.OpenStream(ctx, p.m, r.e.c.Host, p.keys.Package, dataset.StreamOptions{
+		Leaves: p.grant.Predicate.Obligations.Leaves.Spans(), Units: p.keys.ByID(),
+		BeforeLeaf: func(int64) error { return r.gate(ctx, p) },
+		AfterLeaf:  p.meter.leaf,
 	})
 }
 

@@ -66,7 +66,7 @@ func (h storeHost) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off 
 
 // granted is an attempt that may read all of p once.
 func granted(p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) *attempt {
-	k := &pack{id: p.ID, m: p.Manifest, key: key, grant: &envelope.Verified[grant.Grant]{}}
+	k := &pack{id: p.ID, m: p.Manifest, keys: dataset.Keys{Package: key}, grant: &envelope.Verified[grant.Grant]{}}
 	k.grant.Predicate.Obligations = grant.Obligations{Epochs: 1, Leaves: grant.Ranges{{Count: p.Manifest.Tree.Size}}}
 	k.beat.allowed = p.Manifest.Tree.Size
 	j := &envelope.Verified[job.Job]{}

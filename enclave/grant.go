@@ -46,17 +46,18 @@ func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) e
 			return err
 		}
 	}
-	if err := r.checkGrant(p, code, g); err != nil {
+	sel, err := r.checkGrant(p, code, g)
+	if err != nil {
 		return err
 	}
-	key, err := r.lease.openKey(reply.Sealed, g.ID)
+	keys, err := r.lease.openKeys(reply.Sealed, g.ID, p.m, sel)
 	if err != nil {
 		return err
 	}
 	if code {
 		r.ticket, r.attempt = ticket, g.Predicate.Attempt
 	}
-	p.grant, p.raw, p.key = g, reply.Grant, key
+	p.grant, p.raw, p.granted, p.keys = g, reply.Grant, sel, keys
 	r.mu.Lock()
 	r.live = append(r.live, p)
 	r.mu.Unlock()
@@ -75,35 +76,37 @@ func (r *attempt) checkTicket(p *pack, signed []byte, attempt int) error {
 	return nil
 }
 
-// checkGrant refuses a grant for any other binding, evidence, job, package, buyer, ticket or time.
-func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Grant]) error {
+// checkGrant refuses a grant for any other binding, evidence, job, package, buyer, ticket or time, and gives what it grants
+// of the package.
+func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Grant]) (*dataset.Selection, error) {
 	g := &v.Predicate
 	other := g.Binding != r.lease.d || g.Evidence != envelope.Sum(r.evidence) || g.Job != r.job.ID || g.Manifest != p.id ||
 		!g.Buyer.Equal(r.job.Predicate.Buyer)
 	switch {
 	case other:
-		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrOther)
+		return nil, fmt.Errorf("%w: %w", ErrGrant, grant.ErrOther)
 	case g.Obligations.Expires <= p.clock.now():
-		return fmt.Errorf("%w: %w", ErrGrant, grant.ErrExpired)
+		return nil, fmt.Errorf("%w: %w", ErrGrant, grant.ErrExpired)
 	case code && g.Ticket != nil:
-		return fmt.Errorf("%w: the code's grant names a ticket", ErrGrant)
+		return nil, fmt.Errorf("%w: the code's grant names a ticket", ErrGrant)
 	}
-	if err := withinTerms(g, p.m); err != nil || code {
-		return err
+	sel, err := withinTerms(g, p.m, r.job.Predicate.Purpose)
+	if err != nil || code {
+		return sel, err
 	}
 	id, err := envelope.ID(r.ticket)
 	if err != nil || g.Ticket == nil || *g.Ticket != id || g.Attempt != r.attempt {
-		return fmt.Errorf("%w: %w: ticket or attempt", ErrGrant, grant.ErrOther)
+		return nil, fmt.Errorf("%w: %w: ticket or attempt", ErrGrant, grant.ErrOther)
 	}
-	return nil
+	return sel, nil
 }
 
 // withinTerms: a broker may narrow what its owner signed, never widen it. What may leave is for a dataset's terms to say;
-// the job is the word of the code's own owner.
-func withinTerms(g *grant.Grant, m *dataset.Manifest) error {
+// the job is the word of the code's own owner. Where terms ask for consent, what is granted holds no record whose
+// contributor does not agree to the purpose, from the grant's issue to its expiry.
+func withinTerms(g *grant.Grant, m *dataset.Manifest, purpose string) (*dataset.Selection, error) {
 	o, t := &g.Obligations, &m.Terms
 	ok := slices.Contains(t.Modes, o.Mode) && o.Epochs <= t.MaxEpochs && o.Allowance <= t.Allowance &&
-		o.Leaves.End() <= m.Tree.Size &&
 		(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed) &&
 		o.Expires-g.Issued <= t.LeaseSeconds*1000 && g.Issued/1000 <= t.NotAfter &&
 		attestation.Assurance(g.Assurance).AtLeast(attestation.Assurance(t.MinAssurance))
@@ -112,9 +115,20 @@ func withinTerms(g *grant.Grant, m *dataset.Manifest) error {
 			!slices.ContainsFunc(o.Outputs, func(c string) bool { return !slices.Contains(t.Outputs, c) })
 	}
 	if !ok {
-		return fmt.Errorf("%w: the broker grants more than its owner's terms", ErrGrant)
+		return nil, fmt.Errorf("%w: the broker grants more than its owner's terms", ErrGrant)
 	}
-	return nil
+	sel, err := m.Select(o.Leaves.Spans())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	until, err := sel.Consented(m, purpose, g.Issued/1000)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrGrant, err)
+	case until != 0 && o.Expires > until*1000:
+		return nil, fmt.Errorf("%w: it outlives a contributor's consent", ErrGrant)
+	}
+	return sel, nil
 }
 
 // permitted checks the job against what every grant obliges to, before the code starts.

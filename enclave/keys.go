@@ -37,20 +37,26 @@ func (l *lease) wipe() {
 	l.hpke = nil
 }
 
-// openKey opens a data key that a broker sealed to this lease: HPKE (RFC 9180) base mode, MLKEM768-X25519, HKDF-SHA256,
-// AES-256-GCM; info is d and aad the grant's digest, so that a key sealed for another binding or grant does not open.
-func (l *lease) openKey(sealed []byte, grantID envelope.Digest) (dataset.Key, error) {
-	if len(sealed) != sealedKeySize {
-		return dataset.Key{}, fmt.Errorf("%w: sealed key of %d bytes, want %d", ErrGrant, len(sealed), sealedKeySize)
+// openKeys opens what a broker sealed to this lease: HPKE (RFC 9180) base mode, MLKEM768-X25519, HKDF-SHA256, AES-256-GCM;
+// info is d and aad the grant's digest, so that keys sealed for another binding or grant do not open. They must be those of
+// exactly the units that the grant selects.
+func (l *lease) openKeys(sealed []byte, grantID envelope.Digest, m *dataset.Manifest, sel *dataset.Selection) (dataset.Keys, error) {
+	byContributor, units := m.Units != nil, sel.IDs(m)
+	if want := encapsulatedSize + dataset.KeysSize(byContributor, len(units)) + tagSize; len(sealed) != want {
+		return dataset.Keys{}, fmt.Errorf("%w: sealed keys of %d bytes, want %d", ErrGrant, len(sealed), want)
 	}
 	r, err := hpke.NewRecipient(sealed[:encapsulatedSize], l.hpke, hpke.HKDFSHA256(), hpke.AES256GCM(), l.d[:])
 	if err != nil {
-		return dataset.Key{}, fmt.Errorf("%w: sealed key does not decapsulate", ErrGrant)
+		return dataset.Keys{}, fmt.Errorf("%w: sealed key does not decapsulate", ErrGrant)
 	}
 	raw, err := r.Open(grantID[:], sealed[encapsulatedSize:])
 	if err != nil {
-		return dataset.Key{}, fmt.Errorf("%w: sealed key is not for this lease and grant", ErrGrant)
+		return dataset.Keys{}, fmt.Errorf("%w: sealed key is not for this lease and grant", ErrGrant)
 	}
 	defer clear(raw)
-	return dataset.KeyFromBytes(raw)
+	keys, err := dataset.ParseKeys(raw, byContributor, units)
+	if err != nil {
+		return dataset.Keys{}, fmt.Errorf("%w: %w", ErrGrant, err)
+	}
+	return keys, nil
 }

@@ -10,8 +10,7 @@ const (
 	maxCode = 128 << 20
 	// encapsulatedSize is HPKE's encapsulated key: an ML-KEM-768 ciphertext (1088) and an X25519 key (32).
 	encapsulatedSize = 1120
-	dataKeySize      = 32
-	sealedKeySize    = encapsulatedSize + dataKeySize + 16
+	tagSize          = 16 // of AES-256-GCM
 )
 
 // timing is how long the enclave waits for what, by its monotonic clock.

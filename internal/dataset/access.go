@@ -208,28 +208,39 @@ func (p *Privacy) validate() error {
 	return nil
 }
 
-// validateUnits: units are whole segments in order, without a gap, after what belongs to none.
+// validateUnits: units are whole segments of one version, in order; a contributor has one in a version. Where terms ask
+// for consent, no record is without a contributor.
 func (m *Manifest) validateUnits() error {
-	if m.Units == nil {
-		if m.Terms.Consent {
-			return invalid("terms ask for consent, and the records have no contributors")
-		}
-		return nil
+	next, inUnits := int64(0), int64(0)
+	type mark struct {
+		id      envelope.Digest
+		version int64
 	}
-	next := int64(-1)
-	seen := map[envelope.Digest]int64{}
-	for i, u := range m.Units {
-		switch {
-		case u.ID.IsZero() || u.Count < 1 || u.First < 0 || u.First > int64(len(m.Segments))-u.Count:
-			return invalid("unit %d", i)
-		case u.First < next:
-			return invalid("unit %d is out of order", i)
+	seen := make(map[mark]bool, len(m.Units))
+	for i := range m.Units {
+		u := &m.Units[i]
+		if u.ID.IsZero() || u.Count < 1 || u.First < next || u.First > int64(len(m.Segments))-u.Count {
+			return invalid("unit %d is of nothing, or out of order", i)
 		}
 		next = u.First + u.Count
-		seen[u.ID]++
+		segments := m.Segments[u.First:next]
+		of := mark{u.ID, segments[0].Version}
+		if segments[u.Count-1].Version != of.version || seen[of] {
+			return invalid("unit %d spans versions, or is the contributor's second in one", i)
+		}
+		seen[of] = true
+		for k := range segments {
+			inUnits += segments[k].Records
+		}
 		if err := u.Consent.validate(); err != nil {
 			return err
 		}
+	}
+	switch {
+	case m.Units != nil && len(m.Units) == 0, m.Units != nil && m.Kind == KindCode:
+		return invalid("a list of no units, or units of code")
+	case m.Terms.Consent && inUnits != m.Records:
+		return invalid("terms ask for consent, and %d records have no contributor", m.Records-inUnits)
 	}
 	return nil
 }
@@ -238,7 +249,7 @@ func (c *Consent) validate() error {
 	switch {
 	case c == nil:
 		return nil
-	case c.Reference == "" || len(c.Reference) > MaxText || c.NotAfter < 1 || c.NotAfter > MaxAmount:
+	case c.Reference == "" || len(c.Reference) > MaxReference || c.NotAfter < 1 || c.NotAfter > MaxAmount:
 		return invalid("consent without reference or end")
 	case c.Purposes == nil || len(c.Purposes) > MaxList || !ordered(c.Purposes, text):
 		return invalid("consent: purposes must be sorted and distinct")

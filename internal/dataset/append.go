@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -30,6 +31,7 @@ func (p *packer) extend(prev *envelope.Verified[Manifest]) error {
 	p.m.Dataset, p.m.Version, p.m.Previous = old.Dataset, old.Version+1, &prev.ID
 	p.m.Segments, p.kept = append(p.m.Segments, old.Segments...), int64(len(old.Segments))
 	p.m.Records, p.m.RawBytes = old.Records, old.RawBytes
+	p.keepUnits(old.Units)
 	if err := p.join(old); err != nil {
 		return fmt.Errorf("previous version: %w", err)
 	}
@@ -49,16 +51,35 @@ func (p *packer) compatible(prev *envelope.Verified[Manifest]) error {
 		return fmt.Errorf("%w: the previous version", ErrOwner)
 	case old.Kind != p.m.Kind || old.Name != p.m.Name || old.Format != p.m.Format:
 		return fmt.Errorf("%w: a new version keeps kind, name and format", ErrConfig)
+	case old.Units != nil && p.cfg.Contributors == nil:
+		return fmt.Errorf("%w: the previous version is packed by contributor, and so must this one be", ErrConfig)
 	case !p.m.Dataset.IsZero() && p.m.Dataset != old.Dataset:
 		return fmt.Errorf("%w: the previous version is of another dataset", ErrConfig)
 	}
 	return nil
 }
 
+// keepUnits takes over the units of an earlier version, with what their contributors agree to now.
+func (p *packer) keepUnits(old []ErasureUnit) {
+	p.m.Units = slices.Clone(old)
+	if c := p.cfg.Contributors; c != nil && c.Consents != nil {
+		for i := range p.m.Units {
+			p.m.Units[i].Consent = c.Consents[p.m.Units[i].ID]
+		}
+	}
+}
+
 // join reads from the earlier stream what the new one must agree with: the CSV header, and whether the last line ended.
 // It fails when the key is not the earlier version's, whatever the format.
 func (p *packer) join(old *Manifest) error {
-	s, err := OpenStream(p.ctx, old, p.cfg.Store, p.cfg.Key, old.AllLeaves())
+	o := old.AllLeaves()
+	if old.Units != nil { // whose keys are not needed: the header lies before them, and every record of theirs ends its line
+		if old.Format != FormatCSV {
+			return nil
+		}
+		o.Leaves[0].Count = old.Segments[0].Leaves
+	}
+	s, err := OpenStream(p.ctx, old, p.cfg.Store, p.cfg.Key, o)
 	if err != nil {
 		return err
 	}
@@ -67,6 +88,9 @@ func (p *packer) join(old *Manifest) error {
 		if p.prior, err = firstRecord(s.Reader(p.ctx)); err != nil {
 			return err
 		}
+	}
+	if old.Units != nil {
+		return nil
 	}
 	end, err := s.Batch(p.ctx, s.Size()-1)
 	if err != nil {
@@ -90,7 +114,8 @@ func firstRecord(r io.Reader) ([]byte, error) {
 		header = append(header, piece...)
 		return nil
 	})
-	if err != nil && !errors.Is(err, errEnough) {
+	alone := errors.Is(err, ErrEmpty) && len(header) > 0 // where records follow in units
+	if err != nil && !errors.Is(err, errEnough) && !alone {
 		return nil, err
 	}
 	return header, nil

@@ -15,6 +15,8 @@ const (
 	MaxText         = 16 << 10 // one free-text field of the metadata
 	MaxList         = 1024     // entries of one list in terms or metadata
 	MaxColumns      = 4096     // published column names
+	MaxReference    = 512      // of a contributor's consent
+	MaxContributor  = 1024     // bytes of a contributor's name
 	MaxAddress      = 2048
 	maxPath         = 4096
 )

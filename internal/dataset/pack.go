@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -35,6 +36,10 @@ type PackConfig struct {
 	// Previous makes this a later version of the same dataset: its segments are kept as they are and the source's are
 	// added. Its level blobs must be in Store, and Key must be its key.
 	Previous *envelope.Verified[Manifest]
+	// Contributors makes each contributor's records an erasure unit; nil: all are under Key.
+	Contributors *Contributors
+	// Temp is where records wait while they are grouped by contributor, encrypted; the system's folder if empty.
+	Temp string
 	// PublishColumns puts the CSV header's column names into the manifest, which everybody can read.
 	PublishColumns bool
 	SegmentBytes   int64            // of the plaintext stream; DefaultSegmentBytes if zero
@@ -43,7 +48,8 @@ type PackConfig struct {
 	Rand           io.Reader        // crypto/rand if nil
 	Now            func() time.Time // time.Now if nil; dates the metadata
 
-	testOnlyDefect func(seg int64, batch []byte) []byte // lets tests pack what no honest owner packs
+	testOnlyDefect      func(seg int64, batch []byte) []byte // lets tests pack what no honest owner packs
+	testOnlyGroupMemory int                                  // that grouping may take; groupMemory if zero
 }
 
 // Progress is how far a [Pack] has come.
@@ -110,6 +116,12 @@ func (c *PackConfig) complete() error {
 	if err := c.Key.usable(); err != nil {
 		return err
 	}
+	if err := c.Contributors.validate(m); err != nil {
+		return err
+	}
+	if m.Terms.Consent && c.Contributors == nil {
+		return fmt.Errorf("%w: terms ask for consent, and nothing says who contributed which record", ErrConfig)
+	}
 	return m.validateOffer()
 }
 
@@ -126,6 +138,7 @@ type packer struct {
 	seg     *segmentWriter
 	flushed *segmentWriter // ended; the store may still be flushing it
 	sum     hash.Hash      // keyed, of the plaintext stream
+	unit    *unit          // whose records are being packed; nil: nobody's
 	columns []byte
 	done    []envelope.Digest // finished blobs
 	prog    Progress
@@ -185,7 +198,7 @@ func (p *packer) run() (*Packed, error) {
 // begin settles identity and version, and takes over what an earlier version sealed.
 func (p *packer) begin() error {
 	p.m.Version, p.m.Previous, p.m.Segments, p.m.Tree = 1, nil, nil, Tree{}
-	p.m.Records, p.m.RawBytes = 0, 0
+	p.m.Records, p.m.RawBytes, p.m.Units = 0, 0, nil
 	if p.cfg.Previous != nil {
 		return p.extend(p.cfg.Previous)
 	}
@@ -198,6 +211,9 @@ func (p *packer) begin() error {
 }
 
 func (p *packer) scan() error {
+	if p.cfg.Contributors != nil {
+		return p.scanUnits()
+	}
 	switch p.m.Format {
 	case FormatCSV:
 		header, err := scanCSV(contextReader{p.ctx, p.cfg.Source}, p.cfg.PublishColumns, p.prior, p.take)
@@ -208,7 +224,7 @@ func (p *packer) scan() error {
 	case FormatJSONL:
 		return scanJSONL(contextReader{p.ctx, p.cfg.Source}, p.take)
 	default:
-		return scanFiles(p.cfg.Files, p.take)
+		return scanFiles(p.cfg.Files, ".", p.take)
 	}
 }
 
@@ -274,14 +290,17 @@ func (p *packer) flush() error {
 
 func (p *packer) startSegment() error {
 	if p.kept+p.prog.Segments == MaxSegments {
-		return fmt.Errorf("%w: more than %d segments of %d bytes; pack with larger segments", ErrTooLarge, MaxSegments, p.cfg.SegmentBytes)
+		return fmt.Errorf("%w: more than %d segments of up to %d bytes, and every contributor has at least one; pack with larger segments, or as several datasets", ErrTooLarge, MaxSegments, p.cfg.SegmentBytes)
 	}
 	salt := make([]byte, saltSize)
 	if _, err := io.ReadFull(p.cfg.Rand, salt); err != nil {
 		return fmt.Errorf("draw salt: %w", err)
 	}
-	seg := Segment{Version: p.m.Version, Index: p.prog.Segments}
-	w, err := newSegmentWriter(p.ctx, p.cfg.Store, p.cfg.Key, salt, p.m.Dataset, seg, p.tree.add)
+	seg, key := Segment{Version: p.m.Version, Index: p.prog.Segments}, p.cfg.Key
+	if p.unit != nil {
+		key = p.unit.key
+	}
+	w, err := newSegmentWriter(p.ctx, p.cfg.Store, key, salt, p.m.Dataset, seg, p.tree.add)
 	if err != nil {
 		return err
 	}
@@ -352,6 +371,9 @@ func (p *packer) sign() (*Packed, error) {
 		return nil, err
 	}
 	signed, id, err := envelope.Sign(p.cfg.Signer, envelope.ManifestType, p.m.subjects(), &p.m)
+	if errors.Is(err, envelope.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: the manifest names %d segments and %d units; pack as several datasets: %w", ErrTooLarge, len(p.m.Segments), len(p.m.Units), err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -82,13 +82,48 @@ func TestPackageVectors(t *testing.T) {
 	}
 }
 
-// openVector reads the whole stream within the leaves that the vector permits.
+// spans reads "first+count" spans of leaves.
+func (v vector) spans(t *testing.T) (out []Span) {
+	for text := range strings.SplitSeq(v.header["leaves"], ", ") {
+		var s Span
+		if _, err := fmt.Sscanf(text, "%d+%d", &s.First, &s.Count); err != nil {
+			t.Fatalf("leaves %q: %v", text, err)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// unitKeys reads "unit:key" pairs in hexadecimal.
+func (v vector) unitKeys(t *testing.T) map[envelope.Digest]Key {
+	out := map[envelope.Digest]Key{}
+	for text := range strings.SplitSeq(v.header["unit-keys"], ", ") {
+		if text == "" {
+			continue
+		}
+		unit, key, _ := strings.Cut(text, ":")
+		id, err := envelope.ParseDigest("sha256:" + unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := hex.DecodeString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out[id], err = KeyFromBytes(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// openVector reads the whole stream of the leaves that the vector permits.
 func openVector(t *testing.T, v vector, p packageVector) ([]byte, error) {
 	k, err := KeyFromBytes(v.hex(t, "key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenStream(t.Context(), &p.Manifest, p, k, StreamOptions{Count: v.int(t, "leaves")})
+	s, err := OpenStream(t.Context(), &p.Manifest, p, k, StreamOptions{Leaves: v.spans(t), Units: v.unitKeys(t)})
 	if err != nil {
 		return nil, err
 	}
@@ -155,37 +190,92 @@ func writePackageVectors(t *testing.T) {
 		t.Fatalf("%d segments", len(p.Manifest.Segments))
 	}
 	for _, c := range packageCases() {
-		v := packageVector{*p.Manifest, map[envelope.Digest][]byte{}}
-		v.Manifest.Segments = append([]Segment{}, v.Manifest.Segments...)
-		for _, d := range blobsOf(p.Manifest) {
-			v.Blobs[d] = whole(t, f.store, d)
+		writePackageVector(t, f, p, nil, c, src.String())
+	}
+	who := newPeople()
+	cfg = f.byContributor(who, FormatCSV, src.String(), "label")
+	cfg.SegmentBytes, cfg.BatchBytes = 256, 128
+	p = f.pack(cfg)
+	m := p.Manifest
+	one, err := readSpans(t, f, m, who.keys, only(m, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := readSpans(t, f, m, who.keys, m.AllLeaves().Leaves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range unitCases(m) {
+		plain := all
+		if c.name == "units-one" {
+			plain = one
 		}
-		key, leaves := bytes.Clone(f.key.Bytes()), v.Manifest.Tree.Size
-		if c.change != nil {
-			c.change(&v, key, &leaves)
+		writePackageVector(t, f, p, who, c, plain)
+	}
+}
+
+// writePackageVector writes what c makes of a package.
+func writePackageVector(t *testing.T, f *fixture, p *Packed, who *people, c packageCase, plain string) {
+	v := packageVector{*p.Manifest, map[envelope.Digest][]byte{}}
+	v.Manifest.Segments = append([]Segment{}, v.Manifest.Segments...)
+	for _, d := range blobsOf(p.Manifest) {
+		v.Blobs[d] = whole(t, f.store, d)
+	}
+	key, spans := bytes.Clone(f.key.Bytes()), p.Manifest.AllLeaves().Leaves
+	if c.change != nil {
+		c.change(&v, key)
+	}
+	if c.spans != nil {
+		spans = c.spans
+	}
+	v.Manifest.Metadata.Distribution = v.Manifest.distribution()
+	body, err := envelope.Canonical(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := fmt.Sprintf("expect: %s\ncomment: %s\ndo: %s\n", c.expect, c.comment, c.do)
+	if c.do == "open" {
+		var list, keys []string
+		for _, s := range spans {
+			list = append(list, fmt.Sprintf("%d+%d", s.First, s.Count))
 		}
-		v.Manifest.Metadata.Distribution = v.Manifest.distribution()
-		body, err := envelope.Canonical(v)
-		if err != nil {
-			t.Fatal(err)
+		head += fmt.Sprintf("key: %s\nleaves: %s\n", hex.EncodeToString(key), strings.Join(list, ", "))
+		for i, u := range v.Manifest.Units {
+			k := who.keys[v.Manifest.Units[(i+c.shift)%len(v.Manifest.Units)].ID]
+			keys = append(keys, u.ID.Hex()+":"+hex.EncodeToString(k.Bytes()))
 		}
-		head := fmt.Sprintf("expect: %s\ncomment: %s\ndo: %s\n", c.expect, c.comment, c.do)
-		if c.do == "open" {
-			head += fmt.Sprintf("key: %s\nleaves: %d\n", hex.EncodeToString(key), leaves)
+		if len(keys) > 0 {
+			head += "unit-keys: " + strings.Join(keys, ", ") + "\n"
 		}
-		if c.expect == "ok" {
-			head += "plaintext-sha256: " + envelope.Sum([]byte(src.String())).Hex() + "\n"
-		}
-		path := filepath.Join("..", "..", "testdata", "vectors", "dataset", "package-"+c.name+".txt")
-		if err := os.WriteFile(path, []byte(head+"\n"+string(body)+"\n"), 0o644); err != nil { //nolint:gosec // a public test vector
-			t.Fatal(err)
-		}
+	}
+	if c.expect == "ok" {
+		head += "plaintext-sha256: " + envelope.Sum([]byte(plain)).Hex() + "\n"
+	}
+	path := filepath.Join("..", "..", "testdata", "vectors", "dataset", "package-"+c.name+".txt")
+	if err := os.WriteFile(path, []byte(head+"\n"+string(body)+"\n"), 0o644); err != nil { //nolint:gosec // a public test vector
+		t.Fatal(err)
+	}
+}
+
+// unitCases depart from a package by contributor, whose units have several segments of a leaf each.
+func unitCases(m *Manifest) []packageCase {
+	one := only(m, 1)
+	cut := []Span{{0, 1}, {m.Units[1].First, m.Units[1].Count - 1}}
+	return []packageCase{
+		{name: "units-all", expect: "ok", do: "open", comment: "a package of ten contributors, all of them granted"},
+		{name: "units-one", expect: "ok", do: "open", comment: "the same package, of which one contributor is granted: the header and her records", spans: one},
+		{name: "units-verify", expect: "ok", do: "verify", comment: "the same package, without any key"},
+		{name: "range", expect: "range", do: "open", comment: "a contributor's records without the last segment of them", spans: cut},
+		{name: "range-beyond", expect: "range", do: "open", comment: "a leaf more than the tree has", spans: []Span{{0, m.Tree.Size + 1}}},
+		{name: "unit-key", expect: "key", do: "open", comment: "each unit with the key of the next", shift: 1},
 	}
 }
 
 type packageCase struct {
 	name, expect, do, comment string
-	change                    func(v *packageVector, key []byte, leaves *int64)
+	change                    func(v *packageVector, key []byte)
+	spans                     []Span // nil: all
+	shift                     int    // of unit keys
 }
 
 // packageCases depart from one package of several segments of a leaf each.
@@ -193,45 +283,44 @@ func packageCases() []packageCase {
 	segment := func(v *packageVector, i int) *Segment { return &v.Manifest.Segments[i] }
 	level := func(v *packageVector) []byte { return v.Blobs[v.Manifest.Tree.Levels[0]] }
 	return []packageCase{
-		{"valid-open", "ok", "open", "a package of several segments", nil},
-		{"valid-verify", "ok", "verify", "the same package, without the key", nil},
-		{"truncated-open", "truncated", "open", "the second segment lacks its last byte", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "valid-open", expect: "ok", do: "open", comment: "a package of several segments"},
+		{name: "valid-verify", expect: "ok", do: "verify", comment: "the same package, without the key"},
+		{name: "truncated-open", expect: "truncated", do: "open", comment: "the second segment lacks its last byte", change: func(v *packageVector, _ []byte) {
 			d := segment(v, 1).Blob
 			v.Blobs[d] = v.Blobs[d][:len(v.Blobs[d])-1]
 		}},
-		{"truncated-verify", "truncated", "verify", "the hashes of level 0 lack their last byte", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "truncated-verify", expect: "truncated", do: "verify", comment: "the hashes of level 0 lack their last byte", change: func(v *packageVector, _ []byte) {
 			d := v.Manifest.Tree.Levels[0]
 			v.Blobs[d] = v.Blobs[d][:len(v.Blobs[d])-1]
 		}},
-		{"blob-longer", "blob", "verify", "a byte follows the first segment", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "blob-longer", expect: "blob", do: "verify", comment: "a byte follows the first segment", change: func(v *packageVector, _ []byte) {
 			d := segment(v, 0).Blob
 			v.Blobs[d] = append(v.Blobs[d], 0)
 		}},
-		{"blob-digest", "blob", "verify", "the leaves are in the tree, but the blob has another digest", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "blob-digest", expect: "blob", do: "verify", comment: "the leaves are in the tree, but the blob has another digest", change: func(v *packageVector, _ []byte) {
 			other := envelope.Sum([]byte("another"))
 			v.Blobs[other] = v.Blobs[segment(v, 1).Blob]
 			delete(v.Blobs, segment(v, 1).Blob)
 			segment(v, 1).Blob = other
 		}},
-		{"leaf-open", "leaf", "open", "one bit of the second segment is flipped", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "leaf-open", expect: "leaf", do: "open", comment: "one bit of the second segment is flipped", change: func(v *packageVector, _ []byte) {
 			v.Blobs[segment(v, 1).Blob][headerSize] ^= 1
 		}},
-		{"leaf-verify", "leaf", "verify", "one bit of the second segment is flipped", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "leaf-verify", expect: "leaf", do: "verify", comment: "one bit of the second segment is flipped", change: func(v *packageVector, _ []byte) {
 			v.Blobs[segment(v, 1).Blob][headerSize] ^= 1
 		}},
-		{"proof-open", "proof", "open", "one bit of the last leaf's hash is flipped", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "proof-open", expect: "proof", do: "open", comment: "one bit of the last leaf's hash is flipped", change: func(v *packageVector, _ []byte) {
 			level(v)[len(level(v))-1] ^= 1
 		}},
-		{"proof-verify", "proof", "verify", "leaves and hashes agree, but the manifest has another root", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "proof-verify", expect: "proof", do: "verify", comment: "leaves and hashes agree, but the manifest has another root", change: func(v *packageVector, _ []byte) {
 			v.Manifest.Tree.Root = envelope.Sum([]byte("another"))
 		}},
-		{"range", "range", "open", "only the first leaf is permitted", func(_ *packageVector, _ []byte, leaves *int64) { *leaves = 1 }},
-		{"key", "key", "open", "another data key", func(_ *packageVector, key []byte, _ *int64) { key[0] ^= 1 }},
-		{"discrepant-more", "discrepant", "open", "the first segment has a record more than the manifest says", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "key", expect: "key", do: "open", comment: "another data key", change: func(_ *packageVector, key []byte) { key[0] ^= 1 }},
+		{name: "discrepant-more", expect: "discrepant", do: "open", comment: "the first segment has a record more than the manifest says", change: func(v *packageVector, _ []byte) {
 			segment(v, 0).Records--
 			v.Manifest.Records--
 		}},
-		{"discrepant-fewer", "discrepant", "open", "the first segment has a record fewer than the manifest says", func(v *packageVector, _ []byte, _ *int64) {
+		{name: "discrepant-fewer", expect: "discrepant", do: "open", comment: "the first segment has a record fewer than the manifest says", change: func(v *packageVector, _ []byte) {
 			segment(v, 0).Records++
 			v.Manifest.Records++
 		}},

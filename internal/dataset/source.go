@@ -69,14 +69,14 @@ func readLine(in *bufio.Reader, long *[]byte) ([]byte, error) {
 	}
 }
 
-// scanFiles emits a tar stream of every regular file of fsys in lexical order; each file is one record. Owner, mode and
+// scanFiles emits a tar stream of every regular file below root in lexical order; each file is one record. Owner, mode and
 // time are left out: they would tell of the creator's machine, and differ from pack to pack.
-func scanFiles(fsys fs.FS, out emit) error {
+func scanFiles(fsys fs.FS, root string, out emit) error {
 	w := &tarWriter{out: out}
 	w.tar = tar.NewWriter(w)
-	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && name == ".":
+		case errors.Is(err, fs.ErrNotExist) && name == root:
 			return ErrMissing
 		case err != nil:
 			return fmt.Errorf("%w: %w", ErrFile, err)

@@ -359,7 +359,7 @@ func TestOpenSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closer.Close()
-	_, starts, err := collect(func(out emit) error { return scanFiles(cfg.Files, out) })
+	_, starts, err := collect(func(out emit) error { return scanFiles(cfg.Files, ".", out) })
 	if err != nil || len(starts) != 1 {
 		t.Errorf("one file: %d records, %v", len(starts), err)
 	}

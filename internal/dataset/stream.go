@@ -12,9 +12,11 @@ import (
 
 // StreamOptions say what a stream may read and who is told.
 type StreamOptions struct {
-	// First and Count are the leaves that may be fetched. A stream without any refuses every read: use
-	// [Manifest.AllLeaves] for all of them. A segment can be read only from its first leaf.
-	First, Count int64
+	// Leaves are those that may be fetched, in whole segments and whole erasure units. The stream is what they hold, as
+	// if the package had nothing else. A stream without any is refused: use [Manifest.AllLeaves] for all of them.
+	Leaves []Span
+	// Units has the key of each erasure unit that Leaves hold.
+	Units map[envelope.Digest]Key
 	// BeforeLeaf is called before a leaf is fetched; its error ends the read. May be nil.
 	BeforeLeaf func(index int64) error
 	// AfterLeaf is called when a fetched leaf was proven, with its RFC 6962 hash and length. May be nil.
@@ -22,7 +24,7 @@ type StreamOptions struct {
 }
 
 // AllLeaves are the options that permit every leaf.
-func (m *Manifest) AllLeaves() StreamOptions { return StreamOptions{Count: m.Tree.Size} }
+func (m *Manifest) AllLeaves() StreamOptions { return StreamOptions{Leaves: []Span{{0, m.Tree.Size}}} }
 
 // Batch is a run of the plaintext stream.
 type Batch struct {
@@ -32,17 +34,18 @@ type Batch struct {
 	Index   int64  // of the batch in the package
 }
 
-// Stream is a package's plaintext, one batch at a time, in memory bounded by a leaf and a batch. It is for one goroutine.
+// Stream is the plaintext of a package, or of the segments that may be read, one batch at a time, in memory bounded by a
+// leaf and a batch. It is for one goroutine.
 // After an error other than [ErrOffset] the stream may be asked again; it then starts its segment over.
 type Stream struct {
 	m       *Manifest
 	blobs   BlobReader
-	key     Key
 	opts    StreamOptions
+	size    int64
 	proof   treeProver
 	dec     *batchDecoder
 	starts  []segmentStart
-	seg     int // open segment; -1 for none
+	seg     int // open segment, by its place in starts; -1 for none
 	msg     *message
 	leaf    []byte // ciphertext
 	plain   []byte // decrypted, from plainAt on not yet consumed
@@ -55,8 +58,12 @@ type Stream struct {
 	closed  bool
 }
 
-// segmentStart is where a segment begins in the stream, the tree and the count of batches.
-type segmentStart struct{ raw, leaf, batch int64 }
+// segmentStart is where a segment begins in the stream, in the package's tree and in its count of batches.
+type segmentStart struct {
+	raw, leaf, batch int64
+	g                *Segment
+	key              Key
+}
 
 // OpenStream opens a verified manifest's package. Nothing is read until the first [Stream.Batch].
 func OpenStream(_ context.Context, m *Manifest, r BlobReader, k Key, o StreamOptions) (*Stream, error) {
@@ -66,25 +73,53 @@ func OpenStream(_ context.Context, m *Manifest, r BlobReader, k Key, o StreamOpt
 	if err := k.usable(); err != nil {
 		return nil, err
 	}
-	if r == nil || o.First < 0 || o.Count < 1 || o.First > m.Tree.Size-o.Count {
-		return nil, fmt.Errorf("%w: no reader, or leaves %d+%d of %d", ErrConfig, o.First, o.Count, m.Tree.Size)
+	if r == nil {
+		return nil, fmt.Errorf("%w: no reader", ErrConfig)
 	}
-	dec, err := newBatchDecoder()
+	sel, err := m.Select(o.Leaves)
 	if err != nil {
 		return nil, err
 	}
-	s := &Stream{m: m, blobs: r, key: k, opts: o, proof: treeProver{tree: m.Tree, blobs: r}, dec: dec, seg: -1}
-	var at segmentStart
-	for _, g := range m.Segments {
-		s.starts = append(s.starts, at)
-		at = segmentStart{at.raw + g.RawBytes, at.leaf + g.Leaves, at.batch + g.Batches}
+	s := &Stream{m: m, blobs: r, opts: o, size: sel.RawBytes, proof: treeProver{tree: m.Tree, blobs: r}, seg: -1}
+	if err := s.place(sel, k); err != nil {
+		return nil, err
+	}
+	if s.dec, err = newBatchDecoder(); err != nil {
+		return nil, err
 	}
 	s.leaf, s.plain = make([]byte, maxLeaf), make([]byte, 0, leafChunks*chunkSize)
 	return s, nil
 }
 
+// place lays the selected segments out, one after the other, each with its key.
+func (s *Stream) place(sel *Selection, k Key) error {
+	s.starts = make([]segmentStart, 0, len(sel.Segments))
+	var at segmentStart
+	selected, units := sel.Segments, sel.Units
+	for i := range s.m.Segments {
+		g := &s.m.Segments[i]
+		if len(selected) > 0 && selected[0] == i {
+			selected = selected[1:]
+			for len(units) > 0 && int64(i) >= s.m.Units[units[0]].First+s.m.Units[units[0]].Count {
+				units = units[1:]
+			}
+			at.g, at.key = g, k
+			if len(units) > 0 && int64(i) >= s.m.Units[units[0]].First {
+				at.key = s.opts.Units[s.m.Units[units[0]].ID]
+			}
+			if err := at.key.usable(); err != nil {
+				return fmt.Errorf("segment %d: %w", i, err)
+			}
+			s.starts = append(s.starts, at)
+			at.raw += g.RawBytes
+		}
+		at.leaf, at.batch = at.leaf+g.Leaves, at.batch+g.Batches
+	}
+	return nil
+}
+
 // Size is the length of the plaintext stream.
-func (s *Stream) Size() int64 { return s.m.RawBytes }
+func (s *Stream) Size() int64 { return s.size }
 
 // Close wipes the stream's buffers. The key is the caller's to wipe.
 func (s *Stream) Close() {
@@ -99,20 +134,20 @@ func (s *Stream) Close() {
 }
 
 // Batch returns the batch that holds the stream's byte at off. Calls in ascending order stream; a step backwards or into
-// another segment starts that segment over. Errors: [ErrOffset], [ErrRange], what BeforeLeaf or the reader returned, and
+// another segment starts that segment over. Errors: [ErrOffset], what BeforeLeaf or the reader returned, and
 // those of [ErrIntegrity].
 func (s *Stream) Batch(ctx context.Context, off int64) (Batch, error) {
-	if s.closed || off < 0 || off >= s.m.RawBytes {
-		return Batch{}, fmt.Errorf("%w: %d of %d", ErrOffset, off, s.m.RawBytes)
+	if s.closed || off < 0 || off >= s.size {
+		return Batch{}, fmt.Errorf("%w: %d of %d", ErrOffset, off, s.size)
 	}
 	if s.seg >= 0 && s.holds(off) {
 		return s.at, nil
 	}
 	b, err := s.seek(ctx, off)
 	if err != nil {
-		seg := s.seg
+		g := s.starts[max(s.seg, 0)].g
 		s.reset()
-		return Batch{}, fmt.Errorf("segment %d: %w", seg, err)
+		return Batch{}, fmt.Errorf("segment %d of version %d: %w", g.Index, g.Version, err)
 	}
 	return b, nil
 }
@@ -159,7 +194,7 @@ func (s *Stream) nextBatch(ctx context.Context, want int64) error {
 	if err != nil {
 		return err
 	}
-	g := &s.m.Segments[s.seg]
+	g := s.starts[s.seg].g
 	s.seen.Batches, s.seen.Records, s.seen.RawBytes = s.seen.Batches+1, s.seen.Records+int64(h.records), s.seen.RawBytes+int64(h.raw)
 	if s.seen.Batches > g.Batches || s.seen.Records > g.Records || s.seen.RawBytes > g.RawBytes {
 		return fmt.Errorf("%w: more batches, records or bytes", ErrDiscrepant)
@@ -180,7 +215,7 @@ func (s *Stream) nextBatch(ctx context.Context, want int64) error {
 
 // finish checks, before a segment's last batch is delivered, that nothing is missing and nothing follows.
 func (s *Stream) finish(ctx context.Context) error {
-	g := &s.m.Segments[s.seg]
+	g := s.starts[s.seg].g
 	if s.seen.Batches != g.Batches || s.seen.Records != g.Records {
 		return fmt.Errorf("%w: %d batches and %d records, want %d and %d", ErrDiscrepant, s.seen.Batches, s.seen.Records, g.Batches, g.Records)
 	}
@@ -223,14 +258,11 @@ func (s *Stream) take(ctx context.Context, n int) ([]byte, error) {
 
 // fetch reads the open segment's next leaf, proves it, and only then decrypts it.
 func (s *Stream) fetch(ctx context.Context) error {
-	g := &s.m.Segments[s.seg]
+	g := s.starts[s.seg].g
 	if s.next >= g.Leaves {
 		return fmt.Errorf("%w: segment ends inside a batch", ErrDiscrepant)
 	}
 	index := s.starts[s.seg].leaf + s.next
-	if index < s.opts.First || index-s.opts.First >= s.opts.Count {
-		return fmt.Errorf("%w: leaf %d", ErrRange, index)
-	}
 	if s.opts.BeforeLeaf != nil {
 		if err := s.opts.BeforeLeaf(index); err != nil {
 			return err
@@ -257,7 +289,7 @@ func (s *Stream) fetch(ctx context.Context) error {
 
 func (s *Stream) decrypt(g *Segment, leaf []byte) error {
 	if s.next == 0 {
-		msg, err := openMessage(s.key, leaf[:headerSize], segmentContext(s.m.Dataset, g.Version, g.Index))
+		msg, err := openMessage(s.starts[s.seg].key, leaf[:headerSize], segmentContext(s.m.Dataset, g.Version, g.Index))
 		if err != nil {
 			return err
 		}

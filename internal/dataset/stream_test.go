@@ -80,23 +80,21 @@ func TestStreamLeaves(t *testing.T) {
 func TestLeafOutsideRange(t *testing.T) {
 	f, p, src := attacked(t)
 	first, second := p.Manifest.Segments[0], p.Manifest.Segments[1]
-	asked := 0
-	o := StreamOptions{First: first.Leaves, Count: second.Leaves, BeforeLeaf: func(int64) error { asked++; return nil }}
+	var asked []int64
+	o := StreamOptions{Leaves: []Span{{first.Leaves, second.Leaves}}, BeforeLeaf: func(i int64) error { asked = append(asked, i); return nil }}
 	s, err := OpenStream(t.Context(), p.Manifest, f.store, f.key, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, off := range []int64{0, first.RawBytes - 1, first.RawBytes + second.RawBytes, s.Size() - 1} {
-		if _, err := s.Batch(t.Context(), off); !errors.Is(err, ErrRange) {
-			t.Errorf("offset %d: %v, want ErrRange", off, err)
-		}
+	got, err := io.ReadAll(s.Reader(t.Context()))
+	if want := src[first.RawBytes:][:second.RawBytes]; err != nil || string(got) != want || s.Size() != second.RawBytes {
+		t.Errorf("%d bytes of a stream of %d, %v, want the %d of the second segment", len(got), s.Size(), err, len(want))
 	}
-	if asked != 0 {
-		t.Errorf("%d leaves outside the range were asked for", asked)
+	if _, err := s.Batch(t.Context(), s.Size()); !errors.Is(err, ErrOffset) {
+		t.Errorf("past what is permitted: %v, want ErrOffset", err)
 	}
-	b, err := s.Batch(t.Context(), first.RawBytes)
-	if err != nil || string(b.Raw) != src[b.Offset:b.Offset+int64(len(b.Raw))] {
-		t.Errorf("inside the range: %v", err)
+	if int64(len(asked)) != second.Leaves || asked[0] != first.Leaves {
+		t.Errorf("leaves %v were asked for", asked)
 	}
 }
 
@@ -135,16 +133,20 @@ func TestOpenStreamRefuses(t *testing.T) {
 		k Key
 		o StreamOptions
 	}{
-		"contradiction": {&contradictory, f.store, f.key, all},
-		"zero manifest": {&Manifest{}, f.store, f.key, all},
-		"nil manifest":  {nil, f.store, f.key, all},
-		"no reader":     {p.Manifest, nil, f.key, all},
-		"no key":        {p.Manifest, f.store, Key{}, all},
-		"wiped key":     {p.Manifest, f.store, wiped, all},
-		"no leaves":     {p.Manifest, f.store, f.key, StreamOptions{}},
-		"past the end":  {p.Manifest, f.store, f.key, StreamOptions{First: 1, Count: p.Manifest.Tree.Size}},
-		"overflow":      {p.Manifest, f.store, f.key, StreamOptions{First: 1<<63 - 1, Count: 2}},
-		"negative":      {p.Manifest, f.store, f.key, StreamOptions{First: -1, Count: 1}},
+		"contradiction":   {&contradictory, f.store, f.key, all},
+		"zero manifest":   {&Manifest{}, f.store, f.key, all},
+		"nil manifest":    {nil, f.store, f.key, all},
+		"no reader":       {p.Manifest, nil, f.key, all},
+		"no key":          {p.Manifest, f.store, Key{}, all},
+		"wiped key":       {p.Manifest, f.store, wiped, all},
+		"no leaves":       {p.Manifest, f.store, f.key, StreamOptions{}},
+		"past the end":    {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{1, p.Manifest.Tree.Size}}}},
+		"overflow":        {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{1<<63 - 1, 2}}}},
+		"half a segment":  {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{0, 1}}}},
+		"from its middle": {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{1, p.Manifest.Tree.Size - 1}}}},
+		"out of order":    {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{p.Manifest.Segments[0].Leaves, p.Manifest.Segments[1].Leaves}, {0, p.Manifest.Segments[0].Leaves}}}},
+		"twice":           {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{0, p.Manifest.Segments[0].Leaves}, {0, p.Manifest.Segments[0].Leaves}}}},
+		"negative":        {p.Manifest, f.store, f.key, StreamOptions{Leaves: []Span{{-1, 1}}}},
 	} {
 		if s, err := OpenStream(t.Context(), c.m, c.r, c.k, c.o); err == nil || s != nil {
 			t.Errorf("%s: opened", name)
