@@ -28,7 +28,7 @@ func newCreator() *cobra.Command {
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
-		newPack(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(),
+		newPack(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(),
 		newRotate(config.Creator))
 	return cmd
 }
@@ -41,6 +41,9 @@ func newPack() *cobra.Command {
 		Use: "pack SOURCE", Short: "Encrypt a dataset and sign its terms", Args: exactArgs(1, "one file or directory"),
 		Long: `Pack reads a CSV file, a JSON Lines file or a directory of files, encrypts it under a fresh key, and signs a manifest with
 the terms. The key stays in the creator's directory, wrapped; the ciphertext waits there for publish. SOURCE is only read.
+
+Terms come from a file (see glovebox creator terms), from flags, or from both, where they are not about the same thing.
+Without a file, what no flag says is: any buyer, any code, any use of the results.
 
 The public card says what the terms do not. --card takes a JSON file with any of these members:
 
@@ -61,7 +64,7 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if m.Format, err = formatOf(args[0], format); err != nil {
 				return err
 			}
-			if err := t.apply(&m, time.Now()); err != nil {
+			if err := t.apply(cmd, &m, time.Now()); err != nil {
 				return err
 			}
 			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}

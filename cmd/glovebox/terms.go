@@ -5,7 +5,7 @@ package main
 import (
 	"fmt"
 	"math/big"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,11 +17,12 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/policies/terms"
 )
 
-// termFlags are a creator's terms on the command line. What is not said is narrow: one purpose, few uses, no logs, and
-// hardware.
+// termFlags are a creator's terms on the command line. They go the way of a terms file, and may add to one.
 type termFlags struct {
+	file                       string
 	purposes, outputs          []string
 	maxOutput, logs, away      string
 	epochs                     int
@@ -35,6 +36,7 @@ type termFlags struct {
 
 func (t *termFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
+	f.StringVar(&t.file, "terms", "", "file with the terms, in YAML; make one with: glovebox creator terms new")
 	f.StringSliceVar(&t.purposes, "purpose", []string{"research"}, "what the data may be used for; repeat for several")
 	f.StringSliceVar(&t.outputs, "outputs", []string{"metrics", "model"}, "classes of output that may leave: "+strings.Join(job.OutputClasses(), ", "))
 	f.StringVar(&t.maxOutput, "max-output", "16MiB", "most that may leave in one job")
@@ -51,35 +53,98 @@ func (t *termFlags) register(cmd *cobra.Command) {
 	f.StringVar(&t.minAssurance, "min-assurance", "", "least assurance to release to: tpm or tee; with --test also software-tpm or simulated (default: tpm, with --test simulated)")
 	f.BoolVar(&t.test, "test", false, "not real data: may be released to an enclave without hardware")
 	f.StringVar(&t.description, "description", "", "what the dataset is, for its public card")
-	f.StringVar(&t.license, "license", "", "licence text or URL, for the public card")
+	f.StringVar(&t.license, "license", "", "SPDX identifier, which becomes part of the terms; or a text or URL, for the public card only")
 	f.StringVar(&t.card, "card", "", "file with the rest of the public card, in JSON: how it was collected, known biases, consent, contact, ...")
 }
 
+// clause is one flag's part of the terms.
+type clause struct {
+	flag, path string
+	values     []string
+}
+
+// clauses are the flags in the words of a terms file.
+func (t *termFlags) clauses(now time.Time) []clause {
+	n := func(v int64) []string { return []string{strconv.FormatInt(v, 10)} }
+	out := []clause{
+		{"purpose", "purposes", t.purposes},
+		{"outputs", "outputs.classes", t.outputs},
+		{"max-output", "outputs.most", []string{t.maxOutput}},
+		{"epochs", "uses.epochs", n(int64(t.epochs))},
+		{"uses", "uses.jobs", n(t.uses)},
+		{"valid", "uses.until", []string{now.Add(t.valid).UTC().Format(time.RFC3339)}},
+		{"logs", "run.logs", []string{t.logs}},
+		{"allowance", "run.allowance", n(t.allowance)},
+		{"lease", "run.lease", []string{strconv.FormatInt(int64(t.lease/time.Second), 10) + "s"}},
+		{"broker-away", "run.broker-away", []string{t.away}},
+		{"price-per-record", "price.per-record", []string{t.perRecord}},
+		{"price-per-use", "price.per-use", []string{t.perUse}},
+		{"currency", "price.currency", []string{t.currency}},
+		{"min-assurance", "run.assurance", []string{t.assurance()}},
+		{"test", "test", []string{strconv.FormatBool(t.test)}},
+	}
+	if spdxLike.MatchString(t.license) {
+		out = append(out, clause{"license", "licence.spdx", []string{t.license}})
+	}
+	return out
+}
+
+// spdxLike is one word that can be an SPDX identifier. A text or a URL is not.
+var spdxLike = regexp.MustCompile(`^[A-Za-z0-9.+-]+$`)
+
+// document is what the file and the flags say together. Without a file, flags that are not given say their default.
+func (t *termFlags) document(cmd *cobra.Command, now time.Time) (*terms.Document, error) {
+	d := terms.New()
+	if t.file != "" {
+		b, err := readBounded(t.file, terms.MaxFile)
+		if err != nil {
+			return nil, err
+		}
+		d = terms.Parse(b)
+	}
+	for _, c := range t.clauses(now) {
+		switch {
+		case cmd.Flags().Changed(c.flag):
+			d.Set(c.path, "--"+c.flag, c.values...)
+		case t.file == "":
+			d.Default(c.path, "--"+c.flag, c.values...)
+		}
+	}
+	if t.file == "" {
+		t.open(d)
+	}
+	return d, nil
+}
+
+// open says what only a file can narrow.
+func (t *termFlags) open(d *terms.Document) {
+	for path, v := range map[string]string{
+		"version": "1", "modes": grant.ModeRaw, "buyers.any": "true", "code.any": "true", "access": dataset.AccessOpen, "consent": "none",
+		"privacy.population": "default",
+	} {
+		d.Default(path, "a default", v)
+	}
+	if !d.Says("licence.spdx") {
+		for path, v := range map[string]string{"licence.commercial": "true", "licence.derivatives": "true", "licence.territories": "everywhere"} {
+			d.Default(path, "a default", v)
+		}
+	}
+}
+
 // apply writes the terms into m.
-func (t *termFlags) apply(m *dataset.Manifest, now time.Time) error {
-	maxOutput, err := parseSize(t.maxOutput)
+func (t *termFlags) apply(cmd *cobra.Command, m *dataset.Manifest, now time.Time) error {
+	d, err := t.document(cmd, now)
 	if err != nil {
 		return err
 	}
-	perRecord, err := parseMoney(t.perRecord)
+	c, err := d.Compile(termsConfig(cmd.Context(), t.file, now))
 	if err != nil {
-		return err
+		return termsError(t.file, err)
 	}
-	perUse, err := parseMoney(t.perUse)
-	if err != nil {
-		return err
+	for _, n := range c.Notes {
+		say(cmd, "note: %s", n)
 	}
-	if err := t.words(); err != nil {
-		return err
-	}
-	m.Test = t.test
-	m.Terms = dataset.Terms{
-		Modes: []string{grant.ModeRaw}, Purposes: sorted(t.purposes), Outputs: sorted(t.outputs),
-		MaxOutputBytes: maxOutput, MaxEpochs: t.epochs, MaxUses: t.uses, Logs: t.logs, Allowance: t.allowance,
-		LeaseSeconds: int64(t.lease / time.Second), BrokerAway: t.away,
-		Price:    dataset.Price{Currency: t.currency, PerRecord: perRecord, PerUse: perUse},
-		NotAfter: now.Add(t.valid).Unix(), MinAssurance: t.assurance(),
-	}.ForAnyone()
+	m.Test, m.Terms = c.Test, c.Terms
 	return t.describe(m)
 }
 
@@ -91,38 +156,6 @@ func (t *termFlags) assurance() string {
 		return string(attestation.AssuranceSimulated)
 	}
 	return string(attestation.AssuranceTPM)
-}
-
-// words refuses values outside the closed lists, naming the list.
-func (t *termFlags) words() error {
-	one := func(flag, v string, of ...string) error {
-		if slices.Contains(of, v) {
-			return nil
-		}
-		return Errorf(KindUsage, "use --%s %s", flag, strings.Join(of, " or ")).because("--%s %q is not known", flag, v)
-	}
-	for _, c := range t.outputs {
-		if err := one("outputs", c, job.OutputClasses()...); err != nil {
-			return err
-		}
-	}
-	if err := one("logs", t.logs, grant.LogsOff, grant.LogsSealed); err != nil {
-		return err
-	}
-	if err := one("broker-away", t.away, "wait", "fail"); err != nil {
-		return err
-	}
-	levels := []string{string(attestation.AssuranceTPM), string(attestation.AssuranceTEE)}
-	if t.test {
-		levels = append(levels, string(attestation.AssuranceSoftwareTPM), string(attestation.AssuranceSimulated))
-	}
-	return one("min-assurance", t.assurance(), levels...)
-}
-
-func sorted(s []string) []string {
-	out := slices.Clone(s)
-	slices.Sort(out)
-	return slices.Compact(out)
 }
 
 // parseMoney reads a decimal amount into millionths, exactly.
@@ -175,7 +208,10 @@ const maxCard = 1 << 20
 // describe writes the public card into m.
 func (t *termFlags) describe(m *dataset.Manifest) error {
 	d := &m.Metadata
-	d.Description, d.License = t.description, t.license
+	d.Description = t.description
+	if !spdxLike.MatchString(t.license) {
+		d.License = t.license
+	}
 	if t.card == "" {
 		return nil
 	}

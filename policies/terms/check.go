@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/licence"
 )
 
 // said names a clause and where it stands: "licence.spdx CC-BY-4.0 (line 12)".
@@ -132,11 +133,12 @@ func (c *compiler) own() source {
 	if v := c.get("licence.territories"); v != nil && v.kind != "" && v.kind != isSection {
 		list := c.set("licence.territories", func(string) error { return nil })
 		if len(list) == 1 && list[0] == everywhere {
-			list = []string{"*"}
+			list = []string{licence.Worldwide}
 		}
 		expanded, err := territoriesOf(list)
 		if err != nil {
-			c.problem(v.at, "licence.territories", err.Error(), "")
+			c.problem(v.at, "licence.territories", strings.TrimPrefix(err.Error(), licence.ErrLicence.Error()+": "), "")
+			expanded = []string{licence.Worldwide} // so that nothing else is said of it
 		}
 		s.territories = &quantity[[]string]{expanded, c.said("licence.territories")}
 	}

@@ -305,13 +305,14 @@ func (c *compiler) receiptKeys() []jwk.JWK {
 		c.contradict("access", "receipts.keys", "access by receipt needs it: the marketplace's keys")
 		return nil
 	}
+	pins := c.set("receipts.pins", func(string) error { return nil })
 	var keys []jwk.JWK
 	var err error
 	switch {
 	case v.kind == isText && c.cfg.Keys == nil:
 		err = errors.New("key sets cannot be read here")
 	case v.kind == isText:
-		keys, err = c.cfg.Keys(v.text)
+		keys, err = c.cfg.Keys(v.text, pins)
 	case v.kind == isSection:
 		keys, err = inlineKeys([]*value{v})
 	default:
@@ -319,6 +320,11 @@ func (c *compiler) receiptKeys() []jwk.JWK {
 	}
 	if err != nil {
 		c.problem(v.at, "receipts.keys", err.Error(), "give the marketplace's public keys as a JWKS file, its https URL, or inline as JWKs")
+	}
+	for _, k := range keys {
+		if len(pins) > 0 && !slices.Contains(pins, k.Thumbprint()) {
+			c.contradict("receipts.keys", "receipts.pins", fmt.Sprintf("the key with thumbprint %s is not pinned", k.Thumbprint()))
+		}
 	}
 	return keys
 }

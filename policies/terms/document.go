@@ -98,7 +98,9 @@ func (d *Document) put(path string, at Origin, values []string) {
 type Config struct {
 	Now  time.Time
 	File func(name string, limit int64) ([]byte, error) // reads a file beside the terms; nil: there are none
-	Keys func(reference string) ([]jwk.JWK, error)      // reads a JWKS by file name or URL; nil: there are none
+	// Keys reads a JWKS by file name or URL; nil: there are none. With pins, which are RFC 7638 thumbprints, it returns
+	// only those keys; without, what it returns is believed.
+	Keys func(reference string, pins []string) ([]jwk.JWK, error)
 }
 
 // Compiled is terms that can be enforced.

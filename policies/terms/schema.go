@@ -48,6 +48,7 @@ func Schema() []Key {
 		{Path: "receipts.payee", Form: "text", Says: "who must have been paid"},
 		{Path: "receipts.minimum", Form: "an amount", Says: "that must have been paid"},
 		{Path: "receipts.keys", Form: "file or https URL of a JWKS, or the keys", Says: "marketplace's keys, pinned when the data is packed", list: true},
+		{Path: "receipts.pins", Form: "RFC 7638 thumbprints", Says: "of those keys, as the marketplace told you elsewhere; needed where keys are fetched by URL", list: true},
 		{Path: "licence.spdx", Form: "an SPDX identifier", Says: "a listed licence; the other clauses may narrow it"},
 		{Path: "licence.odrl", Form: "a file beside this one", Says: "an ODRL 2.2 offer in JSON-LD; the other clauses may narrow it"},
 		{Path: "licence.commercial", Form: "true or false", Default: "false, or the licence's", Says: "results may serve a commercial end"},
