@@ -34,6 +34,8 @@ type Enroller interface {
 type Config struct {
 	Settings  *config.Config       // from [config.Load]
 	Formats   []attestation.Format // platforms whose evidence is accepted
+	Keyholder keyholder.Keyholder  // nil: the directory's key file; the broker closes it if it is an [io.Closer]
+	Anchor    ledger.Anchor        // nil: the directory's head file
 	Enroller  Enroller             // nil: attestation keys are not enrolled
 	Publisher Publisher            // nil: records stay in the ledger
 	Policy    *policies.Engine     // nil: the policy of this build
@@ -106,15 +108,17 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err := envelope.Distinct(b.signer.Public(), b.cfg.Settings.Owner, b.cfg.Settings.ReferenceKey); err != nil {
 		return err
 	}
-	if b.keys, err = keyholder.Open(l.Keyholder(), l.KeyholderIdentity()); err != nil {
-		return fmt.Errorf("keyholder: %w", err)
+	if b.keys = b.cfg.Keyholder; b.keys == nil {
+		if b.keys, err = b.cfg.Settings.OpenFileKeyholder(nil); err != nil {
+			return fmt.Errorf("keyholder: %w", err)
+		}
 	}
 	if b.policy = b.cfg.Policy; b.policy == nil {
 		if b.policy, err = policies.Load(ctx); err != nil {
 			return err
 		}
 	}
-	if b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock()}); err != nil {
+	if b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock(), Anchor: b.cfg.Anchor}); err != nil {
 		return err
 	}
 	if err := errors.Join(b.succeed(ctx), b.scan(ctx)); err != nil {
@@ -126,8 +130,14 @@ func (b *Broker) open(ctx context.Context) (err error) {
 // Key is the broker's public key, which manifests pin.
 func (b *Broker) Key() envelope.PublicKey { return b.signer.Public() }
 
-// Close gives the ledger up. Requests that come later fail.
-func (b *Broker) Close() error { return b.ledger.Close() }
+// Close gives ledger and keyholder up. Requests that come later fail.
+func (b *Broker) Close() error {
+	err := b.ledger.Close()
+	if c, ok := b.keys.(io.Closer); ok {
+		err = errors.Join(err, c.Close())
+	}
+	return err
+}
 
 // millis is a time as statements carry it.
 func millis(t time.Time) int64 { return t.UnixMilli() }

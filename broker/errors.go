@@ -9,6 +9,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -75,6 +76,7 @@ func failures() []failure {
 		{ErrWithdrawn, grant.CodeDenied, "stop, and commit a failed run"},
 		{ErrAmount, grant.CodeInvalid, "ask for fewer epochs"},
 		{ErrWithdrawals, grant.CodeTryAgain, "the owner must repair the file in revocations or cancellations"},
+		{keyholder.ErrUnavailable, grant.CodeTryAgain, "the owner's keyholder does not answer; try again shortly"},
 		{ErrKey, grant.CodeTryAgain, "the owner must restore key.wrap or the keyholder"},
 		{ErrBusy, grant.CodeTryAgain, "try again shortly"},
 		{config.ErrUnknown, grant.CodeInvalid, "this broker does not have the package"},

@@ -100,10 +100,11 @@ func (b *Broker) speaksFor(m *dataset.Manifest) bool {
 	return ok
 }
 
-// Head is where a stopped broker's ledger is. It takes the ledger's lock and verifies it whole.
-func Head(ctx context.Context, s *config.Config) (h grant.Head, err error) {
+// Head is where a stopped broker's ledger is. It takes the ledger's lock and verifies it whole, against anchor or, where
+// that is nil, the head file.
+func Head(ctx context.Context, s *config.Config, anchor ledger.Anchor) (h grant.Head, err error) {
 	l := s.Layout()
-	books, err := ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock()})
+	books, err := ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock(), Anchor: anchor})
 	if err != nil {
 		return h, err
 	}

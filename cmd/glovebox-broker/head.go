@@ -14,7 +14,11 @@ func head(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	h, err := broker.Head(ctx, s)
+	anchor, err := anchorOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	h, err := broker.Head(ctx, s, anchor)
 	if err != nil {
 		return err
 	}

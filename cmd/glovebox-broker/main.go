@@ -20,6 +20,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/broker"
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -34,6 +35,8 @@ func main() {
 	}
 	path := flag.String("config", "", "broker.json of the owner's directory")
 	listen := flag.String("listen", "", "host:port to listen on instead of the configured one")
+	fd := noFD
+	passphraseFlag(flag.CommandLine, &fd)
 	flag.Parse()
 	if *path == "" || flag.NArg() != 0 {
 		fmt.Fprintln(os.Stderr, "glovebox-broker: error: want --config FILE, and at most --listen HOST:PORT")
@@ -42,7 +45,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	finish(run(ctx, *path, *listen))
+	finish(run(ctx, *path, *listen, fd))
 }
 
 // finish ends the process with err's words, its hint and its exit code.
@@ -59,13 +62,17 @@ func finish(err error) {
 
 // The exit codes, those of glovebox.
 const (
-	exitError = 1
-	exitUsage = 2
+	exitError    = 1
+	exitUsage    = 2
+	exitTryAgain = 5
 )
 
 func exitCode(err error) int {
 	if errors.Is(err, errUsage) {
 		return exitUsage
+	}
+	if errors.Is(err, keyholder.ErrUnavailable) {
+		return exitTryAgain
 	}
 	return exitError
 }
@@ -80,6 +87,9 @@ func hint(err error) string {
 		{ledger.ErrRolledBack, "an older copy of the ledger was put back; put the latest one back, or keys may be released twice"},
 		{ledger.ErrForked, "the ledger and ledger.head do not belong together; put the latest copy of both back"},
 		{ledger.ErrCorrupt, "put the latest copy of the ledger and of ledger.head back"},
+		{keyholder.ErrUnavailable, "see that the keyholder runs, is unsealed and can be reached, then try again"},
+		{keyholder.ErrAuth, "give the right passphrase, PIN or credential; docs/vault.md says how to renew those for Vault"},
+		{keyholder.ErrInput, "correct the keyholder in broker.json; docs/spec/keyholder.md and docs/vault.md describe it"},
 		{config.ErrPackage, "keep only packages that this owner made in the directory's packages folder"},
 		{config.ErrConfig, "correct the file; glovebox creator init writes one that works"},
 		{envelope.ErrKeyMode, "make it private: chmod 600"},
@@ -94,7 +104,7 @@ func hint(err error) string {
 	return ""
 }
 
-func run(ctx context.Context, path, listen string) (err error) {
+func run(ctx context.Context, path, listen string, passphraseFD int) (err error) {
 	syscall.Umask(0o077)
 	s, err := config.Load(path)
 	if err != nil {
@@ -105,6 +115,12 @@ func run(ctx context.Context, path, listen string) (err error) {
 	}
 	cfg, err := wire(s)
 	if err != nil {
+		return err
+	}
+	if cfg.Keyholder, err = openKeyholder(ctx, s, false, passphraseFD); err != nil {
+		return err
+	}
+	if cfg.Anchor, err = openAnchor(s, cfg.Keyholder); err != nil {
 		return err
 	}
 	b, err := broker.New(ctx, cfg)

@@ -31,7 +31,7 @@ func TestRunStopsGracefully(t *testing.T) {
 	for range 2 { // and starts again
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
-		go func() { done <- run(ctx, path, "") }()
+		go func() { done <- run(ctx, path, "", noFD) }()
 		time.Sleep(300 * time.Millisecond)
 		cancel()
 		if err := <-done; err != nil {
@@ -44,11 +44,11 @@ func TestTwoBrokersOneDirectory(t *testing.T) {
 	path := create(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, path, "") }()
+	go func() { done <- run(ctx, path, "", noFD) }()
 	var err error
 	for range 50 {
 		short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		err = run(short, path, "")
+		err = run(short, path, "", noFD)
 		stop()
 		if errors.Is(err, ledger.ErrLocked) {
 			break
@@ -68,7 +68,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := run(t.Context(), create(t), l.Addr().String()); err == nil {
+	if err := run(t.Context(), create(t), l.Addr().String(), noFD); err == nil {
 		t.Error("listens twice on one port")
 	}
 }
