@@ -187,6 +187,9 @@ func (r *offerReader) unsaid(root *node) {
 			r.out.say(c, answer{false, false, fmt.Sprintf("%s, which does not permit %s", r.at(root), action)})
 		}
 	}
+	if r.out.territories == nil {
+		r.out.territories = &quantity[[]string]{[]string{licence.Worldwide}, r.at(root)} // a permission without a place is for all
+	}
 }
 
 const ruleKeys = "@type @id odrl:target odrl:action odrl:constraint"
