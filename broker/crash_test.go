@@ -408,7 +408,7 @@ func TestKill9(t *testing.T) {
 // TestPowerLoss lets the power fail at random sync points of the same broker: what was not synced is lost, or by chance
 // only some of it.
 func TestPowerLoss(t *testing.T) {
-	runs, seed, began := crashCount(t, crashRuns/5, 1), crashSeed(t), time.Now()
+	runs, seed, began := (crashCount(t, crashRuns, crashRunsShort)+4)/5, crashSeed(t), time.Now()
 	var totals crashTotals
 	for totals.runs < runs && !t.Failed() {
 		world := seed + uint64(totals.runs/crashLifetime)

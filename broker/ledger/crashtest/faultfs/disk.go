@@ -103,13 +103,26 @@ func (d *Disk) Counts() Counts {
 }
 
 // Lost is closed when the power fails.
-func (d *Disk) Lost() <-chan struct{} { return d.lost }
+func (d *Disk) Lost() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.lost
+}
 
 // PowerLoss stops everything now.
 func (d *Disk) PowerLoss() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.die()
+}
+
+// Continue is for a program that died when the machine did not: what it had written is still there to be read, but is
+// no more durable than it was.
+func (d *Disk) Continue() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dead, d.lost = false, make(chan struct{})
+	d.faults, d.counts = Faults{}, Counts{}
 }
 
 func (d *Disk) die() {

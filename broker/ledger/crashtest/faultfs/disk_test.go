@@ -156,6 +156,23 @@ func TestPowerFailsAtEverySyncPoint(t *testing.T) {
 	}
 }
 
+// TestProgramDies: what it wrote can be read, and is lost with the power all the same.
+func TestProgramDies(t *testing.T) {
+	d := NewDisk()
+	must(t, d.Sync(create(t, d, "a", "1")))
+	must(t, d.Sync(Root))
+	create(t, d, "b", "2")
+	d.PowerLoss()
+	d.Continue()
+	wantContents(t, d, map[string]string{"a": "1", "b": "2"})
+	select {
+	case <-d.Lost():
+		t.Error("the power is said to be lost")
+	default:
+	}
+	wantContents(t, d.Restart(), map[string]string{"a": "1"})
+}
+
 // TestFailedSyncForgets: after a sync has failed another one succeeds without writing what the first did not.
 func TestFailedSyncForgets(t *testing.T) {
 	d := NewDisk()
