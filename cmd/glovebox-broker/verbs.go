@@ -21,6 +21,7 @@ func verbs() map[string]func(ctx context.Context, args []string) error {
 	return map[string]func(ctx context.Context, args []string) error{
 		"head":      head,
 		"keyholder": serveKeyholder,
+		"ledger":    showLedger,
 	}
 }
 
