@@ -32,7 +32,9 @@ type Options struct {
 	EKRoots          []EKRoot
 	SimulatedRoot    *envelope.PublicKey
 	LogURL           string
-	HeartbeatTimeout int64 // milliseconds; 0 means [DefaultHeartbeatTimeout]
+	HeartbeatTimeout int64            // milliseconds; 0 means [DefaultHeartbeatTimeout]
+	Keyholder        *Keyholder       // nil: a key file with an identity beside it
+	Unlock           keyholder.Unlock // for a key file with a passphrase
 }
 
 // Init makes an owner's directory: fresh keys, a keyholder, and broker.json. dir must not exist or be empty
@@ -101,12 +103,13 @@ func populate(l Layout, o Options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := keyholder.Create(l.Keyholder(), l.KeyholderIdentity()); err != nil {
+	if err := populateKeyholder(l, o); err != nil {
 		return err
 	}
 	c := &Config{
 		Listen: o.Listen, Address: o.Address, Owner: owner.Public(), Reference: referenceFile, ReferenceKey: reference.Public(),
 		EKRoots: o.EKRoots, SimulatedRoot: o.SimulatedRoot, LogURL: o.LogURL, HeartbeatTimeoutMillis: o.HeartbeatTimeout,
+		Keyholder: o.Keyholder,
 	}
 	if c.EKRoots == nil {
 		c.EKRoots = []EKRoot{}
@@ -120,6 +123,24 @@ func populate(l Layout, o Options) error {
 		}
 	}
 	return Write(l.Dir, c)
+}
+
+// populateKeyholder makes the key file; keys that lie elsewhere are made there.
+func populateKeyholder(l Layout, o Options) error {
+	if o.Keyholder != nil {
+		if err := o.Keyholder.Validate(); err != nil {
+			return err
+		}
+		if o.Keyholder.Kind != KeyholderFile {
+			return nil
+		}
+		if o.Keyholder.File != nil && o.Keyholder.File.Passphrase {
+			_, err := keyholder.CreateFile(l.Keyholder(), o.Unlock)
+			return err
+		}
+	}
+	_, err := keyholder.Create(l.Keyholder(), l.KeyholderIdentity())
+	return err
 }
 
 func populateBuyer(l Layout) (*envelope.PublicKey, error) {

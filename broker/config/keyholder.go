@@ -3,13 +3,17 @@
 package config
 
 import (
+	"context"
+	"crypto/subtle"
 	"fmt"
 	"net"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // The kinds of keyholders.
@@ -231,4 +235,51 @@ func (c *Config) OpenFileKeyholder(prompt func() (keyholder.Unlock, error)) (*ke
 		return nil, err
 	}
 	return keyholder.OpenFile(c.layout.Keyholder(), u)
+}
+
+// WrappedKey is one wrapped key in the directory.
+type WrappedKey struct {
+	Package envelope.Digest
+	Context []byte
+	Wrapped []byte
+	path    string
+}
+
+// WrappedKeys reads every wrapped key in the directory, ordered by package.
+func (c *Config) WrappedKeys() ([]WrappedKey, error) {
+	ids, err := c.PackageIDs()
+	if err != nil {
+		return nil, err
+	}
+	var out []WrappedKey
+	for _, id := range ids {
+		w, err := c.WrappedKey(id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, WrappedKey{id, keyholder.Context(id), w, filepath.Join(c.layout.Package(id), wrapFile)})
+	}
+	return out, nil
+}
+
+// Rewrap moves one wrapped key to the keyholder's latest version. The new one replaces the old one only after it was seen
+// to open to the same key; a running broker finds one or the other.
+func (w *WrappedKey) Rewrap(ctx context.Context, r keyholder.Retirer, k keyholder.Keyholder) error {
+	moved, err := r.Rewrap(ctx, w.Context, w.Wrapped)
+	if err != nil {
+		return fmt.Errorf("package %s: %w", w.Package, err)
+	}
+	keys, err := keyholder.UnwrapAll(ctx, k, []keyholder.Item{{Context: w.Context, Wrapped: w.Wrapped}, {Context: w.Context, Wrapped: moved}})
+	defer keyholder.Wipe(keys)
+	if err != nil {
+		return fmt.Errorf("package %s: %w", w.Package, err)
+	}
+	if subtle.ConstantTimeCompare(keys[0], keys[1]) != 1 {
+		return fmt.Errorf("package %s: %w: rewrapping gave another key; nothing was changed", w.Package, keyholder.ErrUnwrap)
+	}
+	if err := WriteFile(w.path, moved); err != nil {
+		return err
+	}
+	w.Wrapped = moved
+	return nil
 }
