@@ -28,7 +28,7 @@ without her, keep a broker running:
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
-		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen(),
+		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen(), newReceipt(),
 		newNotice(), newRotate(config.Buyer))
 	return cmd
 }
@@ -183,6 +183,9 @@ CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go m
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := f.draft(cmd)
 			if err != nil {
+				return err
+			}
+			if err := d.needReceipts(time.Now()); err != nil {
 				return err
 			}
 			if err := d.submit(cmd); err != nil {

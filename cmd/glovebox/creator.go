@@ -28,7 +28,7 @@ func newCreator() *cobra.Command {
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
-		newPack(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(),
+		newPack(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
 		newRotate(config.Creator))
 	return cmd
 }
