@@ -142,8 +142,7 @@ func Sign(s *Signer, predicateType string, subjects []Subject, predicate any) (s
 	if err != nil {
 		return nil, Digest{}, fmt.Errorf("sign %s: %w", predicateType, err)
 	}
-	signed, err = Canonical(dsse{payload, PayloadType, []signature{{Sig: sig}}})
-	return signed, Sum(payload), err
+	return joinFast(payload, sig), Sum(payload), nil
 }
 
 // Expect says whose signature over what is acceptable. Every field is required.
@@ -221,6 +220,9 @@ func Join(payloadType string, payload, sig []byte) ([]byte, error) {
 }
 
 func parse(signed []byte) (*dsse, error) {
+	if env, ok := parseFast(signed); ok {
+		return env, nil
+	}
 	var env dsse
 	if err := Decode(signed, MaxEnvelope, &env); err != nil {
 		return nil, err
@@ -232,7 +234,19 @@ func parse(signed []byte) (*dsse, error) {
 }
 
 func decodeStatement[P any](payload []byte, predicateType string) (*Verified[P], error) {
-	// The predicate type is read first, so that a statement of another kind is named as such and not as malformed.
+	v := &Verified[P]{ID: Sum(payload)}
+	err := Decode(payload, MaxEnvelope, &v.Statement)
+	if err != nil || v.Type != statementType || v.PredicateType != predicateType {
+		return nil, refuseStatement(payload, predicateType, err)
+	}
+	if err := checkSubjects(v.Subject); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// refuseStatement says why a payload is not the statement wanted: one of another kind is named as such, not as malformed.
+func refuseStatement(payload []byte, want string, err error) error {
 	var head struct {
 		Type          string    `json:"_type"`
 		Subject       []Subject `json:"subject"`
@@ -240,19 +254,15 @@ func decodeStatement[P any](payload []byte, predicateType string) (*Verified[P],
 		Predicate     any       `json:"predicate"`
 	}
 	if err := DecodeStrict(payload, MaxEnvelope, &head); err != nil {
-		return nil, err
+		return err
 	}
-	if head.Type != statementType || head.PredicateType != predicateType {
-		return nil, fmt.Errorf("%w: got %q, want %q", ErrType, head.PredicateType, predicateType)
+	if head.Type != statementType || head.PredicateType != want {
+		return fmt.Errorf("%w: got %q, want %q", ErrType, head.PredicateType, want)
 	}
-	v := &Verified[P]{ID: Sum(payload)}
-	if err := Decode(payload, MaxEnvelope, &v.Statement); err != nil {
-		return nil, err
+	if err == nil {
+		err = ErrType
 	}
-	if err := checkSubjects(v.Subject); err != nil {
-		return nil, err
-	}
-	return v, nil
+	return err
 }
 
 // checkSubjects refuses a statement about nothing.
