@@ -19,6 +19,7 @@ var errUsage = errors.New("the command line makes no sense")
 // policy engine, which the people's binary does not link. Each writes one JSON object to standard output.
 func verbs() map[string]func(ctx context.Context, args []string) error {
 	return map[string]func(ctx context.Context, args []string) error{
+		"affected":  affected,
 		"head":      head,
 		"keyholder": serveKeyholder,
 		"ledger":    showLedger,
