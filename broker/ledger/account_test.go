@@ -452,3 +452,38 @@ func TestWithdrawals(t *testing.T) {
 		return err
 	})
 }
+
+// TestChallengesNeverUsed: ten thousand nonces that nobody comes back for are counted, pruned, and leave nothing.
+func TestChallengesNeverUsed(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir)
+	update(t, l, func(tx *Tx) error {
+		for i := range 10_000 {
+			m := []envelope.Digest{manifestA, manifestB}[i%10/9]
+			must(t, tx.AddNonce(&Nonce{Nonce: envelope.NewNonce(), Manifest: m, Job: jobID, Issued: 1, Expires: int64(10 + i%2)}))
+		}
+		return nil
+	})
+	must(t, l.Close())
+	l = open(t, dir)
+	for _, step := range []struct{ now, left int64 }{{10, 9000}, {11, 4000}, {12, 0}} {
+		update(t, l, func(tx *Tx) error {
+			left, err := tx.PruneNonces(manifestA, step.now)
+			if left != step.left {
+				t.Errorf("at %d: %d left, want %d", step.now, left, step.left)
+			}
+			return err
+		})
+	}
+	update(t, l, func(tx *Tx) error {
+		dropped, err := tx.DropNonces(manifestB, nil, 400)
+		must(t, err)
+		left, err := tx.PruneNonces(manifestB, 1)
+		if dropped != 400 || left != 600 {
+			t.Errorf("%d dropped, %d left", dropped, left)
+		}
+		return err
+	})
+	must(t, l.Close())
+	must(t, open(t, dir).Close())
+}

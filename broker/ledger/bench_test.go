@@ -101,3 +101,37 @@ func concurrently(b *testing.B, callers int, f func() error) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 }
+
+// BenchmarkChallenge gives out nonces while ten thousand that nobody used are outstanding.
+func BenchmarkChallenge(b *testing.B) {
+	l, err := Open(b.Context(), at(b.TempDir()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	add := func(t *Tx) error {
+		return t.AddNonce(&Nonce{Nonce: envelope.NewNonce(), Manifest: manifestA, Job: newDigest(), Issued: 1, Expires: 1 << 40})
+	}
+	err = l.Update(b.Context(), func(t *Tx) error {
+		for range 10_000 {
+			if err := add(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	concurrently(b, 64, func() error {
+		return l.Update(b.Context(), func(t *Tx) error {
+			if _, err := t.PruneNonces(manifestA, 1000); err != nil {
+				return err
+			}
+			if _, err := t.JobNonces(manifestA, jobID); err != nil {
+				return err
+			}
+			return add(t)
+		})
+	})
+}

@@ -54,7 +54,7 @@ func run(ctx context.Context, c *sql.Conn, script string) error {
 // a lease: the code comes from the job, the dataset stays unknown.
 func fromVersion1(ctx context.Context, c *sql.Conn) error {
 	err := run(ctx, c, `ALTER TABLE leases RENAME TO leases1; ALTER TABLE accounts RENAME TO accounts1;
-		DROP INDEX one_live_lease; DROP INDEX account_job; `+schemaLeases+schemaAccounts+schemaSpent)
+		DROP INDEX one_live_lease; DROP INDEX account_job; `+schemaLeases+schemaAccounts+schemaSpent+schemaOutstanding)
 	if err != nil {
 		return err
 	}

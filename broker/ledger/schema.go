@@ -34,7 +34,7 @@ CREATE INDEX nonce_job ON nonces(manifest, job, expires);
 CREATE TABLE denials(manifest BLOB NOT NULL, binding BLOB NOT NULL, signed BLOB NOT NULL, PRIMARY KEY(manifest, binding)) STRICT;
 CREATE TABLE jobs(job BLOB PRIMARY KEY, signed BLOB NOT NULL) STRICT;
 CREATE TABLE withdrawn(kind TEXT NOT NULL, name TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
-` + schemaLeases + schemaAccounts + schemaSpent
+` + schemaLeases + schemaAccounts + schemaSpent + schemaOutstanding
 
 // What a lease is never changes, but for its end and its sealed key; how far it got is in progress, whose rows are small.
 // The tables admit one lease for each binding, each ticket and each attempt, and one live one for each job and package.
@@ -168,4 +168,16 @@ CREATE TABLE privacy(
 ) STRICT;
 CREATE INDEX privacy_population ON privacy(population, time);
 CREATE TABLE sums(population TEXT NOT NULL, buyer TEXT NOT NULL, sum BLOB NOT NULL, PRIMARY KEY(population, buyer)) STRICT, WITHOUT ROWID;
+`
+
+// How many nonces of a package are outstanding: counting them anew for each challenge would be slow when there are many.
+const schemaOutstanding = `
+CREATE TABLE outstanding(manifest BLOB PRIMARY KEY, n INTEGER NOT NULL CHECK (n >= 0)) STRICT, WITHOUT ROWID;
+INSERT INTO outstanding SELECT manifest, COUNT(*) FROM nonces GROUP BY manifest;
+CREATE TRIGGER nonce_new AFTER INSERT ON nonces BEGIN
+	INSERT INTO outstanding VALUES (new.manifest, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER nonce_gone AFTER DELETE ON nonces BEGIN
+	UPDATE outstanding SET n = n - 1 WHERE manifest = old.manifest;
+END;
 `

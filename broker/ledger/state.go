@@ -99,7 +99,11 @@ func (t *Tx) PruneNonces(manifest envelope.Digest, now int64) (left int64, err e
 	if _, err := t.exec(`DELETE FROM nonces WHERE manifest = ? AND expires < ?`, manifest[:], now); err != nil {
 		return 0, err
 	}
-	return left, t.row(`SELECT COUNT(*) FROM nonces WHERE manifest = ?`, []any{manifest[:]}, []any{&left})
+	err = t.row(`SELECT n FROM outstanding WHERE manifest = ?`, []any{manifest[:]}, []any{&left})
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return left, err
 }
 
 // JobNonces counts a manifest's nonces for one job.

@@ -26,7 +26,7 @@ func verify(t *Tx, want int64) (n int64, atWant envelope.Digest, err error) {
 	if err := b.readRecords(t, want); err != nil {
 		return 0, atWant, err
 	}
-	for _, check := range []func(*Tx) error{checkPages, b.checkLeases, b.checkAccounts, checkUses, checkSums} {
+	for _, check := range []func(*Tx) error{checkPages, b.checkLeases, b.checkAccounts, checkCounters, checkSums} {
 		if err := check(t); err != nil {
 			return 0, atWant, err
 		}
@@ -149,8 +149,8 @@ func (b *books) checkAccounts(t *Tx) error {
 	return err
 }
 
-// checkUses compares counters and marks with what they count.
-func checkUses(t *Tx) error {
+// checkCounters compares counters and marks with what they count.
+func checkCounters(t *Tx) error {
 	var wrong bool
 	err := t.row(`SELECT EXISTS (SELECT 1 FROM accounts a WHERE live <> EXISTS
 			(SELECT 1 FROM leases l WHERE l.manifest = a.manifest AND l.job = a.job AND l.state = 'live'))
@@ -160,9 +160,12 @@ func checkUses(t *Tx) error {
 			SELECT manifest, buyer, COUNT(*) AS n FROM accounts WHERE (used | live) = 1 GROUP BY manifest, buyer
 			UNION ALL SELECT manifest, '', COUNT(*) FROM accounts WHERE (used | live) = 1 GROUP BY manifest) c
 			LEFT JOIN uses u ON u.manifest = c.manifest AND u.buyer = c.buyer WHERE u.n IS NOT c.n)
+		OR EXISTS (SELECT 1 FROM (SELECT manifest, COUNT(*) AS n FROM nonces GROUP BY manifest) c LEFT JOIN outstanding o ON o.manifest = c.manifest
+			WHERE o.n IS NOT c.n)
+		OR (SELECT coalesce(SUM(n), 0) FROM outstanding) <> (SELECT COUNT(*) FROM nonces)
 		OR (SELECT coalesce(SUM(n), 0) FROM uses) <> 2 * (SELECT COUNT(*) FROM accounts WHERE (used | live) = 1)`, nil, []any{&wrong})
 	if err == nil && wrong {
-		err = fmt.Errorf("%w: uses, accounts and leases do not fit together", ErrCorrupt)
+		err = fmt.Errorf("%w: counters, accounts, leases and nonces do not fit together", ErrCorrupt)
 	}
 	return err
 }
