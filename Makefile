@@ -24,6 +24,7 @@ ARGS     ?=
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD       := -trimpath -buildvcs=false -ldflags='-buildid= -s -w'
+PKCS11      := -tags pkcs11 ./broker/keyholder/pkcs11 ./cmd/glovebox-broker
 BINARIES    := glovebox glovebox-broker glovebox-enclave glovebox-host glovebox-run
 
 # Version control stamping needs git to trust the checkout, which it does not when another user owns it.
@@ -37,7 +38,7 @@ build:
 	@for b in $(BINARIES); do echo "build $(BIN)/$$b"; CGO_ENABLED=0 $(GO) build $(BUILD) -o $(BIN)/$$b ./cmd/$$b; done
 
 test: deps
-	@. .ci/deps env; .ci/gotest -timeout 40m ./...
+	@. .ci/deps env; .ci/gotest -timeout 40m ./...; [ -n "$$GLOVEBOX_NO_CC" ] || CGO_ENABLED=1 .ci/gotest $(PKCS11)
 
 check: deps fmt-check vet staticcheck archtest race
 
@@ -47,6 +48,7 @@ fmt-check:
 vet:
 	@echo "go vet"; $(GO) vet ./...
 	@$(GO) vet -tags simulated ./...
+	@. .ci/deps env; [ -n "$$GLOVEBOX_NO_CC" ] || CGO_ENABLED=1 $(GO) vet $(PKCS11)
 	@cd bench && $(GO) vet -tags nowasmtime ./...
 
 staticcheck:
