@@ -43,20 +43,23 @@ func (t *Tx) Next(manifest envelope.Digest) (sequence int64, previous *envelope.
 	if manifest.IsZero() {
 		return 0, nil, fmt.Errorf("%w: record of no package", ErrCorrupt)
 	}
-	var last int64
+	if t.next.manifest == manifest {
+		return t.next.sequence, t.next.previous, nil
+	}
 	var digest []byte
 	err = t.row(`SELECT sequence, digest FROM records WHERE manifest = ? AND sequence > 0 ORDER BY sequence DESC LIMIT 1`,
-		[]any{manifest[:]}, []any{&last, &digest})
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return 1, nil, nil
-	case err != nil:
+		[]any{manifest[:]}, []any{&sequence, &digest})
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return 0, nil, err
-	case len(digest) != len(envelope.Digest{}):
-		return 0, nil, fmt.Errorf("%w: record digest of %d bytes", ErrCorrupt, len(digest))
 	}
-	d := envelope.Digest(digest)
-	return last + 1, &d, nil
+	if err == nil {
+		previous = new(envelope.Digest)
+		if !fill(previous[:], digest) {
+			return 0, nil, fmt.Errorf("%w: record digest of %d bytes", ErrCorrupt, len(digest))
+		}
+	}
+	t.next = place{manifest, sequence + 1, previous}
+	return sequence + 1, previous, nil
 }
 
 // Append adds a statement that the broker signed for the place [Tx.Next] gave.
@@ -95,7 +98,7 @@ func (t *Tx) insert(r *Record) error {
 	if err != nil {
 		return err
 	}
-	r.N = n + 1
+	r.N, t.next = n+1, place{}
 	key := t.q.keys.text(r.Key)
 	head = nextHead(head, r, key)
 	_, err = t.exec(`INSERT INTO records(n, manifest, sequence, digest, key, signed, head) VALUES (?,?,?,?,?,?,?)`,

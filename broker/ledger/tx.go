@@ -10,6 +10,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // Tx is one operation's view of the ledger, valid inside [Ledger.Update] or [Ledger.View] only.
@@ -17,6 +19,14 @@ type Tx struct {
 	q        *statements
 	writable bool
 	changed  bool // and has a savepoint to go back to
+	next     place
+}
+
+// place is the answer of [Tx.Next], until something is appended.
+type place struct {
+	manifest envelope.Digest // zero: none
+	sequence int64
+	previous *envelope.Digest
 }
 
 // statements are prepared once for a connection, which belongs to one goroutine at a time.
