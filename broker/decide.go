@@ -9,9 +9,11 @@ import (
 
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/policies"
+	"github.com/glovebox-dev/glovebox/policies/input"
 )
 
 // grant takes a new request through decide, reserve and record. The caller holds b.releasing.
@@ -98,7 +100,15 @@ func (b *Broker) facts(ctx context.Context, q *request) (in policies.Request, er
 	if in.Package.Latest, err = b.latest(m.Dataset); err != nil {
 		return in, err
 	}
-	in.Fill(q.pack.ID, m, q.job.ID, j)
+	var author envelope.PublicKey
+	switch {
+	case q.code != nil:
+		author = q.code.Predicate.Owner
+	case q.pack.ID == j.Code:
+		author = m.Owner
+	}
+	in.Fill(q.pack.ID, m, q.job.ID, j, author)
+	in.Granted = input.Grantable(m, j.Purpose, in.Now/1000, func(envelope.Digest) bool { return false })
 	if s := b.cfg.Settings; s.Buyer != nil {
 		in.Buyer = s.Buyer.String()
 	}

@@ -4,31 +4,30 @@
 # title: Obligations
 # description: |
 #   What the enclave must enforce, defined only where release allows. Go decodes it strictly into the closed
-#   grant.Obligations.
+#   grant.Obligations and adds the leaves, whose number the rules have seen.
 package glovebox.release
+
+import data.glovebox.egress
 
 obligations := {
 	"mode": input.job.mode,
 	"transforms": [],
-	"leaves": [{"first": 0, "count": input.package.leaves}],
 	"epochs": epochs,
 	"outputs": sort({class | some class in input.job.outputs}),
-	"maxOutput": max_output,
-	"logs": input.terms.logs,
-	"privacy": 0,
+	"maxOutput": egress.max_output,
+	"logs": egress.logs,
+	"privacy": input.account.epsilon,
 	"allowance": input.terms.allowance,
 	"expires": expires,
 } if {
 	allow
 }
 
-max_output := min({input.job.outputBytes, input.terms.maxOutputBytes}) if input.package.kind == "dataset"
+# A grant ends with the lease, the job or the terms, whichever is first, and with the entitlement where one is needed.
+expires := min([lease_end, input.job.notAfter * 1000, input.terms.notAfter * 1000, entitlement_end])
 
-max_output := input.job.outputBytes if input.package.kind == "code"
+lease_end := input.now + (input.terms.leaseSeconds * 1000)
 
-# A grant ends with the lease, the job or the terms, whichever is first.
-expires := min({
-	input.now + (input.terms.leaseSeconds * 1000),
-	input.job.notAfter * 1000,
-	input.terms.notAfter * 1000,
-})
+entitlement_end := input.entitlement.notAfter * 1000 if data.glovebox.entitlement.required == true
+
+entitlement_end := lease_end if data.glovebox.entitlement.required == false

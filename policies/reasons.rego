@@ -3,12 +3,18 @@
 # METADATA
 # title: Reasons
 # description: |
-#   One reason for each condition that is not met. A reason cites the owner's terms and the caller's own request only.
+#   One reason for each condition that is not met. A reason cites the owner's terms, the caller's own request and what
+#   the caller's own jobs have spent; never what others did. Keys and digests that the terms list are not repeated.
 package glovebox.release
 
-import data.glovebox.shape
+import data.glovebox.egress
+import data.glovebox.entitlement
+import data.glovebox.licence
+import data.glovebox.privacy
 
-reasons contains reason("input", "the request is incomplete", "send every field of the request") if not shape.ok
+reasons contains reason("package", "the job does not name this package", "submit a job that names the package's manifest as what it is") if {
+	not package_ok
+}
 
 reasons contains reason("mode", msg, sat) if {
 	not mode_ok
@@ -23,15 +29,21 @@ reasons contains reason("purpose", msg, sat) if {
 }
 
 reasons contains reason("outputs", msg, sat) if {
-	not outputs_ok
+	not egress.outputs_ok
 	msg := sprintf("output classes %v are not all allowed", [got(["job", "outputs"])])
 	sat := sprintf("declare only %v", [got(["terms", "outputs"])])
 }
 
 reasons contains reason("output-bytes", msg, sat) if {
-	not output_bytes_ok
+	not egress.output_bytes_ok
 	msg := sprintf("%v bytes of output are more than allowed", [got(["job", "outputBytes"])])
 	sat := sprintf("limit outputs to %v bytes", [got(["terms", "maxOutputBytes"])])
+}
+
+reasons contains reason("training-only", msg, sat) if {
+	not egress.training_only_ok
+	msg := sprintf("the licence is for training only, and the job declares %v", [got(["job", "outputs"])])
+	sat := sprintf("declare outputs of class %v only", [egress.training_outputs])
 }
 
 reasons contains reason("epochs", msg, sat) if {
@@ -57,6 +69,11 @@ reasons contains reason("uses", msg, "ask the owner for a version of the package
 	msg := sprintf("all %v uses are taken", [got(["terms", "maxUses"])])
 }
 
+reasons contains reason("buyer-uses", msg, "ask the owner for a version of the package with more uses for each buyer") if {
+	not buyer_uses_ok
+	msg := sprintf("this buyer has used the package in %v jobs, and one buyer may in %v", [got(["account", "buyerUses"]), got(["terms", "buyers", "maxUses"])])
+}
+
 reasons contains reason("cost", msg, sat) if {
 	not cost_ok
 	msg := sprintf("this package may cost %v, and %v of the job's spend cap %v is reserved already", [got(["account", "cost"]), got(["account", "reserved"]), got(["job", "spendCap"])])
@@ -78,17 +95,156 @@ reasons contains reason("version", msg, "submit a job that names the package's c
 	msg := sprintf("version %v of the package was replaced by version %v", [got(["package", "version"]), got(["package", "latest"])])
 }
 
+reasons contains reason("buyer", "the terms do not admit this buyer", "ask the owner for a version of the package that admits your key") if {
+	not buyer_ok
+	not input.package.kind == "code"
+}
+
 reasons contains reason("buyer", "the code's owner did not sign this job", "sign the job with the buyer key of the code's owner") if {
 	not buyer_ok
+	input.package.kind == "code"
+}
+
+reasons contains reason("code", "the terms do not admit this code", sat) if {
+	not code_ok
+	sat := "run a code package that the terms name, by its manifest or by its owner"
 }
 
 reasons contains reason("revoked", msg, "ask the owner why; a revocation is not undone") if {
 	not not_revoked
-	what := {k | some k in ["buyer", "job", "manifest"]; got(["revoked", k]) != false}
+	what := {k | some k in ["buyer", "code", "dataset", "grant", "job", "manifest", "permit"]; got(["revoked", k]) != false}
 	msg := sprintf("revoked by the owner: %v", [concat(", ", sort(what))])
 }
 
 reasons contains reason("cancelled", "the buyer cancelled this job", "submit a new job") if not not_cancelled
+
+reasons contains reason("commercial", "the licence does not allow commercial use", "state a use that is not commercial") if {
+	not licence.commercial_ok
+}
+
+reasons contains reason("derivatives", "the licence does not allow derivatives", "state a use that does not change or pass on the results") if {
+	not licence.derivatives_ok
+}
+
+reasons contains reason("prohibited", msg, sat) if {
+	not licence.prohibited_ok
+	msg := sprintf("the licence prohibits purpose %v", [got(["job", "purpose"])])
+	sat := sprintf("state a purpose other than %v", [got(["terms", "licence", "prohibited"])])
+}
+
+reasons contains reason("territory", msg, sat) if {
+	not licence.territory_ok
+	msg := sprintf("the licence does not cover use in %v", [got(["job", "territory"])])
+	sat := sprintf("use the results in %v, by the ISO 3166-1 code of the country", [got(["terms", "licence", "territories"])])
+}
+
+reasons contains reason("consent", msg, "ask the owner whether contributors agree to the purpose") if {
+	not privacy.consent_ok
+	msg := sprintf("consent was not checked for purpose %v", [got(["job", "purpose"])])
+}
+
+reasons contains reason("leaves", "no record is left that may be released to this job", sat) if {
+	not privacy.leaves_ok
+	sat := "ask the owner which purposes contributors agree to, or bring an entitlement to other records"
+}
+
+# What a mode would cost that is not allowed is beside the point.
+reasons contains reason("epsilon", msg, "ask for less, or ask the owner for a larger budget") if {
+	mode_ok
+	not privacy.epsilon_ok
+	msg := sprintf("the job's privacy cost of %v does not fit into the budget of %v", [got(["account", "epsilon"]), got(["terms", "privacy", "epsilon"])])
+}
+
+reasons contains reason("buyer-epsilon", msg, "ask for less, or ask the owner for a larger budget for each buyer") if {
+	mode_ok
+	not privacy.buyer_epsilon_ok
+	msg := sprintf("this buyer's privacy cost would be %v, and one buyer may have %v", [got(["account", "buyerEpsilonAfter"]), got(["terms", "privacy", "buyerEpsilon"])])
+}
+
+# Of an entitlement that is missing or of the wrong kind nothing more is said.
+reasons contains reason("entitlement", msg, sat) if {
+	not entitlement.ok
+	not entitlement.kind_ok
+	not open_data
+	msg := sprintf("access is by %v, and the buyer brought %v", [got(["terms", "access"]), got(["entitlement", "kind"])])
+	sat := "bring a licence receipt or a permit, as the terms say, for this package, buyer and code"
+}
+
+reasons contains reason("entitlement-uses", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.left_ok
+	msg := sprintf("the %v is used up", [input.entitlement.kind])
+	sat := sprintf("bring another %v", [input.entitlement.kind])
+}
+
+reasons contains reason("entitlement-expired", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.current
+	msg := sprintf("the %v ended at %v", [input.entitlement.kind, got(["entitlement", "notAfter"])])
+	sat := sprintf("bring a current %v", [input.entitlement.kind])
+}
+
+reasons contains reason("operation", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.operation_ok
+	msg := sprintf("the %v is for %v", [input.entitlement.kind, got(["entitlement", "operations"])])
+	sat := sprintf("bring one for %v", [got(["job", "operation"])])
+}
+
+reasons contains reason("entitlement-code", msg, "run the code that it names, or bring another one") if {
+	entitlement.kind_ok
+	not entitlement.code_ok
+	msg := sprintf("the %v is for other code", [input.entitlement.kind])
+}
+
+reasons contains reason("entitlement-buyer", msg, "bring one that names the buyer who signed the job") if {
+	entitlement.kind_ok
+	not entitlement.buyer_ok
+	msg := sprintf("the %v is for another buyer", [input.entitlement.kind])
+}
+
+reasons contains reason("entitlement-epochs", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.epochs_ok
+	msg := sprintf("%v epochs are more than the %v allows", [got(["job", "epochs"]), input.entitlement.kind])
+	sat := sprintf("ask for at most %v", [got(["entitlement", "epochs"])])
+}
+
+reasons contains reason("paid", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.paid_ok
+	msg := sprintf("the receipt says that %v %v were paid", [got(["entitlement", "paid"]), got(["entitlement", "currency"])])
+	sat := sprintf("pay %v %v at least", [got(["terms", "minPaid"]), got(["terms", "currency"])])
+}
+
+reasons contains reason("price", msg, sat) if {
+	entitlement.kind_ok
+	not entitlement.price_ok
+	msg := sprintf("the job would cost %v", [got(["account", "cost"])])
+	sat := sprintf("submit a job that costs %v at least, as the %v asks", [got(["entitlement", "minPrice"]), input.entitlement.kind])
+}
+
+reasons contains reason("attributes", msg, sat) if {
+	attributes_missing
+	msg := "the buyer is not known to be what the terms require"
+	sat := sprintf("bring a receipt that states %v", [got(["terms", "buyers", "require"])])
+}
+
+attributes_missing if {
+	entitlement.kind_ok
+	not entitlement.attributes_ok
+}
+
+# Attributes come with an entitlement, so terms that ask for them and for none admit nobody.
+attributes_missing if {
+	open_data
+	not entitlement.ok
+}
+
+open_data if {
+	input.package.kind == "dataset"
+	input.terms.access == "open"
+}
 
 reason(rule, message, satisfy) := {"rule": rule, "message": message, "satisfy": satisfy}
 

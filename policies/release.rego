@@ -4,38 +4,58 @@
 # title: Release of a package's key
 # description: |
 #   allow is a positive conjunction of conditions, and each condition is a rule with the default false. A value that is
-#   missing or of another type makes a condition undefined, hence false: undefined denies. What was not met is listed in
-#   reasons, each with what would satisfy it.
+#   missing makes a condition undefined, hence false: undefined denies. Go has checked before that every field of the
+#   input is there and has its type. What was not met is listed in reasons, each with what would satisfy it.
 package glovebox.release
 
 import data.glovebox.assurance
-import data.glovebox.shape
+import data.glovebox.egress
+import data.glovebox.entitlement
+import data.glovebox.licence
+import data.glovebox.privacy
 
 default allow := false
 
 allow if {
-	shape.ok
+	package_ok
 	mode_ok
 	purpose_ok
-	outputs_ok
-	output_bytes_ok
 	epochs_ok
 	runtime_ok
 	assurance_ok
 	uses_ok
+	buyer_uses_ok
 	cost_ok
 	terms_current
 	job_current
 	version_current
 	buyer_ok
+	code_ok
 	not_revoked
 	not_cancelled
+	licence.ok
+	egress.ok
+	entitlement.ok
+	privacy.ok
 }
 
 # What this release of Glovebox can enforce inside the enclave. Terms and jobs may only narrow it.
 enforced_modes := {"raw-in-tee"}
 
 enforced_runtimes := {"wasm-fuel/1"}
+
+# The job must name the package as what it is.
+default package_ok := false
+
+package_ok if {
+	input.package.kind == "dataset"
+	input.package.manifest in input.job.datasets
+}
+
+package_ok if {
+	input.package.kind == "code"
+	input.package.manifest == input.job.code
+}
 
 default mode_ok := false
 
@@ -54,38 +74,10 @@ purpose_ok if {
 
 purpose_ok if input.package.kind == "code"
 
-default outputs_ok := false
-
-outputs_ok if {
-	input.package.kind == "dataset"
-	count(input.job.outputs) > 0
-	every class in input.job.outputs {
-		class in input.terms.outputs
-	}
-}
-
-outputs_ok if {
-	input.package.kind == "code"
-	count(input.job.outputs) > 0
-}
-
-default output_bytes_ok := false
-
-output_bytes_ok if {
-	input.package.kind == "dataset"
-	input.job.outputBytes > 0
-	input.job.outputBytes <= input.terms.maxOutputBytes
-}
-
-output_bytes_ok if {
-	input.package.kind == "code"
-	input.job.outputBytes > 0
-}
-
 default epochs_ok := false
 
 epochs_ok if {
-	input.job.epochs >= 1
+	epochs >= 1
 	epochs <= input.terms.maxEpochs
 }
 
@@ -116,6 +108,13 @@ uses_ok if {
 	input.account.uses < input.terms.maxUses
 }
 
+default buyer_uses_ok := false
+
+buyer_uses_ok if {
+	input.account.buyerUses >= 0
+	input.account.buyerUses < input.terms.buyers.maxUses
+}
+
 default cost_ok := false
 
 cost_ok if {
@@ -139,12 +138,18 @@ version_current if {
 	input.package.version == input.package.latest
 }
 
-# A dataset is released to any buyer that is not revoked; code only to its owner's own jobs.
+# A dataset is released to the buyers that the terms name, or to any; code only to its owner's own jobs.
 default buyer_ok := false
 
 buyer_ok if {
 	input.package.kind == "dataset"
+	input.terms.buyers.any == true
 	input.job.buyer != ""
+}
+
+buyer_ok if {
+	input.package.kind == "dataset"
+	input.job.buyer in input.terms.buyers.keys
 }
 
 buyer_ok if {
@@ -153,12 +158,38 @@ buyer_ok if {
 	input.job.buyer == input.buyer
 }
 
+# Code that the terms admit as such, or by who signed it. The code's own broker has no say about other code.
+default code_ok := false
+
+code_ok if {
+	input.package.kind == "dataset"
+	input.terms.code.any == true
+	input.job.code != ""
+}
+
+code_ok if {
+	input.package.kind == "dataset"
+	input.job.code in input.terms.code.manifests
+}
+
+code_ok if {
+	input.package.kind == "dataset"
+	input.job.codeOwner != ""
+	input.job.codeOwner in input.terms.code.owners
+}
+
+code_ok if input.package.kind == "code"
+
 default not_revoked := false
 
 not_revoked if {
+	input.revoked.dataset == false
 	input.revoked.manifest == false
 	input.revoked.job == false
 	input.revoked.buyer == false
+	input.revoked.code == false
+	input.revoked.grant == false
+	input.revoked.permit == false
 }
 
 default not_cancelled := false

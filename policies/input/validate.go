@@ -46,6 +46,8 @@ func (t *Terms) validate() error {
 	switch {
 	case absent(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories) || t.Buyers.Require == nil:
 		return bad("terms: absent list")
+	case blank(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories) || t.MinAssurance == "":
+		return bad("terms: empty entry")
 	case !amounts(t.MaxOutputBytes, int64(t.MaxEpochs), t.MaxUses, t.NotAfter, t.MinPaid, t.Buyers.MaxUses, l.RoyaltyPPM):
 		return bad("terms: negative or too large")
 	case t.Allowance < 1 || t.Allowance > job.MaxAmount || t.LeaseSeconds < 1 || t.LeaseSeconds > job.MaxWall:
@@ -59,8 +61,11 @@ func (t *Terms) validate() error {
 	case !amounts(t.Privacy.Epsilon, t.Privacy.BuyerEpsilon, t.Privacy.Delta):
 		return bad("terms: privacy budget")
 	}
+	if err := l.Validate(); err != nil {
+		return bad("terms: %v", err)
+	}
 	for _, a := range t.Buyers.Require {
-		if a.Name == "" || len(a.AnyOf) == 0 {
+		if a.Name == "" || len(a.AnyOf) == 0 || blank(a.AnyOf) {
 			return bad("terms: attribute %q", a.Name)
 		}
 	}
@@ -75,8 +80,8 @@ func (j *Job) validate() error {
 		return bad("job incomplete")
 	case j.Epochs < 1 || j.Epochs > job.MaxEpochs || j.OutputBytes < 1 || j.NotAfter < 1 || !amounts(j.OutputBytes, j.SpendCap, j.NotAfter):
 		return bad("job out of range")
-	case slices.Contains(j.Datasets, ""):
-		return bad("job names no dataset")
+	case blank(j.Datasets, j.Outputs):
+		return bad("job: empty entry")
 	}
 	return nil
 }
@@ -94,11 +99,13 @@ func (e *Entitlement) validate() error {
 		return bad("entitlement %q", e.Kind)
 	case e.Operations == nil || e.Leaves == nil || e.Attributes == nil || len(e.Leaves) > grant.MaxRanges:
 		return bad("entitlement: absent list")
+	case blank(e.Operations):
+		return bad("entitlement: empty entry")
 	case !amounts(e.Left, e.Epochs, e.Paid, e.MinPrice, e.NotAfter):
 		return bad("entitlement: negative or too large")
 	}
 	for name, values := range e.Attributes {
-		if name == "" || values == nil {
+		if name == "" || values == nil || blank(values) {
 			return bad("entitlement: attribute %q", name)
 		}
 	}
@@ -150,4 +157,8 @@ func amounts(ns ...int64) bool {
 
 func absent(lists ...[]string) bool {
 	return slices.ContainsFunc(lists, func(l []string) bool { return l == nil })
+}
+
+func blank(lists ...[]string) bool {
+	return slices.ContainsFunc(lists, func(l []string) bool { return slices.Contains(l, "") })
 }

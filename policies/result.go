@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policies
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+)
+
+// maxWords bounds each text of a reason, in bytes: terms and rules may hold lists of any length.
+const maxWords = 2048
+
+// result reads an object that a query gave; whatever is missing, extra or of another type is an error.
+type result struct {
+	m    map[string]any
+	read int
+	err  error
+}
+
+func resultOf(v any) *result {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return &result{err: fmt.Errorf("%w: not an object", ErrResult)}
+	}
+	return &result{m: m}
+}
+
+func take[T any](f *result, name string) (v T) {
+	v, ok := f.m[name].(T)
+	if !ok && f.err == nil {
+		f.err = fmt.Errorf("%w: %s is missing or of another type", ErrResult, name)
+	}
+	f.read++
+	return v
+}
+
+func (f *result) integer(name string) int64 {
+	n, err := take[json.Number](f, name).Int64()
+	if err != nil && f.err == nil {
+		f.err = fmt.Errorf("%w: %s is no integer", ErrResult, name)
+	}
+	return n
+}
+
+func (f *result) texts(name string) []string {
+	out, ok := texts(take[[]any](f, name))
+	if !ok && f.err == nil {
+		f.err = fmt.Errorf("%w: %s is no list of texts", ErrResult, name)
+	}
+	return out
+}
+
+func texts(list []any) (out []string, ok bool) {
+	out = make([]string, 0, len(list))
+	for _, x := range list {
+		s, ok := x.(string)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, s)
+	}
+	return out, true
+}
+
+// done reports the first error, or that there was more than was read.
+func (f *result) done() error {
+	if f.err == nil && f.read != len(f.m) {
+		f.err = fmt.Errorf("%w: unknown members", ErrResult)
+	}
+	return f.err
+}
+
+// obligations decodes all but the leaves.
+func obligations(v any) (*grant.Obligations, error) {
+	f := resultOf(v)
+	o := &grant.Obligations{
+		Mode: take[string](f, "mode"), Epochs: int(f.integer("epochs")), Outputs: f.texts("outputs"), MaxOutput: f.integer("maxOutput"),
+		Logs: take[string](f, "logs"), Privacy: f.integer("privacy"), Allowance: f.integer("allowance"), Expires: f.integer("expires"),
+		Transforms: []envelope.Digest{},
+	}
+	if t := take[[]any](f, "transforms"); len(t) != 0 && f.err == nil {
+		f.err = fmt.Errorf("%w: transforms are not enforced by this release", ErrResult)
+	}
+	if err := f.done(); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// reasonList decodes a set of reasons.
+func reasonList(v any) ([]grant.Reason, error) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("%w: reasons are no list", ErrResult)
+	}
+	out := make([]grant.Reason, 0, len(list))
+	for _, x := range list {
+		f := resultOf(x)
+		r := grant.Reason{
+			Rule: words(take[string](f, "rule")), Message: words(take[string](f, "message")), Satisfy: words(take[string](f, "satisfy")),
+		}
+		if err := f.done(); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// words cuts a text that is too long, between characters.
+func words(s string) string {
+	if len(s) <= maxWords {
+		return s
+	}
+	s = s[:maxWords]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return strings.TrimSpace(s) + " …"
+}

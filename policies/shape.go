@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package policies
+
+import (
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// shape is the schema of a part of the document: what the rules read is there, has its type, and nothing else is there.
+// Everything that reaches the rules has passed it, and the rules themselves are checked against it when they compile, so
+// that a rule about a field that does not exist is an error and not a rule that never fires.
+type shape struct {
+	kind    string           // JSON type, or "text": a string that is not empty
+	members map[string]shape // of an object
+	items   *shape           // of an array, or of an object with any members
+	keys    []*ast.Term      // of members, in order
+}
+
+var (
+	aNumber  = shape{kind: "number"}
+	aBoolean = shape{kind: "boolean"}
+	aString  = shape{kind: "string"}
+	aText    = shape{kind: "text"}
+)
+
+func list(of shape) shape { return shape{kind: "array", items: &of} }
+func each(of shape) shape { return shape{kind: "object", items: &of} }
+
+func members(m map[string]shape) shape {
+	s := shape{kind: "object", members: m}
+	for name := range m {
+		s.keys = append(s.keys, ast.StringTerm(name))
+	}
+	slices.SortFunc(s.keys, ast.TermValueCompare)
+	return s
+}
+
+// alike is an object whose members are all of one kind.
+func alike(of shape, names ...string) map[string]shape {
+	m := map[string]shape{}
+	for _, name := range names {
+		m[name] = of
+	}
+	return m
+}
+
+func join(ms ...map[string]shape) shape {
+	all := map[string]shape{}
+	for _, m := range ms {
+		for name, s := range m {
+			all[name] = s
+		}
+	}
+	return members(all)
+}
+
+// documentShape is the shape of what [document] makes.
+func documentShape() shape {
+	return members(map[string]shape{
+		"now": aNumber, "buyer": aString, "cancelled": aBoolean,
+		"package": join(alike(aText, "manifest", "dataset", "kind"), alike(aNumber, "version", "latest", "leaves"), alike(aBoolean, "test")),
+		"terms":   termsShape(),
+		"job": join(alike(aText, "id", "buyer", "code", "purpose", "territory", "mode", "operation", "runtime"), alike(aString, "codeOwner"),
+			alike(aBoolean, "commercial", "derive"), alike(list(aText), "datasets", "outputs"),
+			alike(aNumber, "epochs", "outputBytes", "spendCap", "notAfter")),
+		"evidence": join(alike(aText, "assurance", "reference", "runtime")),
+		"entitlement": join(alike(aText, "kind"), alike(aString, "code", "buyer", "currency"), alike(list(aText), "operations"),
+			alike(each(list(aText)), "attributes"), alike(aNumber, "left", "epochs", "leaves", "paid", "minPrice", "notAfter")),
+		"account": join(alike(aNumber, "uses", "buyerUses", "reserved", "cost", "epsilon", "epsilonAfter", "buyerEpsilonAfter"),
+			alike(aBoolean, "conditional")),
+		"granted": join(alike(aNumber, "leaves", "withheld", "released"), alike(aString, "purpose")),
+		"revoked": join(alike(aBoolean, "dataset", "manifest", "job", "buyer", "code", "grant", "permit")),
+	})
+}
+
+func termsShape() shape {
+	return join(alike(list(aText), "modes", "purposes", "outputs"), alike(aBoolean, "consent"),
+		alike(aText, "logs", "minAssurance", "access", "currency"),
+		alike(aNumber, "maxOutputBytes", "maxEpochs", "maxUses", "allowance", "leaseSeconds", "notAfter", "minPaid"),
+		map[string]shape{
+			"code": join(alike(aBoolean, "any"), alike(list(aText), "manifests", "owners")),
+			"buyers": join(alike(aBoolean, "any"), alike(list(aText), "keys"), alike(aNumber, "maxUses"),
+				alike(list(join(alike(aText, "name"), alike(list(aText), "anyOf"))), "require")),
+			"licence": join(alike(aString, "spdx"), alike(list(aText), "prohibited", "territories"), alike(aNumber, "royaltyPPM"),
+				alike(aBoolean, "commercial", "derivatives", "shareAlike", "attribution", "trainingOnly", "revocable")),
+			"privacy": join(alike(aText, "population", "unit", "adjacency"), alike(aNumber, "epsilon", "buyerEpsilon", "delta")),
+		})
+}
+
+// fits reports whether v has the shape.
+func (s *shape) fits(v ast.Value) bool {
+	switch v := v.(type) {
+	case ast.String:
+		return s.kind == "string" || s.kind == "text" && v != ""
+	case ast.Number:
+		return s.kind == "number"
+	case ast.Boolean:
+		return s.kind == "boolean"
+	case *ast.Array:
+		return s.kind == "array" && !v.Until(func(t *ast.Term) bool { return !s.items.fits(t.Value) })
+	case ast.Object:
+		return s.kind == "object" && s.fitsObject(v)
+	}
+	return false
+}
+
+func (s *shape) fitsObject(v ast.Object) bool {
+	if s.items != nil {
+		return !v.Until(func(_, t *ast.Term) bool { return !s.items.fits(t.Value) })
+	}
+	if v.Len() != len(s.keys) {
+		return false
+	}
+	for _, k := range s.keys {
+		t := v.Get(k)
+		if t == nil {
+			return false
+		}
+		m := s.members[string(k.Value.(ast.String))]
+		if !m.fits(t.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// schema is the shape as a JSON schema.
+func (s *shape) schema() object {
+	switch {
+	case s.kind == "text":
+		return object{"type": "string", "minLength": 1}
+	case s.kind == "array":
+		return object{"type": "array", "items": s.items.schema()}
+	case s.kind != "object":
+		return object{"type": s.kind}
+	case s.items != nil:
+		return object{"type": "object", "additionalProperties": s.items.schema()}
+	}
+	properties, required := object{}, []any{}
+	for _, k := range s.keys {
+		name := string(k.Value.(ast.String))
+		m := s.members[name]
+		properties[name] = m.schema()
+		required = append(required, name)
+	}
+	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
+}
