@@ -104,8 +104,9 @@ func Pick(grounds []Ground, used func(*Ground) (int64, error)) (*Ground, int64, 
 	return &grounds[0], 0, nil
 }
 
-// Input is what policy is told of g, for a package of so many leaves; of no ground that there is none.
-func (g *Ground) Input(left, leaves int64) input.Entitlement {
+// Input is what policy is told of g for a package; of no ground that there is none. left is what [Pick] says.
+func (g *Ground) Input(left int64, m *dataset.Manifest) input.Entitlement {
+	leaves := m.Tree.Size
 	switch {
 	case g == nil:
 		return input.None()
@@ -118,10 +119,29 @@ func (g *Ground) Input(left, leaves int64) input.Entitlement {
 	s := input.Sale{
 		Buyer: r.Buyer, Operations: r.Scopes, Epochs: r.Epochs, Attributes: r.Attributes, Amount: r.Amount, Currency: r.Currency, Expires: r.Expires,
 	}
+	e := input.Receipt(s, left, leaves)
 	if r.Chunks != nil {
-		s.Chunks = &grant.Range{First: r.Chunks.First, Count: r.Chunks.Count}
+		e.Leaves = within(m.Segments, *r.Chunks)
 	}
-	return input.Receipt(s, left, leaves)
+	return e
+}
+
+// within is the run of the segments that chunks cover whole: what is delivered of a segment is all of it or nothing.
+func within(segments []dataset.Segment, c receipt.Chunks) grant.Ranges {
+	at, first, count := int64(0), int64(0), int64(0)
+	for _, s := range segments {
+		if at >= c.First && at+s.Leaves <= c.First+c.Count {
+			if count == 0 {
+				first = at
+			}
+			count += s.Leaves
+		}
+		at += s.Leaves
+	}
+	if count == 0 {
+		return grant.Ranges{}
+	}
+	return grant.Ranges{{First: first, Count: count}}
 }
 
 // Capability is what a grant that stands on g spends, for the lease whose signing key the evidence binds. The grant is

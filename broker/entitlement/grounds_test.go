@@ -25,6 +25,7 @@ func offer(t *testing.T, access string) (*entitlementtest.Marketplace, *dataset.
 	market := entitlementtest.New(t)
 	m := &dataset.Manifest{Dataset: dataset.ID{5}, Version: 1, Owner: signer(t, envelope.RoleOwner).Public()}
 	m.Terms.Access, m.Terms.Price.Currency, m.Tree.Size = access, "EUR", 40
+	m.Segments = []dataset.Segment{{Leaves: 4}, {Leaves: 8}, {Leaves: 28}}
 	if access == dataset.AccessReceipt {
 		m.Terms.Receipts = market.Terms("alice", 100)
 	}
@@ -51,17 +52,27 @@ func TestGroundsReceipt(t *testing.T) {
 	if len(grounds) != 2 || why != nil || grounds[0].Uses != 1 || grounds[1].Uses != 3 {
 		t.Fatal(grounds, why)
 	}
-	in := grounds[1].Input(2, m.Tree.Size)
+	in := grounds[1].Input(2, m)
 	if in.Kind != input.EntitlementReceipt || in.Left != 2 || in.Epochs != 2 || len(in.Leaves) != 1 || in.Leaves[0] != (grant.Range{First: 4, Count: 8}) || in.Paid != 100 || in.Buyer != j.Buyer.String() {
 		t.Errorf("%+v", in)
 	}
-	if in := grounds[0].Input(1, m.Tree.Size); in.Leaves.Count() != 40 || in.Epochs != job.MaxEpochs {
+	if in := grounds[0].Input(1, m); in.Leaves.Count() != 40 || in.Epochs != job.MaxEpochs {
 		t.Errorf("%+v", in)
 	}
-	if in := (*entitlement.Ground)(nil).Input(9, 9); in.Kind != input.EntitlementNone {
+	for _, c := range []struct{ first, count, from, leaves int64 }{
+		{0, 40, 0, 40}, {0, 12, 0, 12}, {0, 13, 0, 12}, {1, 11, 4, 8}, {3, 37, 4, 36}, {5, 30, 0, 0}, {0, 3, 0, 0}, {40, 1, 0, 0}, {12, 1 << 50, 12, 28},
+	} {
+		j.Receipts = []string{market.Sell(m, j.Buyer, now, func(r *receipt.Claims) { r.Chunks = &receipt.Chunks{First: c.first, Count: c.count} })}
+		some, _ := entitlement.Grounds(m, j, nil, now)
+		got := some[0].Input(1, m).Leaves
+		if got.Count() != c.leaves || c.leaves > 0 && (len(got) != 1 || got[0].First != c.from) {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+	if in := (*entitlement.Ground)(nil).Input(9, m); in.Kind != input.EntitlementNone {
 		t.Errorf("%+v", in)
 	}
-	if in := (&entitlement.Ground{}).Input(9, 9); in.Kind != input.EntitlementNone {
+	if in := (&entitlement.Ground{}).Input(9, m); in.Kind != input.EntitlementNone {
 		t.Errorf("%+v", in)
 	}
 	m.Terms.Receipts = nil
@@ -128,7 +139,7 @@ func TestGroundsPermit(t *testing.T) {
 	}
 	v := permit(func(p *grant.Permit) { p.Code = &j.Code })
 	grounds, _ := entitlement.Grounds(m, j, []*envelope.Verified[grant.Permit]{v}, now)
-	if in := grounds[0].Input(2, 40); in.Kind != input.EntitlementPermit || in.Left != 2 || in.Code != j.Code.String() {
+	if in := grounds[0].Input(2, m); in.Kind != input.EntitlementPermit || in.Left != 2 || in.Code != j.Code.String() {
 		t.Errorf("%+v", in)
 	}
 }
