@@ -71,6 +71,28 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 			"`go test -bench . ./enclave/blas`: transposed or not, rows x columns x depth; ns/unit is the time that a unit of fuel stands for.",
 			bench("./enclave/blas", ".", "-benchtime=50ms"),
 		},
+		{
+			"Decisions",
+			"`go test -bench Decide ./policies`: one release decided by the prepared rules, without and with a creator's own.",
+			bench("./policies", "Decide", "-benchtime=500ms"),
+		},
+		{
+			"Releases and heartbeats",
+			"`go test -bench 'Release|Heartbeat' ./broker`: the whole way of a request through a broker with a file keyholder, durable in its ledger;\n" +
+				"requests and evidence are prepared before. The disk's own sync is in the section on the ledger.",
+			bench("./broker", "Release|Heartbeat", "-benchtime=3s"),
+		},
+		{
+			"The ledger",
+			"`go test -bench . ./broker/ledger`: durable transactions by so many callers at once.",
+			bench("./broker/ledger", ".", "-benchtime=1s"),
+		},
+		{
+			"Keyholders",
+			"`go test -bench Unwrap ./broker/keyholder/...`: one wrapped key opened. Vault is a real server on this machine (`make vault`), beside\n" +
+				"the bare call of its own client in the same run.",
+			bench("./broker/keyholder/...", "Unwrap", "-benchtime=1s"),
+		},
 	}
 }
 
