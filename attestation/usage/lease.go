@@ -64,12 +64,41 @@ func (a *audit) checkGrantJob(g *grant.Grant, p string) {
 func (a *audit) checkGrantTerms(g *grant.Grant, m *dataset.Manifest, p string) {
 	o, t := &g.Obligations, &m.Terms
 	a.must(slices.Contains(t.Modes, o.Mode), "terms.mode", p, "mode %q is not in the terms", o.Mode)
-	a.must(o.Leaves.End() <= m.Tree.Size, "terms.leaves", p, "grants leaves up to %d of %d", o.Leaves.End()-1, m.Tree.Size)
+	a.checkGrantUnits(g, m, p)
 	a.must(o.Epochs <= t.MaxEpochs, "terms.epochs", p, "allows %d epochs, the terms %d", o.Epochs, t.MaxEpochs)
 	a.must(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed, "terms.logs", p, "allows logs %q, the terms %q", o.Logs, t.Logs)
 	a.must(o.Allowance <= t.Allowance, "terms.allowance", p, "allows %d leaves per heartbeat, the terms %d", o.Allowance, t.Allowance)
 	a.must(o.Expires-g.Issued <= t.LeaseSeconds*1000, "terms.lease", p, "lasts %d ms, the terms allow %d s", o.Expires-g.Issued, t.LeaseSeconds)
 	a.must(g.Issued/1000 <= t.NotAfter, "terms.expiry", p, "was issued after the terms expired")
+}
+
+// checkGrantUnits: what is granted is whole segments and whole contributors, each of whom agrees, where terms ask for it, to
+// the job's purpose from the grant's issue to its expiry. What contributors withheld is told.
+func (a *audit) checkGrantUnits(g *grant.Grant, m *dataset.Manifest, p string) {
+	o := &g.Obligations
+	sel, err := m.Select(o.Leaves.Spans())
+	if err != nil {
+		a.find("terms.leaves", p, "%v", err)
+		return
+	}
+	if m.Units == nil {
+		return
+	}
+	if all := m.Contributors(); int64(len(sel.IDs(m))) < all {
+		a.fact("withheld", p, "%d of %d contributors' records were withheld", all-int64(len(sel.IDs(m))), all)
+	}
+	if a.job == nil {
+		return
+	}
+	until, err := sel.Consented(m, a.job.Predicate.Purpose, g.Issued/1000)
+	if err != nil {
+		a.find("terms.consent", p, "%v", err)
+		return
+	}
+	a.must(until == 0 || o.Expires <= until*1000, "terms.consent", p, "lasts to %d, a contributor's consent ends at %d", o.Expires, until*1000)
+	if m.Terms.Consent {
+		a.fact("consent", p, "every record granted is of a contributor who agrees to the purpose %q", a.job.Predicate.Purpose)
+	}
 }
 
 // checkGrantLicence: what a creator lets out of her data and for what. The job is the word of the code's own owner, who

@@ -65,14 +65,14 @@ func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome
 	p.must(u.Records <= product(t.records, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, t.records, u.Epochs)
 	p.must(u.Billable == u.Records, "use.billable", "%d records billable of %d", u.Billable, u.Records)
 	if outcome == OutcomeCompleted {
-		p.completed(u, m, t)
+		p.completed(u, m, t, touch(m, o.Leaves))
 	}
 	return p
 }
 
-// completed checks what only a run without a fault shows: whatever was read of a segment was read up to a batch that was
+// completed checks what only a run without a fault shows, where t was read of what is granted: whatever was read of a segment was read up to a batch that was
 // delivered. Of a segment with several batches code may skip some, so that fewer records than it has can be right.
-func (p *problems) completed(u *Package, m *dataset.Manifest, t touched) {
+func (p *problems) completed(u *Package, m *dataset.Manifest, t, granted touched) {
 	if m.Kind == dataset.KindCode {
 		p.must(t.leaves == m.Tree.Size && u.Reads == m.Tree.Size && u.Epochs == 1 && u.Records == m.Records, "use.code",
 			"the code was not read whole and once: %d of %d leaves in %d reads, %d of %d records", t.leaves, m.Tree.Size, u.Reads, u.Records, m.Records)
@@ -80,8 +80,8 @@ func (p *problems) completed(u *Package, m *dataset.Manifest, t touched) {
 	}
 	p.must((u.Reads > 0) == (u.Epochs > 0), "use.records", "%d reads in %d epochs", u.Reads, u.Epochs)
 	p.must(u.Records >= t.certain, "use.records", "%d records, the segments read have at least %d", u.Records, t.certain)
-	whole := t.leaves == m.Tree.Size && t.certain == m.Records && u.Reads == product(m.Tree.Size, u.Epochs)
-	p.must(!whole || u.Records == product(m.Records, u.Epochs), "use.records", "%d records, all %d were read %d times", u.Records, m.Records, u.Epochs)
+	whole := t.leaves == granted.leaves && t.certain == granted.records && u.Reads == product(granted.leaves, u.Epochs)
+	p.must(!whole || u.Records == product(granted.records, u.Epochs), "use.records", "%d records, all %d granted were read %d times", u.Records, granted.records, u.Epochs)
 }
 
 // touched is what a manifest says about a set of leaves.
@@ -92,17 +92,22 @@ type touched struct {
 	certain       int64 // of those segments with a single batch: no fewer can have been delivered in a completed run
 }
 
+// touch takes one pass: leaves ascend and are disjoint.
 func touch(m *dataset.Manifest, leaves []grant.Range) (t touched) {
 	var first int64
 	for i := range m.Segments {
 		s := &m.Segments[i]
 		hit := false
-		for _, r := range leaves {
-			from, to := max(r.First, first)-first, min(r.First+r.Count, first+s.Leaves)-first
-			if from < to {
+		for len(leaves) > 0 && leaves[0].First < first+s.Leaves {
+			r := leaves[0]
+			if from, to := max(r.First, first)-first, min(r.First+r.Count, first+s.Leaves)-first; from < to {
 				hit = true
 				t.add(s, from, to)
 			}
+			if r.First+r.Count > first+s.Leaves { // goes on in the next segment
+				break
+			}
+			leaves = leaves[1:]
 		}
 		if hit {
 			t.records = addCapped(t.records, s.Records)

@@ -109,16 +109,23 @@ func packageCases() map[string]bad {
 		"mode not asked for":               {rule: "grant.mode", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Mode = "redacted" })},
 		"purpose not in the terms":         {rule: "terms.purpose", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Purpose = "surveillance" })},
 		"more leaves than there are":       {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count++ })},
-		"more epochs than the terms":       {rule: "terms.epochs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.MaxEpochs = 1 })},
-		"more epochs than the job":         {rule: "grant.epochs", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Epochs = 1 })},
-		"output class not in the terms":    {rule: "terms.outputs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.Outputs = []string{"metrics"} })},
-		"more output than the terms":       {rule: "terms.outputs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.MaxOutputBytes = 1 << 15 })},
-		"logs the terms forbid":            {rule: "terms.logs", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Logs = grant.LogsSealed })},
-		"more allowance than the terms":    {rule: "terms.allowance", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Allowance++ })},
-		"a longer lease than the terms":    {rule: "terms.lease", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.LeaseSeconds = 10 })},
-		"terms expired":                    {rule: "terms.expiry", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.NotAfter = usagetest.Now/1000 - 10 })},
-		"capability nobody asked for":      {rule: "grant.entitlement", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { d := other; g.Entitlement = &d })},
-		"job expired":                      {rule: "grant.expiry", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.NotAfter = usagetest.Now/1000 - 10 })},
+		"a segment cut in half":            {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count = 1 })},
+		"a contributor cut in half":        {rule: "terms.leaves", part: "grant[1]", scenario: contributed(nil, func(g *grant.Grant) { g.Obligations.Leaves[0].Count-- })},
+		"a contributor who never agreed":   {rule: "terms.consent", part: "grant[1]", scenario: contributed(nil, nil)},
+		"consent that ended": {rule: "terms.consent", part: "grant[1]", scenario: contributed(agreeing, func(g *grant.Grant) {
+			g.Issued, g.Obligations.Expires = contributorsEnd*1000, contributorsEnd*1000+1000
+		})},
+		"a lease longer than a consent": {rule: "terms.consent", part: "grant[1]", scenario: contributed(agreeing, func(g *grant.Grant) { g.Obligations.Expires = contributorsEnd*1000 + 1 })},
+		"more epochs than the terms":    {rule: "terms.epochs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.MaxEpochs = 1 })},
+		"more epochs than the job":      {rule: "grant.epochs", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Epochs = 1 })},
+		"output class not in the terms": {rule: "terms.outputs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.Outputs = []string{"metrics"} })},
+		"more output than the terms":    {rule: "terms.outputs", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.MaxOutputBytes = 1 << 15 })},
+		"logs the terms forbid":         {rule: "terms.logs", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Logs = grant.LogsSealed })},
+		"more allowance than the terms": {rule: "terms.allowance", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Allowance++ })},
+		"a longer lease than the terms": {rule: "terms.lease", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.LeaseSeconds = 10 })},
+		"terms expired":                 {rule: "terms.expiry", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.NotAfter = usagetest.Now/1000 - 10 })},
+		"capability nobody asked for":   {rule: "grant.entitlement", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { d := other; g.Entitlement = &d })},
+		"job expired":                   {rule: "grant.expiry", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.NotAfter = usagetest.Now/1000 - 10 })},
 	}
 }
 
@@ -301,7 +308,7 @@ func mustKey(role envelope.Role) usagetest.Key {
 func bent(t *testing.T, base *usagetest.Run, c bad) (*usagetest.Run, []byte) {
 	t.Helper()
 	var r *usagetest.Run
-	if c.scenario.Offer != nil || c.scenario.Datasets != 0 {
+	if c.scenario.Offer != nil || c.scenario.Pack != nil || c.scenario.Datasets != 0 {
 		r = usagetest.New(t, c.scenario)
 	} else {
 		r = base.Again(t, c.scenario)

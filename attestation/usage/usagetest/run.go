@@ -35,7 +35,9 @@ type Scenario struct {
 	Failed    string                // a reason: the run failed
 	Entries   int                   // entries in the log before this one; 5 if zero
 
-	Offer     func(i int, m *dataset.Manifest) // before packing; 0 is the code
+	Offer     func(i int, m *dataset.Manifest)         // before packing; 0 is the code
+	Pack      func(i int, c *dataset.PackConfig)       // likewise
+	Keep      func(i int, u *dataset.ErasureUnit) bool // units granted and read; all if nil
 	Job       func(*job.Job)
 	Binding   func(*attestation.Binding)
 	Evidence  func(*attestation.Evidence) // after it was collected
@@ -206,10 +208,14 @@ func (r *Run) pack() {
 		if r.s.Offer != nil {
 			r.s.Offer(i, &m)
 		}
-		packed, err := dataset.Pack(context.Background(), dataset.PackConfig{
+		c := dataset.PackConfig{
 			Store: store, Source: bytes.NewReader(records(i)), Manifest: m, Signer: r.owner(i).Signer, Key: dataset.NewKey(),
 			SegmentBytes: 160 << 10, BatchBytes: 16 << 10,
-		})
+		}
+		if r.s.Pack != nil {
+			r.s.Pack(i, &c)
+		}
+		packed, err := dataset.Pack(context.Background(), c)
 		r.Check(err)
 		signed, id := r.sign(fmt.Sprintf("manifest[%d]", i), r.owner(i), envelope.ManifestType,
 			[]envelope.Subject{subject(packed.Manifest.Name, packed.Manifest.Tree.Root)}, packed.Manifest)
@@ -306,7 +312,7 @@ func (r *Run) release() {
 			Assurance: string(r.s.Assurance), Reference: "enclave", Policy: envelope.Sum([]byte("policy")), Sequence: 4, Previous: &previous,
 			Issued: Now + 100 + int64(i),
 			Obligations: grant.Obligations{
-				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{Count: r.manifests[i].Tree.Size}}, Epochs: 2,
+				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: r.granted(i), Epochs: 2,
 				Outputs: []string{"metrics", "model"}, MaxOutput: 1 << 16, Logs: grant.LogsOff, Allowance: 2, Expires: Now + 3_000_000,
 			},
 		}
@@ -356,15 +362,27 @@ func (r *Run) signUsage() {
 	r.Parts.Usage, r.usageID = r.sign("usage", r.Keys.Lease, envelope.UsageType, subjects, &r.statement)
 }
 
-// used says that package i was read whole, code once and data twice.
+// granted is what is granted of package i, and read.
+func (r *Run) granted(i int) grant.Ranges {
+	return grant.RangesOf(r.manifests[i].Keep(func(u *dataset.ErasureUnit) bool { return r.s.Keep == nil || r.s.Keep(i, u) }))
+}
+
+// used says that what is granted of package i was read whole, code once and data twice. Of a part, the read root is made up.
 func (r *Run) used(i int, m *dataset.Manifest) usage.Package {
 	epochs := int64(min(i, 1) + 1)
+	ranges := r.granted(i)
+	sel, err := m.Select(ranges.Spans())
+	r.Check(err)
 	p := usage.Package{
-		Manifest: r.ids[i], Grant: r.grantIDs[i], Policy: r.grants[i].Policy, Leaves: []grant.Range{{Count: m.Tree.Size}}, ReadRoot: &m.Tree.Root,
-		Reads: m.Tree.Size * epochs, Records: m.Records * epochs, Billable: m.Records * epochs, Epochs: epochs,
+		Manifest: r.ids[i], Grant: r.grantIDs[i], Policy: r.grants[i].Policy, Leaves: ranges, ReadRoot: &m.Tree.Root,
+		Reads: sel.Leaves * epochs, Records: sel.Records * epochs, Billable: sel.Records * epochs, Epochs: epochs,
 	}
-	for _, s := range m.Segments {
-		p.Bytes += s.Bytes * epochs
+	if sel.Leaves < m.Tree.Size {
+		root := envelope.Sum([]byte("a part's root"))
+		p.ReadRoot = &root
+	}
+	for _, k := range sel.Segments {
+		p.Bytes += m.Segments[k].Bytes * epochs
 	}
 	p.Heartbeat = (p.Reads + 1) / 2
 	return p
