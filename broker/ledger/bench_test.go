@@ -135,3 +135,36 @@ func BenchmarkChallenge(b *testing.B) {
 		})
 	})
 }
+
+// BenchmarkOpen verifies a ledger of a thousand releases.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	l, err := Open(b.Context(), at(dir))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, buyer := signer(b), signer(b).Public()
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range 20 {
+				if err := releaseOne(b.Context(), l, s, manifestA, buyer); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		l, err := Open(b.Context(), at(dir))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
