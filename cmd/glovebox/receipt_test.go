@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/entitlement/entitlementtest"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -222,5 +223,17 @@ func TestPermitVerbs(t *testing.T) {
 	open := newStall(t, dataset.AccessOpen)
 	if _, words := open.must(2, "creator", "permit", "add", "--dataset", "scans", "--dir", open.at("alice")); !strings.Contains(words, `access "open"`) {
 		t.Error(words)
+	}
+}
+
+// TestVerdictNamesPayments: an auditor reads who was paid for what.
+func TestVerdictNamesPayments(t *testing.T) {
+	v := &usage.Verdict{Usage: &envelope.Digest{1}, Statement: &usage.Statement{}, Paid: []usage.Paid{{
+		Part: "grant[1]", Issuer: entitlementtest.Issuer, Receipt: "sale-1", Payment: "pay_1", Payee: entitlementtest.Payee, Amount: 20_000_000, Currency: "EUR",
+	}}}
+	var b bytes.Buffer
+	printVerdict(&b, v)
+	if want := "20.00 EUR to acct_alice, payment pay_1, receipt sale-1 of https://market.example"; !strings.Contains(b.String(), want) {
+		t.Errorf("no %q in\n%s", want, b.String())
 	}
 }
