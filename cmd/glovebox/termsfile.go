@@ -29,7 +29,7 @@ func newTerms() *cobra.Command {
 
 docs/terms.md explains every key.`,
 	}
-	cmd.AddCommand(newTermsNew(), newTermsCheck())
+	cmd.AddCommand(newTermsNew(), newTermsCheck(), newTermsExplain())
 	return cmd
 }
 

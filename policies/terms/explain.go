@@ -17,21 +17,14 @@ import (
 	"github.com/glovebox-dev/glovebox/policies/input"
 )
 
-// Reason is one condition that a job does not meet, as the rules say it.
-type Reason struct {
-	Rule    string `json:"rule"`
-	Message string `json:"message"`
-	Satisfy string `json:"satisfy"`
-}
-
-// Decider asks the rules about a request. No reasons and no error means that it is allowed.
-type Decider func(r input.Request) (allow bool, reasons []Reason, err error)
+// Decider asks the rules about a request: policies/oracle, or an engine.
+type Decider func(r input.Request) (allow bool, reasons []grant.Reason, err error)
 
 // Example is a job, and what the rules say to it.
 type Example struct {
-	Job     string   `json:"job"`
-	Allow   bool     `json:"allow"`
-	Reasons []Reason `json:"reasons"`
+	Job     string         `json:"job"`
+	Allow   bool           `json:"allow"`
+	Reasons []grant.Reason `json:"reasons"`
 }
 
 // Examples asks the rules about jobs: one that keeps to everything the terms say, and others that each differ from it in
@@ -55,7 +48,7 @@ func (c *Compiled) Examples(now time.Time, decide Decider) ([]Example, error) {
 			return nil, fmt.Errorf("the example %q cannot be decided: %w", v.words, err)
 		}
 		if reasons == nil {
-			reasons = []Reason{}
+			reasons = []grant.Reason{}
 		}
 		out = append(out, Example{v.words, allow, reasons})
 	}

@@ -143,7 +143,9 @@ func (c *Compiled) accessVariants() []variant {
 func (c *Compiled) runVariants() []variant {
 	t := &c.Terms
 	out := []variant{
-		{"the same after the offer ended", func(s *scene) { s.now = t.NotAfter * 1000 }},
+		{"the same after the offer ended", func(s *scene) {
+			s.now, s.job.NotAfter = t.NotAfter*1000, min(t.NotAfter+1, job.MaxAmount)
+		}},
 		{"the same after you withdrew the package", func(s *scene) { s.revoked.Manifest = true }},
 	}
 	levels := assurances(true)

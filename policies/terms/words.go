@@ -118,7 +118,7 @@ func privacyWords(t *dataset.Terms) string {
 }
 
 func runWords(t *dataset.Terms, test bool) string {
-	s := fmt.Sprintf("An enclave must prove %s or better, and holds the key for %s at most.", t.MinAssurance, (time.Duration(t.LeaseSeconds) * time.Second).String())
+	s := fmt.Sprintf("An enclave must prove %s or better, and holds the key for %s at most.", t.MinAssurance, spanWords(t.LeaseSeconds))
 	if test {
 		s += " The package is a test: it may be released to an enclave without hardware."
 	}
@@ -183,6 +183,18 @@ func sizeWords(n int64) string {
 		}
 	}
 	return fmt.Sprintf("%d bytes", n)
+}
+
+func spanWords(seconds int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{86400, "day"}, {3600, "hour"}, {60, "minute"}} {
+		if seconds%u.size == 0 {
+			return count(seconds/u.size, u.name)
+		}
+	}
+	return count(seconds, "second")
 }
 
 // Money writes millionths of a currency unit.
