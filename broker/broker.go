@@ -13,14 +13,17 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/policies"
 )
 
@@ -47,13 +50,14 @@ type Config struct {
 type Broker struct {
 	cfg     Config
 	signer  *envelope.Signer
+	past    succession
 	keys    keyholder.Keyholder
 	policy  *policies.Engine
 	ledger  *ledger.Ledger
 	log     *slog.Logger
-	now     func() time.Time
+	now     func() time.Time // for durations; what time it is says clock
+	clock   clock
 	started time.Time
-	past    succession
 
 	maxNonces int64 // a field for tests
 
@@ -62,12 +66,18 @@ type Broker struct {
 	large   slots // bounds large messages being served
 	budget  slots // bounds the memory for messages above the small
 
-	releasing sync.Mutex // one decision at a time, so that two jobs cannot take the last use
+	jobs       *cache[*envelope.Verified[job.Job]]
+	codes      *cache[*envelope.Verified[dataset.Manifest]]
+	statements []*watched[struct{}]                         // folders of revocations and cancellations
+	versions   *watched[map[dataset.ID]int64]               // the latest of each dataset
+	reference  *watched[*reference]                         // the owner's reference values
+	permits    *watched[[]*envelope.Verified[grant.Permit]] // the owner's
+
+	referenceSeen atomic.Int64 // highest version of reference values known to be in the ledger
 
 	mu        sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
-	nonces    map[envelope.Nonce]time.Time
-	swept     time.Time                     // when nonces was last pruned
-	seen      map[envelope.Digest]time.Time // live leases: last sign of life
+	live      map[envelope.Digest]*alive
+	unsure    bool // live may lack a lease: an update failed that may be on disk
 	packages  map[envelope.Digest]*config.Package
 	withdrawn map[envelope.Digest]bool // files already recorded
 }
@@ -84,7 +94,9 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, serving: make(slots, maxServing),
 		leased: make(slots, maxLeased), large: make(slots, maxLarge), budget: make(slots, maxBudget), maxNonces: maxNonces,
-		nonces: map[envelope.Nonce]time.Time{}, seen: map[envelope.Digest]time.Time{},
+		jobs:  newCache[*envelope.Verified[job.Job]](maxCached),
+		codes: newCache[*envelope.Verified[dataset.Manifest]](maxCached),
+		live:  map[envelope.Digest]*alive{}, unsure: true,
 		packages: map[envelope.Digest]*config.Package{}, withdrawn: map[envelope.Digest]bool{},
 	}
 	if b.log == nil {
@@ -94,10 +106,30 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		b.now = time.Now
 	}
 	b.started = b.now()
+	b.clock.wall = b.now
+	b.watch()
 	if err := b.open(ctx); err != nil {
 		return nil, err
 	}
 	return b, nil
+}
+
+// watch names the files that are read again when they change.
+func (b *Broker) watch() {
+	s := b.cfg.Settings
+	l := s.Layout()
+	folder := func(dir string, record func(context.Context, []byte) error) {
+		b.statements = append(b.statements, &watched[struct{}]{path: dir, read: func() (struct{}, error) {
+			return struct{}{}, b.scanFolder(dir, record)
+		}})
+	}
+	folder(l.Revocations(), b.revoke)
+	if s.Buyer != nil {
+		folder(l.Cancellations(), b.cancel)
+	}
+	b.versions = &watched[map[dataset.ID]int64]{path: l.Packages(), read: b.readVersions}
+	b.reference = &watched[*reference]{path: s.Path(s.Reference), read: b.readReference}
+	b.permits = &watched[[]*envelope.Verified[grant.Permit]]{path: l.Permits(), read: b.readPermits}
 }
 
 func (b *Broker) open(ctx context.Context) (err error) {
@@ -118,13 +150,46 @@ func (b *Broker) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock(), Anchor: b.cfg.Anchor}); err != nil {
+	b.ledger, err = ledger.Open(ctx, ledger.Config{Path: l.Ledger(), Head: l.Head(), Lock: l.Lock(), Anchor: b.cfg.Anchor})
+	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.succeed(ctx), b.scan(ctx)); err != nil {
+	if err := errors.Join(b.succeed(ctx), b.startClock(ctx), b.scan(ctx)); err != nil {
 		return errors.Join(err, b.ledger.Close())
 	}
 	return nil
+}
+
+// startClock begins at the highest time that the ledger has seen.
+func (b *Broker) startClock(ctx context.Context) error {
+	var at int64
+	err := b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
+		at, err = highest(t)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if b.clock.start(at); b.clock.behind() {
+		b.log.Error("the clock was set back; times go on from the highest seen", "seen", at, "clock", millis(b.now()))
+	}
+	return nil
+}
+
+// update runs f in one transaction, which is on disk when it returns nil. now is the time inside it.
+func (b *Broker) update(ctx context.Context, f func(t *ledger.Tx, now int64) error) error {
+	var now int64
+	err := b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		now = millis(b.clock.read())
+		if err := f(t, now); err != nil {
+			return err
+		}
+		return b.clock.keep(t, now)
+	})
+	if err == nil {
+		b.clock.kept(now)
+	}
+	return err
 }
 
 // Key is the broker's public key, which manifests pin.

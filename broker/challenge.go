@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -24,7 +22,7 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	if err != nil {
 		return nil, err
 	}
-	now := b.now()
+	now := b.clock.read()
 	c := grant.Challenge{
 		Nonce: envelope.NewNonce(), Audience: b.signer.Public(), Manifest: r.Manifest, Job: r.Job,
 		Issued: millis(now), Expires: millis(now.Add(nonceLife)), HandOvers: b.handOvers(p.Manifest),
@@ -33,7 +31,7 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	if err != nil {
 		return nil, err
 	}
-	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err = b.update(ctx, func(t *ledger.Tx, _ int64) error {
 		if err := b.makeRoom(t, &c); err != nil {
 			return err
 		}
@@ -42,7 +40,6 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	if err != nil {
 		return nil, err
 	}
-	b.rememberNonce(c.Nonce, now)
 	return signed, nil
 }
 
@@ -74,36 +71,10 @@ func (b *Broker) makeRoom(t *ledger.Tx, c *grant.Challenge) error {
 	return err
 }
 
-// rememberNonce notes the monotonic time of a challenge, and forgets those long past.
-func (b *Broker) rememberNonce(n envelope.Nonce, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.nonces[n] = now
-	if now.Sub(b.swept) < nonceLife {
-		return
-	}
-	b.swept = now
-	for k, t := range b.nonces {
-		if now.Sub(t) > 2*nonceLife {
-			delete(b.nonces, k)
-		}
-	}
-}
-
-// age is how long ago a nonce was given out by the monotonic clock; for one from before a restart, since the restart.
-func (b *Broker) age(n envelope.Nonce, now time.Time) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if t, ok := b.nonces[n]; ok {
-		return now.Sub(t)
-	}
-	return now.Sub(b.started)
-}
-
-// consume checks the nonce of this broker's part of a binding and spends it on that binding, durably. The same binding
-// may come again, as a retry does; any other is a replay.
-func (b *Broker) consume(t *ledger.Tx, o attestation.Owner, job, d envelope.Digest, now time.Time) error {
-	n, err := t.Nonce(o.Nonce)
+// consume checks the nonce of this broker's part of a binding and spends it on that binding. The same binding may come
+// again, as a retry does; any other is a replay.
+func (b *Broker) consume(t *ledger.Tx, q *request, now int64) error {
+	n, err := t.Nonce(q.nonce)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return fmt.Errorf("%w: unknown or pruned", ErrNonce)
 	}
@@ -111,14 +82,14 @@ func (b *Broker) consume(t *ledger.Tx, o attestation.Owner, job, d envelope.Dige
 		return err
 	}
 	switch {
-	case n.Manifest != o.Manifest || n.Job != job:
+	case n.Manifest != q.pack.ID || n.Job != q.job.ID:
 		return fmt.Errorf("%w: it was given out for another", ErrNonce)
-	case n.Binding != nil && *n.Binding != d:
+	case n.Binding != nil && *n.Binding != q.d:
 		return ErrNonceReplayed
-	case millis(now) < n.Issued || millis(now) >= n.Expires || b.age(o.Nonce, now) >= nonceLife:
-		return fmt.Errorf("%w: given out at %d, it is %d", ErrNonceExpired, n.Issued, millis(now))
+	case now < n.Issued || now >= n.Expires || b.clock.wentBack(n.Issued):
+		return fmt.Errorf("%w: given out at %d, it is %d", ErrNonceExpired, n.Issued, now)
 	case n.Binding != nil:
 		return nil
 	}
-	return t.UseNonce(o.Nonce, d)
+	return t.UseNonce(q.nonce, q.d)
 }

@@ -47,12 +47,12 @@ func (b *Broker) Commit(ctx context.Context, signed []byte, pack *envelope.Diges
 		return nil, err
 	}
 	var out []byte
-	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err = b.update(ctx, func(t *ledger.Tx, now int64) error {
 		l, err := t.Lease(l.Grant)
 		if err != nil {
 			return err
 		}
-		out, err = b.settle(t, l, m.Manifest, v)
+		out, err = b.settle(t, l, m.Manifest, v, signed, now)
 		return err
 	})
 	if err != nil {
@@ -68,7 +68,8 @@ func (b *Broker) leaseIn(ctx context.Context, s *usage.Statement, pack *envelope
 		return nil, fmt.Errorf("%w: %d packages", ErrUsage, len(s.Packages))
 	}
 	var mine []*ledger.Lease
-	err := b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err := b.ledger.View(ctx, func(t *ledger.Tx) error {
+		mine = nil
 		for _, p := range s.Packages {
 			l, err := t.Lease(p.Grant)
 			if errors.Is(err, ledger.ErrNotFound) {
@@ -95,8 +96,7 @@ func (b *Broker) leaseIn(ctx context.Context, s *usage.Statement, pack *envelope
 }
 
 // settle decides about one verified statement. Everything it changes is in one transaction.
-func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement]) ([]byte, error) {
-	now := millis(b.now())
+func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement], signed []byte, now int64) ([]byte, error) {
 	switch {
 	case l.Usage != nil && *l.Usage == v.ID:
 		return l.Commit, nil
@@ -109,7 +109,7 @@ func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *e
 	if err != nil {
 		return nil, err
 	}
-	j, err := job.Verify(signedJob)
+	j, err := b.jobs.verified(signedJob, job.Verify)
 	if err != nil {
 		return nil, fmt.Errorf("%w: job: %w", ledger.ErrCorrupt, err)
 	}
@@ -126,7 +126,14 @@ func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *e
 			return nil, fmt.Errorf("%w: %s", ErrWithdrawn, stop)
 		}
 	}
-	return b.charge(t, l, m, v, p, now)
+	out, err := b.charge(t, l, m, v, p, now)
+	if err != nil {
+		return nil, err
+	}
+	return out, t.AddUsage(&ledger.Usage{
+		Grant: l.Grant, Usage: v.ID, Job: l.Job, Manifest: l.Manifest, Dataset: m.Dataset, Buyer: l.Buyer, Code: j.Predicate.Code,
+		Outcome: v.Predicate.Outcome, Time: now, Chunks: p.Reads, Bytes: p.Bytes, Records: p.Records, Leaves: p.Leaves, Signed: signed,
+	})
 }
 
 // checkUsage compares a statement with the grant, the job and the heartbeats.
@@ -246,7 +253,7 @@ func (b *Broker) charge(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *e
 	if err := t.Append(l.Manifest, l.Commit, b.signer.Public()); err != nil {
 		return nil, err
 	}
-	if err := t.SetAccount(l.Manifest, l.Job, a); err != nil {
+	if err := closeAccounts(t, l, a, end{left: len(l.Sealed) > 0, completed: l.State == ledger.Completed}); err != nil {
 		return nil, err
 	}
 	l.Usage = &v.ID

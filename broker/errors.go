@@ -33,6 +33,7 @@ var (
 	ErrBusy          = errors.New("not now")
 	ErrAmount        = errors.New("the amount is out of range")
 	ErrWithdrawals   = errors.New("a revocation or cancellation on file cannot be read")
+	ErrPermits       = errors.New("the owner's permits cannot be read")
 	ErrKey           = errors.New("the package's key cannot be unwrapped")
 	ErrEnrolment     = errors.New("the attestation key was not enrolled")
 )
@@ -76,6 +77,7 @@ func failures() []failure {
 		{ErrWithdrawn, grant.CodeDenied, "stop, and commit a failed run"},
 		{ErrAmount, grant.CodeInvalid, "ask for fewer epochs"},
 		{ErrWithdrawals, grant.CodeTryAgain, "the owner must repair the file in revocations or cancellations"},
+		{ErrPermits, grant.CodeTryAgain, "the owner must repair the folder permits"},
 		{keyholder.ErrUnavailable, grant.CodeTryAgain, "the owner's keyholder does not answer; try again shortly"},
 		{ErrKey, grant.CodeTryAgain, "the owner must restore key.wrap or the keyholder"},
 		{ErrBusy, grant.CodeTryAgain, "try again shortly"},

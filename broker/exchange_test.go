@@ -64,7 +64,7 @@ func child(dir string) {
 	fail(b.Serve(ctx, l))
 }
 
-func encode(t *testing.T, m *grant.Message) []byte {
+func encode(t testing.TB, m *grant.Message) []byte {
 	t.Helper()
 	b, err := envelope.Canonical(m)
 	must(t, err)
@@ -433,6 +433,7 @@ func (v *victim) send(m *grant.Message) *grant.Reply {
 func TestKillAtAnyPoint(t *testing.T) {
 	w := newWorld(t)
 	w.clock.advance(-time.Until(w.clock.now())) // the child's clock is the real one
+	w.buyer.restart()
 	w.data = w.creator.pack("dataset")
 	w.buyer.reference(2, measured)
 	w.creator.reference(2, measured)

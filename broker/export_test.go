@@ -12,5 +12,5 @@ const MaxJobNonces = maxJobNonces
 func (b *Broker) Remembered() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.seen)
+	return len(b.live)
 }

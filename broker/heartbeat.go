@@ -26,17 +26,19 @@ func (b *Broker) Heartbeat(ctx context.Context, signed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := b.lease(ctx, p.Predicate.Grant)
+	key, err := b.leaseKey(ctx, p.Predicate.Grant)
 	if err != nil {
 		return nil, err
 	}
-	v, err := grant.VerifyHeartbeat(signed, l.SigningKey)
+	v, err := grant.VerifyHeartbeat(signed, key)
 	if err != nil {
 		return nil, err
 	}
-	now, fresh := b.now(), false
+	seen := b.now()
+	var fresh *ledger.Lease
 	var out []byte
-	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err = b.update(ctx, func(t *ledger.Tx, now int64) error {
+		fresh = nil
 		l, err := t.Lease(v.Predicate.Grant)
 		if err != nil {
 			return err
@@ -48,22 +50,37 @@ func (b *Broker) Heartbeat(ctx context.Context, signed []byte) ([]byte, error) {
 		if err := follows(l, &v.Predicate); err != nil {
 			return err
 		}
-		fresh = true
-		out, err = b.allow(t, l, v, millis(now))
+		fresh = l
+		out, err = b.allow(t, l, v, now)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if fresh {
-		b.touch(l.Grant, now)
+	if fresh != nil {
+		b.touch(fresh, seen)
 	}
 	return out, nil
 }
 
+// leaseKey is the key that signs a lease's heartbeats.
+func (b *Broker) leaseKey(ctx context.Context, grantID envelope.Digest) (envelope.PublicKey, error) {
+	b.mu.Lock()
+	known := b.live[grantID]
+	b.mu.Unlock()
+	if known != nil {
+		return known.key, nil
+	}
+	l, err := b.lease(ctx, grantID)
+	if err != nil {
+		return envelope.PublicKey{}, err
+	}
+	return l.SigningKey, nil
+}
+
 // lease reads a lease for checking a signature; what is decided on it is read again in the deciding transaction.
 func (b *Broker) lease(ctx context.Context, grantID envelope.Digest) (l *ledger.Lease, err error) {
-	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err = b.ledger.View(ctx, func(t *ledger.Tx) error {
 		l, err = t.Lease(grantID)
 		return err
 	})

@@ -21,14 +21,18 @@ func (b *Broker) Run(ctx context.Context) error {
 	}()
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			<-done
 			return nil
 		case <-tick.C:
 		}
-		if err := b.scan(ctx); err != nil && ctx.Err() == nil {
+		scan := b.scan
+		if n%rescanTicks == 0 {
+			scan = b.rescan
+		}
+		if err := scan(ctx); err != nil && ctx.Err() == nil {
 			b.log.Error("revocations", "error", err)
 		}
 		if err := b.ExpireLeases(ctx); err != nil && ctx.Err() == nil {
@@ -37,47 +41,87 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 }
 
-// touch notes a sign of life.
-func (b *Broker) touch(grantID envelope.Digest, now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.seen[grantID] = now
+// alive is what a broker remembers of a live lease. The rest is in the ledger.
+type alive struct {
+	seen time.Time          // last sign of life; the broker's start for leases from before
+	key  envelope.PublicKey // signs heartbeats
 }
 
-// forget drops the signs of life of a lease that has ended.
+// touch notes a sign of life.
+func (b *Broker) touch(l *ledger.Lease, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.live[l.Grant] = &alive{now, l.SigningKey}
+}
+
+// forget drops a lease that has ended.
 func (b *Broker) forget(grantID envelope.Digest) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.seen, grantID)
+	delete(b.live, grantID)
 }
 
-// silence is how long a lease has been silent; after a restart, how long at most since then.
-func (b *Broker) silence(grantID envelope.Digest, now time.Time) time.Duration {
+// doubt makes the broker look for live leases again: an update failed that may be on disk all the same.
+func (b *Broker) doubt() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t, ok := b.seen[grantID]; ok {
-		return now.Sub(t)
+	b.unsure = true
+}
+
+// remember makes sure that every live lease is watched. Those that nobody heard of since the start count from there.
+func (b *Broker) remember(ctx context.Context) error {
+	b.mu.Lock()
+	unsure := b.unsure
+	b.unsure = false
+	b.mu.Unlock()
+	if !unsure {
+		return nil
 	}
-	return now.Sub(b.started)
+	var live []*ledger.Lease
+	err := b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
+		live, err = t.LiveLeases()
+		return err
+	})
+	if err != nil {
+		b.doubt()
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range live {
+		if b.live[l.Grant] == nil {
+			b.live[l.Grant] = &alive{b.started, l.SigningKey}
+		}
+	}
+	return nil
+}
+
+// silent reports whether a lease has been silent for the configured time.
+func (b *Broker) silent(grantID envelope.Digest, now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.live[grantID]
+	return l != nil && now.Sub(l.seen) >= b.cfg.Settings.HeartbeatTimeout()
 }
 
 // ExpireLeases ends every lease that has been silent for the configured time, signs that, and returns the money. [Run]
 // calls it.
 func (b *Broker) ExpireLeases(ctx context.Context) error {
-	var live []*ledger.Lease
-	err := b.ledger.Update(ctx, func(t *ledger.Tx) (err error) {
-		live, err = t.LiveLeases()
-		return err
-	})
-	if err != nil {
+	if err := b.remember(ctx); err != nil {
 		return err
 	}
-	var errs []error
-	for _, l := range live {
-		if b.silence(l.Grant, b.now()) < b.cfg.Settings.HeartbeatTimeout() {
-			continue
+	now := b.now()
+	var due []envelope.Digest
+	b.mu.Lock()
+	for id, l := range b.live {
+		if now.Sub(l.seen) >= b.cfg.Settings.HeartbeatTimeout() {
+			due = append(due, id)
 		}
-		errs = append(errs, b.lose(ctx, l.Grant))
+	}
+	b.mu.Unlock()
+	var errs []error
+	for _, id := range due {
+		errs = append(errs, b.lose(ctx, id))
 	}
 	return errors.Join(errs...)
 }
@@ -85,23 +129,29 @@ func (b *Broker) ExpireLeases(ctx context.Context) error {
 // lose ends one lease. A heartbeat or commit that came in between wins.
 func (b *Broker) lose(ctx context.Context, grantID envelope.Digest) error {
 	var lost *ledger.Lease
-	err := b.ledger.Update(ctx, func(t *ledger.Tx) error {
-		now := b.now()
+	ended := false
+	err := b.update(ctx, func(t *ledger.Tx, now int64) error {
+		lost = nil
 		l, err := t.Lease(grantID)
 		if err != nil {
 			return err
 		}
-		if l.State != ledger.Live || b.silence(grantID, now) < b.cfg.Settings.HeartbeatTimeout() {
+		ended = l.State != ledger.Live
+		if ended || !b.silent(grantID, b.now()) {
 			return nil
 		}
 		lost = l
-		return b.recordLoss(t, l, millis(now))
+		return b.recordLoss(t, l, now)
 	})
-	if err != nil || lost == nil {
+	if err != nil {
 		return err
 	}
-	b.log.Warn("lease lost", "grant", grantID.String(), "job", lost.Job.String(), "attempt", lost.Attempt, "heartbeats", lost.Sequence)
-	b.forget(grantID)
+	if lost != nil {
+		b.log.Warn("lease lost", "grant", grantID.String(), "job", lost.Job.String(), "attempt", lost.Attempt, "heartbeats", lost.Sequence)
+	}
+	if ended || lost != nil {
+		b.forget(grantID)
+	}
 	return nil
 }
 
@@ -137,8 +187,9 @@ func (b *Broker) recordLoss(t *ledger.Tx, l *ledger.Lease, now int64) error {
 	if err != nil {
 		return err
 	}
-	a.Reserved, a.Used = 0, a.Used || len(l.Sealed) > 0
-	if err := t.SetAccount(l.Manifest, l.Job, a); err != nil {
+	left := len(l.Sealed) > 0
+	a.Reserved, a.Used = 0, a.Used || left
+	if err := closeAccounts(t, l, a, end{left: left}); err != nil {
 		return err
 	}
 	l.State = ledger.Lost

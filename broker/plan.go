@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -17,9 +18,9 @@ import (
 // Plan forecasts the decision for a buyer's signed job, without evidence: assurance is taken to be the least that the
 // terms accept. Nothing is reserved or recorded.
 func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanReply, error) {
-	q := &request{now: b.now()}
+	q := &request{now: millis(b.clock.read())}
 	var err error
-	if q.job, err = job.Verify(r.Job); err != nil {
+	if q.job, err = b.jobs.verified(r.Job, job.Verify); err != nil {
 		return nil, fmt.Errorf("%w: job: %w", ErrRequest, err)
 	}
 	id, err := envelope.ID(r.Manifest)
@@ -35,20 +36,27 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 	if err := b.scan(ctx); err != nil {
 		return nil, err
 	}
-	in, err := b.facts(ctx, q)
+	if err := b.prepare(q); err != nil {
+		return nil, err
+	}
+	var f facts
+	err = b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
+		f, err = b.facts(t, q, q.now)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	terms := q.pack.Manifest.Terms
-	in.Evidence = policies.Evidence{
+	f.in.Evidence = policies.Evidence{
 		Assurance: attestation.Assurance(terms.MinAssurance), Reference: "plan", Runtime: q.job.Predicate.Runtime,
 	}
-	d, err := b.policy.Decide(ctx, in)
+	d, err := b.apply(ctx, q, f)
 	if err != nil {
 		return nil, err
 	}
 	return &grant.PlanReply{
-		Allowed: d.Allow, Reasons: append([]grant.Reason{}, d.Reasons...), MaxAmount: in.Account.Cost,
-		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-in.Account.Uses), Assurance: terms.MinAssurance,
+		Allowed: d.Allow, Reasons: append([]grant.Reason{}, d.Reasons...), MaxAmount: f.in.Account.Cost,
+		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-f.in.Account.Uses), Assurance: terms.MinAssurance,
 	}, nil
 }

@@ -110,7 +110,7 @@ func (b *Broker) publish(ctx context.Context) {
 // brokers sign.
 func (b *Broker) publishSome(ctx context.Context, skipRefused bool) (n int, err error) {
 	var records []ledger.Record
-	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+	err = b.ledger.View(ctx, func(t *ledger.Tx) error {
 		done, err := t.Meta(ledger.MetaPublished)
 		if err != nil {
 			return err

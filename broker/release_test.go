@@ -256,7 +256,7 @@ func TestBindingOfAnother(t *testing.T) {
 }
 
 // forgeTicket signs a ticket with the buyer's broker key, as that broker itself could.
-func forgeTicket(t *testing.T, w *world, e *enclave, attempt int) []byte {
+func forgeTicket(t testing.TB, w *world, e *enclave, attempt int) []byte {
 	t.Helper()
 	signed, _, err := grant.Sign(&grant.Ticket{
 		Job: w.jobID, Binding: e.d, Attempt: attempt, Issued: w.clock.now().UnixMilli(), Expires: w.clock.now().Add(time.Hour).UnixMilli(),

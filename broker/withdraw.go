@@ -10,26 +10,33 @@ import (
 
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
-	"github.com/glovebox-dev/glovebox/policies"
+	"github.com/glovebox-dev/glovebox/policies/input"
 )
 
 // scan records revocations and cancellations that are new on file. One that does not verify is an error: what the owner
-// wanted to stop must not go on because of a damaged file.
+// wanted to stop must not go on because of a damaged file. A folder in which nothing changed is not read again.
 func (b *Broker) scan(ctx context.Context) error {
-	l := b.cfg.Settings.Layout()
-	if err := b.scanFolder(ctx, l.Revocations(), b.revoke); err != nil {
-		return err
+	for _, w := range b.statements {
+		if _, err := w.get(); err != nil {
+			return err
+		}
 	}
-	if b.cfg.Settings.Buyer == nil {
-		return nil
-	}
-	return b.scanFolder(ctx, l.Cancellations(), b.cancel)
+	return ctx.Err()
 }
 
-func (b *Broker) scanFolder(ctx context.Context, dir string, record func(context.Context, []byte) error) error {
+// rescan reads every withdrawal again, also where nothing seems to have changed.
+func (b *Broker) rescan(ctx context.Context) error {
+	for _, w := range b.statements {
+		w.forget()
+	}
+	return b.scan(ctx)
+}
+
+func (b *Broker) scanFolder(dir string, record func(context.Context, []byte) error) error {
 	files, err := config.SignedFiles(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -45,7 +52,7 @@ func (b *Broker) scanFolder(ctx context.Context, dir string, record func(context
 		if known {
 			continue
 		}
-		if err := record(ctx, signed); err != nil {
+		if err := record(context.Background(), signed); err != nil {
 			return err
 		}
 		b.mu.Lock()
@@ -60,18 +67,35 @@ func (b *Broker) revoke(ctx context.Context, signed []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrWithdrawals, err)
 	}
-	r := v.Predicate
-	kind, name := ledger.WithdrawnBuyer, ""
-	switch {
-	case r.Manifest != nil:
-		kind, name = ledger.WithdrawnManifest, r.Manifest.String()
-	case r.Job != nil:
-		kind, name = ledger.WithdrawnJob, r.Job.String()
-	default:
-		name = r.Buyer.String()
+	kind, name := revoked(&v.Predicate)
+	if kind == "" {
+		return fmt.Errorf("%w: it revokes what this broker does not know", ErrWithdrawals)
 	}
 	b.log.Info("revocation", "kind", kind, "name", name)
 	return b.withdraw(ctx, signed, b.cfg.Settings.Owner, kind, name, v.ID)
+}
+
+// revoked is what a revocation names, as the ledger keeps it.
+func revoked(r *grant.Revocation) (kind, name string) {
+	switch {
+	case r.Dataset != nil:
+		return ledger.WithdrawnDataset, r.Dataset.String()
+	case r.Manifest != nil:
+		return ledger.WithdrawnManifest, r.Manifest.String()
+	case r.Unit != nil:
+		return ledger.WithdrawnUnit, ledger.UnitName(r.Unit.Dataset, r.Unit.ID)
+	case r.Job != nil:
+		return ledger.WithdrawnJob, r.Job.String()
+	case r.Buyer != nil:
+		return ledger.WithdrawnBuyer, r.Buyer.String()
+	case r.Grant != nil:
+		return ledger.WithdrawnGrant, r.Grant.String()
+	case r.Code != nil:
+		return ledger.WithdrawnCode, r.Code.String()
+	case r.Permit != nil:
+		return ledger.WithdrawnPermit, r.Permit.String()
+	}
+	return "", ""
 }
 
 func (b *Broker) cancel(ctx context.Context, signed []byte) error {
@@ -93,31 +117,53 @@ func (b *Broker) withdraw(ctx context.Context, signed []byte, key envelope.Publi
 	})
 }
 
-// revocations is what policy needs to know about one request.
-func revocations(t *ledger.Tx, manifest, jobID envelope.Digest, buyer envelope.PublicKey) (r policies.Revoked, cancelled bool, err error) {
-	for _, q := range []struct {
-		kind, name string
-		to         *bool
-	}{
-		{ledger.WithdrawnManifest, manifest.String(), &r.Manifest},
-		{ledger.WithdrawnJob, jobID.String(), &r.Job},
-		{ledger.WithdrawnBuyer, buyer.String(), &r.Buyer},
-		{ledger.WithdrawnByBuyer, jobID.String(), &cancelled},
-	} {
-		if *q.to, err = t.Withdrawn(q.kind, q.name); err != nil {
-			return r, cancelled, err
+// subject is what a revocation may be about: a request, or a lease. What is not known is zero.
+type subject struct {
+	manifest, job, code envelope.Digest
+	dataset             dataset.ID
+	buyer               envelope.PublicKey
+	grants              []envelope.Digest
+	permit              *envelope.Digest
+}
+
+func subjectOf(l *ledger.Lease) subject {
+	return subject{l.Manifest, l.Job, l.Code, l.Dataset, l.Buyer, []envelope.Digest{l.Grant}, l.Permit}
+}
+
+// withdrawn is what the owner revoked, and whether the buyer cancelled.
+func (s *subject) withdrawn(t *ledger.Tx) (r input.Revoked, cancelled bool, err error) {
+	ask := func(to *bool, kind, name string) {
+		if err == nil && !*to {
+			*to, err = t.Withdrawn(kind, name)
 		}
 	}
-	return r, cancelled, nil
+	ask(&r.Manifest, ledger.WithdrawnManifest, s.manifest.String())
+	ask(&r.Job, ledger.WithdrawnJob, s.job.String())
+	ask(&r.Buyer, ledger.WithdrawnBuyer, s.buyer.String())
+	ask(&cancelled, ledger.WithdrawnByBuyer, s.job.String())
+	if !s.dataset.IsZero() {
+		ask(&r.Dataset, ledger.WithdrawnDataset, s.dataset.String())
+	}
+	if !s.code.IsZero() {
+		ask(&r.Code, ledger.WithdrawnCode, s.code.String())
+	}
+	if s.permit != nil {
+		ask(&r.Permit, ledger.WithdrawnPermit, s.permit.String())
+	}
+	for _, g := range s.grants {
+		ask(&r.Grant, ledger.WithdrawnGrant, g.String())
+	}
+	return r, cancelled, err
 }
 
 // stopReason says why a lease must not go on; "" if it may.
 func stopReason(t *ledger.Tx, l *ledger.Lease, now int64) (string, error) {
-	r, cancelled, err := revocations(t, l.Manifest, l.Job, l.Buyer)
+	s := subjectOf(l)
+	r, cancelled, err := s.withdrawn(t)
 	switch {
 	case err != nil:
 		return "", err
-	case r.Manifest || r.Job || r.Buyer:
+	case r != input.Revoked{}:
 		return grant.StopRevoked, nil
 	case cancelled:
 		return grant.StopCancelled, nil

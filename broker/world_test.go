@@ -112,7 +112,7 @@ func (platform) CheckBound(r *attestation.Report, d envelope.Digest) error {
 
 // owner is a creator or a buyer with her directory and her running broker.
 type owner struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	cfg     *config.Config
 	clock   *clock
@@ -121,7 +121,7 @@ type owner struct {
 	*broker.Broker
 }
 
-func newOwner(t *testing.T, role config.Role, c *clock) *owner {
+func newOwner(t testing.TB, role config.Role, c *clock) *owner {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), string(role))
 	cfg, err := config.Init(dir, config.Options{
@@ -248,7 +248,7 @@ func withTerms(f func(*dataset.Terms)) packOption {
 
 // world is one creator, one buyer, their packages and one job.
 type world struct {
-	t              *testing.T
+	t              testing.TB
 	clock          *clock
 	creator, buyer *owner
 	data, code     *packed
@@ -257,7 +257,7 @@ type world struct {
 	jobID          envelope.Digest
 }
 
-func newWorld(t *testing.T, options ...packOption) *world {
+func newWorld(t testing.TB, options ...packOption) *world {
 	t.Helper()
 	c := &clock{t: time.UnixMilli(1_800_000_000_000)}
 	w := &world{t: t, clock: c, creator: newOwner(t, config.Creator, c), buyer: newOwner(t, config.Buyer, c)}
@@ -331,6 +331,11 @@ func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 	}
 	e.attest(func(*quote) {})
 	return e
+}
+
+// own adds the owner of a package to the binding.
+func (e *enclave) own(p *packed, n envelope.Nonce) {
+	e.binding.Owners = append(e.binding.Owners, attestation.Owner{Audience: p.Manifest.Broker.Key, Nonce: n, Manifest: p.ID})
 }
 
 // unattested is an enclave with fresh keys that has asked nobody yet.
@@ -494,6 +499,15 @@ func failed(s *usage.Statement) {
 	s.Outcome, s.Reason, s.Outputs, s.Commitment = usage.OutcomeFailed, usage.ReasonTrap, []usage.Output{}, nil
 }
 
+// unread turns a statement into one of a run that failed before anything was read.
+func unread(s *usage.Statement) {
+	failed(s)
+	for i := range s.Packages {
+		p := &s.Packages[i]
+		p.Leaves, p.ReadRoot, p.Reads, p.Bytes, p.Records, p.Billable, p.Epochs = []grant.Range{}, nil, 0, 0, 0, 0, 0
+	}
+}
+
 func (e *enclave) commit(p *packed, signed []byte) (*grant.Commit, error) {
 	out, err := p.owner.Commit(e.w.t.Context(), signed, nil)
 	if err != nil {
@@ -517,7 +531,7 @@ func (w *world) plan() *grant.PlanReply {
 }
 
 // rules lists the failed rules of a denial.
-func rules(t *testing.T, err error) []string {
+func rules(t testing.TB, err error) []string {
 	t.Helper()
 	d, ok := errors.AsType[*broker.DeniedError](err)
 	if !ok {
@@ -530,14 +544,14 @@ func rules(t *testing.T, err error) []string {
 	return out
 }
 
-func want(t *testing.T, err, target error) {
+func want(t testing.TB, err, target error) {
 	t.Helper()
 	if !errors.Is(err, target) {
 		t.Fatalf("error %v, want %v", err, target)
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -546,7 +560,7 @@ func must(t *testing.T, err error) {
 
 func hexName(d envelope.Digest) string { return hex.EncodeToString(d[:]) }
 
-func remove(t *testing.T, path string) {
+func remove(t testing.TB, path string) {
 	t.Helper()
 	must(t, os.Remove(path))
 }

@@ -19,7 +19,7 @@ const (
 	metaRevision  MetaKey = "revision"
 	MetaReference MetaKey = "reference" // highest version of reference values seen
 	MetaPublished MetaKey = "published" // last record pushed to the host's log
-	metaClock     MetaKey = "clock"     // latest time seen, Unix milliseconds
+	MetaClock     MetaKey = "clock"     // latest time seen, Unix milliseconds; not there before the first
 )
 
 // Meta reads a number.
@@ -36,7 +36,7 @@ func (t *Tx) SetMeta(k MetaKey, v int64) error {
 // Clock remembers the latest time that anything was decided at, and refuses an earlier one by more than tolerance
 // ([ErrClock]): what has expired must not become valid again because a clock was set back. Both are milliseconds.
 func (t *Tx) Clock(now, tolerance int64) error {
-	latest, err := t.Meta(metaClock)
+	latest, err := t.Meta(MetaClock)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
@@ -46,7 +46,7 @@ func (t *Tx) Clock(now, tolerance int64) error {
 	if now < latest+clockStep || !t.writable {
 		return nil
 	}
-	_, err = t.exec(`INSERT INTO meta VALUES (?,?) ON CONFLICT DO UPDATE SET v = excluded.v`, string(metaClock), now)
+	_, err = t.exec(`INSERT INTO meta VALUES (?,?) ON CONFLICT DO UPDATE SET v = excluded.v`, string(MetaClock), now)
 	return err
 }
 

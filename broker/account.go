@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/broker/ledger/privacy"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+// passes is how often a package is read: code once, data once an epoch.
+func passes(m *dataset.Manifest, j *job.Job) int64 {
+	if m.Kind == dataset.KindCode {
+		return 1
+	}
+	return int64(j.Epochs)
+}
+
+// maxCost is the most that one package can cost one job.
+func maxCost(m *dataset.Manifest, j *job.Job) (int64, error) {
+	records, ok := times(m.Records, passes(m, j))
+	if !ok {
+		return 0, fmt.Errorf("%w: %d records in %d epochs", ErrAmount, m.Records, j.Epochs)
+	}
+	return price(m.Terms.Price, records)
+}
+
+// price is PerUse + records × PerRecord, or an error; never a wrapped or rounded number.
+func price(p dataset.Price, records int64) (int64, error) {
+	v, ok := times(records, p.PerRecord)
+	if !ok || p.PerUse < 0 || v > job.MaxAmount-p.PerUse {
+		return 0, fmt.Errorf("%w: %d records at %d", ErrAmount, records, p.PerRecord)
+	}
+	return v + p.PerUse, nil
+}
+
+// times multiplies within 0…job.MaxAmount.
+func times(a, b int64) (int64, bool) {
+	if a < 0 || b < 0 || (b != 0 && a > job.MaxAmount/b) {
+		return 0, false
+	}
+	return a * b, true
+}
+
+// reserve holds the most the package can cost. What an earlier attempt owes stays owed; it is not added again.
+func reserve(t *ledger.Tx, q *request, cost int64) error {
+	a, err := t.Account(q.pack.ID, q.job.ID)
+	if err != nil {
+		return err
+	}
+	a.Reserved = cost
+	return t.SetAccount(q.pack.ID, q.job.ID, a)
+}
+
+// populationOf is the privacy account that a package's releases are debited to; "" for code.
+func populationOf(m *dataset.Manifest) string {
+	if m.Kind == dataset.KindCode {
+		return ""
+	}
+	return m.Terms.Privacy.Population
+}
+
+// privacyCost is what one lease in a mode costs. No mode of this release has a bound: whoever sees results of one may
+// know everything.
+func privacyCost(mode string) (privacy.Cost, error) {
+	if mode != grant.ModeRaw {
+		return privacy.Cost{}, fmt.Errorf("%w: mode %q has no privacy cost in this release", ErrAmount, mode)
+	}
+	return privacy.Cost{Unbounded: true}, nil
+}
+
+// reservePrivacy debits the population with what the lease may cost at most.
+func reservePrivacy(t *ledger.Tx, l *ledger.Lease, p *dataset.Privacy) error {
+	if l.Population == "" {
+		return nil
+	}
+	cost, err := privacyCost(l.Obligations.Mode)
+	if err != nil {
+		return err
+	}
+	_, err = t.ReservePrivacy(&ledger.Reservation{
+		Population: ledger.Population{
+			Name: p.Population, Unit: p.Unit, Adjacency: p.Adjacency, Delta: p.Delta, Cap: p.Epsilon, BuyerCap: p.BuyerEpsilon,
+		},
+		Grant: l.Grant, Manifest: l.Manifest, Job: l.Job, Buyer: l.Buyer, Cost: cost, Time: l.Issued,
+	})
+	return err
+}
+
+// conditional reports whether access without differential privacy came before on a population.
+func conditional(t *ledger.Tx, population string) (bool, error) {
+	if population == "" {
+		return false, nil
+	}
+	sum, err := t.PopulationSum(population, nil)
+	if err != nil {
+		return false, err
+	}
+	return sum.Conditional(), nil
+}
+
+// end is how a lease ended.
+type end struct {
+	left      bool // the key may have left: it was sealed
+	completed bool
+}
+
+// closeAccounts settles what a lease that ends held. Money is a's. A use that came to nothing goes back to the receipt or
+// permit it was taken from. Privacy stays spent from the moment that the key may have left, whatever was read: who has
+// the key and the ciphertext needs nobody's help any more.
+func closeAccounts(t *ledger.Tx, l *ledger.Lease, a ledger.Account, e end) error {
+	if err := t.SetAccount(l.Manifest, l.Job, a); err != nil {
+		return err
+	}
+	if !a.Used {
+		if err := returnUses(t, l); err != nil {
+			return err
+		}
+	}
+	if l.Population == "" {
+		return nil
+	}
+	var err error
+	switch {
+	case !e.left:
+		err = t.CommitPrivacy(l.Grant, &privacy.Cost{})
+	case e.completed:
+		var cost privacy.Cost
+		if cost, err = privacyCost(l.Obligations.Mode); err == nil {
+			err = t.CommitPrivacy(l.Grant, &cost)
+		}
+	default:
+		err = t.KeepPrivacy(l.Grant)
+	}
+	if errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("%w: lease %s has no privacy reserved", ledger.ErrCorrupt, l.Grant)
+	}
+	return err
+}
+
+func returnUses(t *ledger.Tx, l *ledger.Lease) error {
+	give := func(kind ledger.Kind, id *envelope.Digest) error {
+		if id == nil {
+			return nil
+		}
+		return t.Return(kind, *id, l.Job)
+	}
+	return errors.Join(give(ledger.Receipt, l.Receipt), give(ledger.Permit, l.Permit))
+}
