@@ -29,7 +29,7 @@ without her, keep a broker running:
 	}
 	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
 		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen(), newReceipt(),
-		newNotice(), newRotate(config.Buyer))
+		newNotice(), newRotate(config.Buyer), newKeyholder(config.Buyer))
 	return cmd
 }
 

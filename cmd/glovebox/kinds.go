@@ -10,6 +10,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/tpm/swtpm"
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/host/client"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -44,6 +45,10 @@ func sentinels() []sentinel {
 		{client.ErrChanged, KindVerify, "the blob changed on disk or on the way; pack and publish again"},
 		{simulated.ErrRefused, KindDenied, "build with -tags simulated for a demonstration"},
 		{attestation.ErrReference, KindError, "sign reference values with: glovebox creator trust MEASUREMENT"},
+		{keyholder.ErrUnavailable, KindTryAgain, "see that the keyholder runs, is unsealed and can be reached, then try again"},
+		{keyholder.ErrAuth, KindError, "give the right passphrase, PIN or credential; nothing is lost"},
+		{keyholder.ErrUnwrap, KindVerify, "the keyholder in broker.json is not the one that wrapped it, or that version was shredded"},
+		{keyholder.ErrInput, KindError, "see docs/spec/keyholder.md"},
 		{config.ErrExists, KindUsage, "choose another directory"},
 		{config.ErrPackage, KindVerify, "it belongs to another owner, or somebody altered it: take it out of the directory's packages folder"},
 		{config.ErrConfig, KindError, "correct broker.json; init writes one that works in a new directory"},

@@ -68,10 +68,11 @@ func (o *owner) signer(path string, role envelope.Role) (*envelope.Signer, error
 
 // sealSource packs what c's source is set to and stores package and wrapped key.
 func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package) (*dataset.Packed, error) {
-	kh, err := keyholder.Open(o.layout.Keyholder(), o.layout.KeyholderIdentity())
+	kh, closeIt, err := o.keyholder(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer closeIt()
 	if c.Signer, err = o.signer(o.layout.OwnerKey(), envelope.RoleOwner); err != nil {
 		return nil, err
 	}
@@ -164,6 +165,7 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	var dir, address, listen, host string
 	var asJSON bool
 	var silence time.Duration
+	var keys keyholderFlags
 	cmd := &cobra.Command{
 		Use: "init", Short: fmt.Sprintf("Make the directory of a %s: keys, broker configuration, keyholder", role), Args: noArgs,
 		Example: fmt.Sprintf("  glovebox %s init --dir %s", role, defaultDir(role)),
@@ -177,14 +179,18 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := config.Init(dir, config.Options{Role: role, Listen: l, Address: address, LogURL: host, HeartbeatTimeout: silence.Milliseconds()})
+			o := config.Options{Role: role, Listen: l, Address: address, LogURL: host, HeartbeatTimeout: silence.Milliseconds()}
+			if err := keys.apply(&o); err != nil {
+				return err
+			}
+			c, err := config.Init(dir, o)
 			if errors.Is(err, config.ErrExists) {
 				return Errorf(KindUsage, "choose another --dir; a directory with keys is never overwritten").from(err)
 			}
 			if err != nil {
 				return err
 			}
-			say(cmd, "made %s; keep it private, and keep a copy of it: without keyholder.identity no package opens", c.Layout().Dir)
+			say(cmd, "made %s; keep it private, and keep a copy of it: without %s no package opens", c.Layout().Dir, keys.needed(c))
 			return showIdentity(cmd, &owner{c, c.Layout().Dir, c.Layout()}, asJSON)
 		},
 	}
@@ -194,6 +200,7 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	f.StringVar(&listen, "listen", "", "address the broker listens on (default: that of --address)")
 	f.StringVar(&host, "host", defaultHost, "host to publish to and to log at, by URL")
 	f.DurationVar(&silence, "silence", config.DefaultHeartbeatTimeout, "silence of an enclave after which its lease is lost; enclaves speak every 2s")
+	keys.register(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

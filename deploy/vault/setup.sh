@@ -23,6 +23,7 @@ anchor=$name/anchor
 case "$name" in *[!A-Za-z0-9_.-]*) echo "setup.sh: NAME has other characters than A-Z a-z 0-9 _ . -" >&2; exit 2 ;; esac
 umask 077
 mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
 
 mounted() { "$vault" "$1" list -format=json | grep -q "\"$2/\""; }
 mounted secrets "$transit" || "$vault" secrets enable -path="$transit" transit >&2
@@ -55,12 +56,14 @@ cat <<EOF
   "kind": "vault",
   "vault": {
     "address": "${VAULT_ADDR:-https://127.0.0.1:8200}",
-    "mount": "$transit",
+${VAULT_NAMESPACE:+    "namespace": "$VAULT_NAMESPACE",
+}${VAULT_CACERT:+    "caFile": "$VAULT_CACERT",
+}    "mount": "$transit",
     "key": "$name",
-    "auth": {"method": "approle", "roleIdFile": "broker.role-id", "secretIdFile": "broker.secret-id"${WRAP:+, "secretIdWrapped": true}},
-    "owner": {"method": "approle", "roleIdFile": "owner.role-id", "secretIdFile": "owner.secret-id"${WRAP:+, "secretIdWrapped": true}},
+    "auth": {"method": "approle", "roleIdFile": "$dir/broker.role-id", "secretIdFile": "$dir/broker.secret-id"${WRAP:+, "secretIdWrapped": true}},
+    "owner": {"method": "approle", "roleIdFile": "$dir/owner.role-id", "secretIdFile": "$dir/owner.secret-id"${WRAP:+, "secretIdWrapped": true}},
     "anchor": {"mount": "$kv", "path": "$anchor"}
   }
 }
 EOF
-echo "credentials are in $dir; put the JSON into broker.json as \"keyholder\". If no audit device is on: vault audit enable file file_path=..." >&2
+echo "credentials are in $dir; give the JSON to: glovebox creator init --keyholder FILE; or put it into broker.json as \"keyholder\". If no audit device is on: vault audit enable file file_path=..." >&2
