@@ -114,12 +114,12 @@ func (t *Tx) JobNonces(manifest, jobID envelope.Digest) (n int64, err error) {
 // DropNonces forgets a manifest's n oldest nonces that no evidence has used, of one job or of all, and says how many
 // there were. What was used stays: it must not be used again.
 func (t *Tx) DropNonces(manifest envelope.Digest, jobID *envelope.Digest, n int64) (dropped int64, err error) {
-	var ofJob any
-	if jobID != nil {
-		ofJob = jobID[:]
+	if jobID == nil {
+		return t.exec(`DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces
+			WHERE manifest = ? AND binding IS NULL ORDER BY expires LIMIT ?)`, manifest[:], n)
 	}
 	return t.exec(`DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces
-		WHERE manifest = ?1 AND (?2 IS NULL OR job = ?2) AND binding IS NULL ORDER BY expires LIMIT ?3)`, manifest[:], ofJob, n)
+		WHERE manifest = ? AND job = ? AND binding IS NULL ORDER BY expires LIMIT ?)`, manifest[:], jobID[:], n)
 }
 
 // Denial finds the signed denial that a binding already got.
