@@ -167,6 +167,32 @@ func TestClaimsAgainstTerms(t *testing.T) {
 	}
 }
 
+// TestClaimsThemselves: claims that contradict themselves or go beyond a bound are malformed, whatever is expected.
+func TestClaimsThemselves(t *testing.T) {
+	w := newWorld(t)
+	for name, change := range map[string]func(*receipt.Claims){
+		"ends before it begins":     func(c *receipt.Claims) { c.NotBefore, c.Expires = now.Unix()+50, now.Unix()+10 },
+		"ends before it was issued": func(c *receipt.Claims) { c.Issued, c.Expires = now.Unix()+50, now.Unix()+10 },
+		"long jti":                  func(c *receipt.Claims) { c.ID = strings.Repeat("x", 257) },
+		"long payment id":           func(c *receipt.Claims) { c.Payment = strings.Repeat("x", 257) },
+		"long issuer":               func(c *receipt.Claims) { c.Issuer = strings.Repeat("x", 1025) },
+		"not UTF-8":                 func(c *receipt.Claims) { c.ID = "\xff" },
+		"thumbprint in hex":         func(c *receipt.Claims) { c.Confirm.JKT = strings.Repeat("a", 64) },
+		"currency":                  func(c *receipt.Claims) { c.Currency = "euro" },
+		"scope twice":               func(c *receipt.Claims) { c.Scopes = []string{"train", "train"} },
+		"scope with a space":        func(c *receipt.Claims) { c.Scopes = []string{"train", "train all"} },
+		"too many scopes":           func(c *receipt.Claims) { c.Scopes = strings.Split("train"+strings.Repeat(",train", 16), ",") },
+		"attribute's name":          func(c *receipt.Claims) { c.Attributes["Sector"] = []string{"health"} },
+		"attribute's value twice":   func(c *receipt.Claims) { c.Attributes["sector"] = []string{"health", "health"} },
+		"attribute's empty value":   func(c *receipt.Claims) { c.Attributes["sector"] = []string{"health", ""} },
+		"chunks beyond all":         func(c *receipt.Claims) { c.Chunks = &receipt.Chunks{First: 1, Count: receipt.MaxAmount} },
+		"chunks from nowhere":       func(c *receipt.Claims) { c.Chunks = &receipt.Chunks{First: -1, Count: 5} },
+	} {
+		_, err := receipt.Verify(w.Sell(w.pack, w.buyer, now, change), w.want, now)
+		refused(t, name, err, receipt.ErrMalformed)
+	}
+}
+
 // TestClaimMissing: every claim that is required, taken out, nulled or emptied, refuses the receipt.
 func TestClaimMissing(t *testing.T) {
 	w := newWorld(t)
