@@ -163,6 +163,9 @@ func termsError(path string, err error) error {
 	if !ok {
 		return err
 	}
+	if errors.Is(err, jwks.ErrAway) && len(p.List) == 1 {
+		return Errorf(KindTryAgain, "the marketplace cannot be reached; give its keys as a file, or try again").because("%s%s", inFile(path), p.List[0].Message)
+	}
 	if len(p.List) > 1 {
 		return Errorf(KindUsage, "correct these; docs/terms.md explains every key").because("%s%d problems\n%s", inFile(path), len(p.List), p)
 	}

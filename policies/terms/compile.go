@@ -319,7 +319,10 @@ func (c *compiler) receiptKeys() []jwk.JWK {
 		keys, err = inlineKeys(v.items)
 	}
 	if err != nil {
-		c.problem(v.at, "receipts.keys", err.Error(), "give the marketplace's public keys as a JWKS file, its https URL, or inline as JWKs")
+		c.problems.add(Problem{
+			Line: v.at.Line, Column: v.at.Column, Path: "receipts.keys", Message: err.Error(), err: err,
+			Hint: "give the marketplace's public keys as a JWKS file, its https URL, or inline as JWKs",
+		})
 	}
 	for _, k := range keys {
 		if len(pins) > 0 && !slices.Contains(pins, k.Thumbprint()) {

@@ -109,6 +109,10 @@ func (r *offerReader) constraint(n *node, permitted bool) {
 		r.atMost(c, &r.out.notAfter)
 	case "odrl:dateTime":
 		r.until(c)
+	case "gb:trainingOnly":
+		r.holds(c, trainingOnly)
+	case "gb:revocable":
+		r.holds(c, revocable)
 	case "gb:assurance":
 		if c.op != "odrl:gteq" || len(c.values) != 1 {
 			r.bad(n, "want odrl:gteq and one value")
@@ -119,6 +123,15 @@ func (r *offerReader) constraint(n *node, permitted bool) {
 	default:
 		r.bad(n, "constrains %s, which is not understood", c.left)
 	}
+}
+
+// holds reads a clause that an offer says as a constraint.
+func (r *offerReader) holds(c comparison, what clause) {
+	if c.op != "odrl:eq" || len(c.values) != 1 || c.values[0].text != "true" {
+		r.bad(c.node, "want odrl:eq and true, or nothing")
+		return
+	}
+	r.say(c.node, what, answer{true, true, r.at(c.node)})
 }
 
 // once refuses a second constraint of one kind: two would have to be combined, and one is easily forgotten.

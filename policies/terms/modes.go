@@ -195,7 +195,7 @@ func (c *compiler) mode(name string, v *value) {
 	c.fits(m, p, v)
 	if !m.Built {
 		c.problems.add(Problem{
-			Line: v.at.Line, Column: v.at.Column, Path: path, mode: true, Message: "this release does not enforce the mode, so it cannot be promised",
+			Line: v.at.Line, Column: v.at.Column, Path: path, err: ErrMode, Message: "this release does not enforce the mode, so it cannot be promised",
 			Hint: "what is enforced: " + strings.Join(BuiltModes(), ", "),
 		})
 	}

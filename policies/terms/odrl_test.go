@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/licence"
 )
 
 // anOffer is an offer to use data, with more rules and parts of the permission to use.
@@ -165,4 +169,84 @@ func FuzzOffer(f *testing.F) {
 			t.Fatalf("%s is taken", again)
 		}
 	})
+}
+
+// TestOwnOfferIsReadBack: the licence that a manifest's offer says is the one in its terms.
+func TestOwnOfferIsReadBack(t *testing.T) {
+	for name, l := range map[string]licence.Licence{
+		"open":   {Commercial: true, Derivatives: true, Prohibited: []string{}, Territories: []string{"*"}},
+		"closed": {Prohibited: []string{"ads", "war"}, Territories: []string{"DE", "FR"}, TrainingOnly: true, Revocable: true},
+		"alike":  {Commercial: true, Derivatives: true, ShareAlike: true, Attribution: true, RoyaltyPPM: 25_000, Prohibited: []string{}, Territories: []string{"CH"}},
+		"CC":     {SPDX: "CC-BY-NC-SA-4.0", Derivatives: true, ShareAlike: true, Attribution: true, Prohibited: []string{}, Territories: []string{"*"}},
+	} {
+		b, unread := publishedOffer(t, l)
+		s, err := fromODRL(b, "usageInfo")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		out := combine([]source{s})
+		want := l
+		want.SPDX = "" // the offer says the clauses; the name is beside them
+		if fmt.Sprintf("%+v", out.licence) != fmt.Sprintf("%+v", want) || len(out.contradictions) != 0 {
+			t.Errorf("%s: read back as %+v, %v", name, out.licence, out.contradictions)
+		}
+		if s.purposes == nil || s.uses.value != 100 || s.perUse.value != (price{"EUR", 1000}) || s.notAfter.value != 4_000_000_000 {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if unread < 10 {
+			t.Errorf("%s: only %d constraints were left out: the offer is not a manifest's", name, unread)
+		}
+	}
+}
+
+// publishedOffer packs a package under a licence and takes the offer out of its manifest, without the constraints on how
+// the enclave runs, which are no licence and for an importing creator to say anew.
+func publishedOffer(t *testing.T, l licence.Licence) (offer []byte, unread int) {
+	t.Helper()
+	owner, err := envelope.GenerateSigner(envelope.RoleOwner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker, err := envelope.GenerateSigner(envelope.RoleBroker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := dataset.NewDirStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tm := dataset.Terms{
+		Modes: []string{dataset.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"metrics"}, MaxOutputBytes: 1 << 20, MaxEpochs: 10, MaxUses: 100,
+		Logs: dataset.LogsOff, Allowance: 16, LeaseSeconds: 600, BrokerAway: dataset.AwayWait, Price: dataset.Price{Currency: "EUR", PerRecord: 10, PerUse: 1000},
+		NotAfter: 4_000_000_000, MinAssurance: "simulated",
+	}.ForAnyone()
+	tm.Licence = l
+	p, err := dataset.Pack(t.Context(), dataset.PackConfig{
+		Store: store, Source: strings.NewReader("a\n1\n"), Signer: owner, Key: dataset.NewKey(),
+		Manifest: dataset.Manifest{Kind: dataset.KindDataset, Name: "x", Format: dataset.FormatCSV, Test: true, Broker: dataset.Broker{Address: "http://localhost", Key: broker.Public()}, Terms: tm},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := p.Manifest.Metadata.UsageInfo
+	keep := func(list []dataset.Constraint) []dataset.Constraint {
+		var out []dataset.Constraint
+		for _, c := range list {
+			switch c.LeftOperand {
+			case "gb:access", "gb:buyerUses", "gb:logs", "gb:allowance", "gb:leaseSeconds", "gb:brokerAway", "gb:population", "gb:privacyUnit", "gb:adjacency",
+				"gb:epsilonMicros", "gb:buyerEpsilonMicros", "gb:deltaPicos":
+				unread++
+			default:
+				out = append(out, c)
+			}
+		}
+		return out
+	}
+	o.Permission[0].Constraint, o.License, o.Assigner = keep(o.Permission[0].Constraint), "", ""
+	b, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, unread
 }

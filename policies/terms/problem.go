@@ -25,7 +25,7 @@ type Problem struct {
 	Path    string `json:"path"` // of keys: licence.spdx
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // "" if the message says it
-	mode    bool   // concerns a mode that is not built
+	err     error  // what it came from: ErrMode, or an error of Config's functions
 }
 
 func (p Problem) String() string {
@@ -43,7 +43,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is everything wrong with terms, as an error that is [ErrTerms], and [ErrMode] if a mode is not built.
+// Problems is everything wrong with terms, as an error that is [ErrTerms], [ErrMode] if a mode is not built, and whatever
+// the functions of [Config] returned.
 type Problems struct {
 	List []Problem
 	more int
@@ -62,7 +63,7 @@ func (p *Problems) Error() string {
 
 // Is reports whether the error is of a sentinel's kind.
 func (p *Problems) Is(target error) bool {
-	return target == ErrTerms || target == ErrMode && slices.ContainsFunc(p.List, func(x Problem) bool { return x.mode })
+	return target == ErrTerms || slices.ContainsFunc(p.List, func(x Problem) bool { return errors.Is(x.err, target) })
 }
 
 func (p *Problems) add(x Problem) {
@@ -81,6 +82,6 @@ func (p *Problems) err() error {
 	slices.SortFunc(p.List, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message))
 	})
-	p.List = slices.Compact(p.List)
+	p.List = slices.CompactFunc(p.List, func(a, b Problem) bool { return a.Line == b.Line && a.String() == b.String() })
 	return p
 }

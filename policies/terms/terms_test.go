@@ -108,6 +108,18 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
+// TestMarketplaceIsAway: what is not the creator's fault can be told from what is.
+func TestMarketplaceIsAway(t *testing.T) {
+	text := strings.Replace(plain, "access: open", "access: receipt\nreceipts: {issuer: i, audience: a, payee: p, minimum: 20, keys: https://m.example/jwks, pins: [x]}", 1)
+	away := errors.New("away")
+	var ref string
+	var pins []string
+	_, err := Parse([]byte(text)).Compile(Config{Now: testNow, Keys: func(r string, p []string) ([]jwk.JWK, error) { ref, pins = r, p; return nil, away }})
+	if !errors.Is(err, away) || !errors.Is(err, ErrTerms) || ref != "https://m.example/jwks" || !slices.Equal(pins, []string{"x"}) {
+		t.Errorf("%v, %q, %q", err, ref, pins)
+	}
+}
+
 // change is an edit of the plain terms and what the error must say.
 type change struct{ old, new, want string }
 
@@ -307,7 +319,7 @@ func TestPlans(t *testing.T) {
 	if len(c.out.Plans) != 1 || fmt.Sprintf("%+v", c.out.Plans[0]) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", c.out.Plans, want)
 	}
-	if len(c.problems.List) != 1 || !c.problems.List[0].mode {
+	if len(c.problems.List) != 1 || !errors.Is(c.problems.List[0].err, ErrMode) {
 		t.Errorf("%v", c.problems.List)
 	}
 }
