@@ -51,6 +51,8 @@ func Rules() []Rule {
 		{"./policies", []string{"./enclave", "./host", "./broker"}, "policies are asked, they do not call"},
 		{"./attestation", join(policy, state, []string{"./enclave", "./host", "./broker", "./policies"}), "evidence is judged by whoever holds it"},
 		{"./internal/envelope", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net/http"}, "the root of all formats is pure"},
+		{"./internal/licence", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net/http"}, "a licence is pure, for enclaves to combine"},
+		{"./policies/terms", join(policy, state, network), "people's tools explain terms without the policy engine"},
 		{"./internal/job", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
 		{"./internal/grant", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
 		{"./internal/dataset", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "net/http"}, "formats are pure"},
