@@ -22,11 +22,11 @@ func passes(m *dataset.Manifest, j *job.Job) int64 {
 	return int64(j.Epochs)
 }
 
-// maxCost is the most that one package can cost one job.
-func maxCost(m *dataset.Manifest, j *job.Job) (int64, error) {
-	records, ok := times(m.Records, passes(m, j))
+// maxCost is the most that so many records of one package can cost one job.
+func maxCost(m *dataset.Manifest, j *job.Job, granted int64) (int64, error) {
+	records, ok := times(granted, passes(m, j))
 	if !ok {
-		return 0, fmt.Errorf("%w: %d records in %d epochs", ErrAmount, m.Records, j.Epochs)
+		return 0, fmt.Errorf("%w: %d records in %d epochs", ErrAmount, granted, j.Epochs)
 	}
 	return price(m.Terms.Price, records)
 }

@@ -77,6 +77,9 @@ func (b *Broker) judge(ctx context.Context, t *ledger.Tx, q *request, now int64)
 	if !decision.Allow {
 		return b.deny(t, q, decision.Reasons, now)
 	}
+	if err := narrow(q.pack.Manifest, q.job.Predicate.Purpose, &decision.Obligations, now); err != nil {
+		return nil, err
+	}
 	if err := reserve(t, q, f.in.Account.Cost); err != nil {
 		return nil, err
 	}
@@ -181,14 +184,16 @@ func (b *Broker) facts(t *ledger.Tx, q *request, now int64) (f facts, err error)
 	in := &f.in
 	in.Now, in.Package.Latest = now, q.latest
 	in.Fill(q.pack.ID, m, q.job.ID, j, q.author())
-	in.Granted = input.Grantable(m, j.Purpose, now/1000, func(envelope.Digest) bool { return false })
+	if in.Granted, err = b.eligible(t, q.pack, j.Purpose, now); err != nil {
+		return f, err
+	}
 	if s := b.cfg.Settings; s.Buyer != nil {
 		in.Buyer = s.Buyer.String()
 	}
-	if in.Account.Cost, err = maxCost(m, j); err != nil {
+	if in.Account.Cost, err = maxCost(m, j, recordsIn(m, in.Granted.Leaves)); err != nil {
 		return f, err
 	}
-	if f.on, in.Entitlement, err = choose(t, q, in.Account.Cost); err != nil {
+	if f.on, in.Entitlement, err = choose(t, q, in.Account.Cost, now); err != nil {
 		return f, err
 	}
 	if err := account(t, q, &in.Account); err != nil {

@@ -40,6 +40,9 @@ func (b *Broker) unwrapAndSeal(ctx context.Context, q *request, l *ledger.Lease)
 
 // sealed is the data key for the attested enclave. A keyholder that can seals it itself, and shows it to nobody.
 func (b *Broker) sealed(ctx context.Context, q *request, l *ledger.Lease) ([]byte, error) {
+	if q.pack.Manifest.Units != nil {
+		return b.sealUnits(ctx, q, l)
+	}
 	wrapped, err := b.cfg.Settings.WrappedKey(q.pack.ID)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKey, err)

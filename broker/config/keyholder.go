@@ -14,6 +14,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 // The kinds of keyholders.
@@ -239,13 +240,22 @@ func (c *Config) OpenFileKeyholder(prompt func() (keyholder.Unlock, error)) (*ke
 
 // WrappedKey is one wrapped key in the directory.
 type WrappedKey struct {
-	Package envelope.Digest
+	Package envelope.Digest // zero for a contributor's
+	Unit    *grant.UnitRef  // the contributor; nil for a package's
 	Context []byte
 	Wrapped []byte
 	path    string
 }
 
-// WrappedKeys reads every wrapped key in the directory, ordered by package.
+// name says whose key it is.
+func (w *WrappedKey) name() string {
+	if w.Unit != nil {
+		return "unit " + w.Unit.ID.String()
+	}
+	return "package " + w.Package.String()
+}
+
+// WrappedKeys reads every wrapped key in the directory: packages' by their digests, then contributors'.
 func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 	ids, err := c.PackageIDs()
 	if err != nil {
@@ -257,9 +267,10 @@ func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, WrappedKey{id, keyholder.Context(id), w, filepath.Join(c.layout.Package(id), wrapFile)})
+		out = append(out, WrappedKey{Package: id, Context: keyholder.Context(id), Wrapped: w, path: filepath.Join(c.layout.Package(id), wrapFile)})
 	}
-	return out, nil
+	units, err := c.wrappedUnits()
+	return append(out, units...), err
 }
 
 // Rewrap moves one wrapped key to the keyholder's latest version. The new one replaces the old one only after it was seen
@@ -267,15 +278,15 @@ func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 func (w *WrappedKey) Rewrap(ctx context.Context, r keyholder.Retirer, k keyholder.Keyholder) error {
 	moved, err := r.Rewrap(ctx, w.Context, w.Wrapped)
 	if err != nil {
-		return fmt.Errorf("package %s: %w", w.Package, err)
+		return fmt.Errorf("%s: %w", w.name(), err)
 	}
 	keys, err := keyholder.UnwrapAll(ctx, k, []keyholder.Item{{Context: w.Context, Wrapped: w.Wrapped}, {Context: w.Context, Wrapped: moved}})
 	defer keyholder.Wipe(keys)
 	if err != nil {
-		return fmt.Errorf("package %s: %w", w.Package, err)
+		return fmt.Errorf("%s: %w", w.name(), err)
 	}
 	if subtle.ConstantTimeCompare(keys[0], keys[1]) != 1 {
-		return fmt.Errorf("package %s: %w: rewrapping gave another key; nothing was changed", w.Package, keyholder.ErrUnwrap)
+		return fmt.Errorf("%s: %w: rewrapping gave another key; nothing was changed", w.name(), keyholder.ErrUnwrap)
 	}
 	if err := WriteFile(w.path, moved); err != nil {
 		return err

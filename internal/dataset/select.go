@@ -4,6 +4,7 @@ package dataset
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -132,5 +133,37 @@ func (m *Manifest) Keep(keep func(u *ErasureUnit) bool) []Span {
 		take(u.First+u.Count, keep(u))
 	}
 	take(int64(len(m.Segments)), true)
+	return out
+}
+
+// Whole narrows spans, which ascend and do not overlap, to the whole segments and whole units in them.
+func (m *Manifest) Whole(spans []Span) []Span {
+	covered := make([]bool, len(m.Segments))
+	leaf := int64(0)
+	for i := range m.Segments {
+		n := m.Segments[i].Leaves
+		for len(spans) > 0 && spans[0].First+spans[0].Count <= leaf {
+			spans = spans[1:]
+		}
+		covered[i] = len(spans) > 0 && spans[0].First <= leaf && spans[0].First+spans[0].Count >= leaf+n
+		leaf += n
+	}
+	for _, u := range m.Units {
+		unit := covered[u.First : u.First+u.Count]
+		if slices.Contains(unit, false) {
+			clear(unit)
+		}
+	}
+	var out []Span
+	leaf = 0
+	for i := range m.Segments {
+		n := m.Segments[i].Leaves
+		if last := len(out) - 1; covered[i] && last >= 0 && out[last].First+out[last].Count == leaf {
+			out[last].Count += n
+		} else if covered[i] {
+			out = append(out, Span{leaf, n})
+		}
+		leaf += n
+	}
 	return out
 }

@@ -111,27 +111,32 @@ func Receipt(s Sale, left, leaves int64) Entitlement {
 }
 
 // Grantable is what can be released of a package now, in Unix seconds: every segment whose contributor's key is not
-// gone and, where the terms ask for it, whose contributor agrees to the purpose. Segments of no contributor have nobody's
-// consent; without gone, contributors' segments are withheld. A grant has a bounded number of ranges; what is beyond them is withheld too.
+// gone and, where the terms ask for it, whose contributor agrees to the purpose. Records of no contributor have nobody's
+// consent; without gone, contributors' segments are withheld. What has no record left is nothing. A grant has a bounded number of ranges; what is beyond them is withheld too.
 func Grantable(m *dataset.Manifest, purpose string, now int64, gone func(unit envelope.Digest) bool) Granted {
 	out := Granted{Leaves: grant.Ranges{}}
 	if m.Terms.Consent {
 		out.Purpose = purpose
 	}
-	at, unit := int64(0), 0
+	at, unit, records := int64(0), 0, int64(0)
 	for i, s := range m.Segments {
 		for unit < len(m.Units) && int64(i) >= m.Units[unit].First+m.Units[unit].Count {
 			unit++
 		}
-		free := !m.Terms.Consent
+		free := !m.Terms.Consent || s.Records == 0 // a CSV header is nobody's
 		if unit < len(m.Units) && int64(i) >= m.Units[unit].First {
 			u := &m.Units[unit]
 			free = gone != nil && !gone(u.ID) && (!m.Terms.Consent || u.Consent.Covers(purpose, now))
 		}
 		if !free || !out.add(grant.Range{First: at, Count: s.Leaves}) {
 			out.Withheld += s.Leaves
+		} else {
+			records += s.Records
 		}
 		at += s.Leaves
+	}
+	if records == 0 {
+		out.Leaves, out.Withheld = grant.Ranges{}, at
 	}
 	return out
 }
