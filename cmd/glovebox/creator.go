@@ -29,7 +29,7 @@ func newCreator() *cobra.Command {
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
 		newPack(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
-		newRotate(config.Creator), newKeyholder(config.Creator))
+		newRotate(config.Creator), newKeyholder(config.Creator), newLedger())
 	return cmd
 }
 
