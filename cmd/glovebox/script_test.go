@@ -32,6 +32,14 @@ func TestScripts(t *testing.T) {
 	runScripts(t, "testdata")
 }
 
+// TestExamples runs the stories of the examples that are scripts.
+func TestExamples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
+	}
+	runScripts(t, filepath.Join("..", "..", "examples", "owners"))
+}
+
 func TestScriptsTPM(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
@@ -118,6 +126,7 @@ func buildAll(root string) (string, error) {
 		run(nil, "-tags", "simulated", "-o", filepath.Join(dir, "demo")+"/", "./cmd/..."),
 		run(wasm, "-o", filepath.Join(dir, "guest", "hostile.wasm"), "./cmd/glovebox/testdata/hostile"),
 		run(wasm, "-o", filepath.Join(dir, "guest", "everything.wasm"), "./sdk/testdata/everything"),
+		run(wasm, "-o", filepath.Join(dir, "guest", "owners.wasm"), "./examples/owners/guest"),
 		run(nil, "-o", filepath.Join(dir, "guest", "everything"), "./sdk/testdata/everything"),
 	)
 }
