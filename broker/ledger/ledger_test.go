@@ -298,6 +298,56 @@ func TestFailedUpdateLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestFailedUpdateInABatch: of operations that share a transaction, the one that fails leaves nothing and the others
+// leave everything.
+func TestFailedUpdateInABatch(t *testing.T) {
+	l := open(t, t.TempDir())
+	boom := errors.New("boom")
+	nonces := []Nonce{}
+	for range 3 {
+		nonces = append(nonces, Nonce{Nonce: envelope.NewNonce(), Manifest: manifestA, Job: jobID, Issued: 1, Expires: 2})
+	}
+	entered, leave := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		err := l.Update(context.Background(), func(tx *Tx) error {
+			close(entered)
+			<-leave
+			return tx.AddNonce(&nonces[0])
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-entered
+	for i, want := range []error{boom, nil} {
+		wg.Go(func() {
+			err := l.Update(context.Background(), func(tx *Tx) error {
+				return errors.Join(tx.AddNonce(&nonces[i+1]), want)
+			})
+			if !errors.Is(err, want) {
+				t.Error(err)
+			}
+		})
+	}
+	for len(l.ops) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	close(leave)
+	wg.Wait()
+	must(t, l.View(t.Context(), func(tx *Tx) error {
+		for i, want := range []error{nil, ErrNotFound, nil} {
+			if _, err := tx.Nonce(nonces[i].Nonce); !errors.Is(err, want) {
+				t.Errorf("nonce %d: %v", i, err)
+			}
+		}
+		if n, err := tx.Meta(metaRevision); err != nil || n != 1 {
+			t.Errorf("%d transactions, %v", n, err)
+		}
+		return nil
+	}))
+}
+
 // TestFullDisk lets SQLite run out of pages, as it does when the disk is full.
 func TestFullDisk(t *testing.T) {
 	dir, s := t.TempDir(), signer(t)
