@@ -102,6 +102,39 @@ func TestConversionAgainstReference(t *testing.T) {
 	}
 }
 
+// laplace is the divergence of the Laplace mechanism of sensitivity 1, so many times (Mironov, 2017).
+func laplace(b, times float64) []float64 {
+	v := make([]float64, Orders)
+	for i := range v {
+		a := Order(i)
+		x := math.Log(a/(2*a-1)) + (a-1)/b
+		y := math.Log((a-1)/(2*a-1)) - a/b
+		v[i] = times * (max(x, y) + math.Log1p(math.Exp(-math.Abs(x-y)))) / (a - 1)
+	}
+	return v
+}
+
+// TestLaplaceAgainstReference covers every order, fractional ones too.
+func TestLaplaceAgainstReference(t *testing.T) {
+	for _, row := range []struct {
+		b, times float64
+		want     float64 // dp-accounting 0.6.0, δ = 10⁻⁶
+	}{{1, 10, 9.998981368}, {10, 100, 4.984173965}} {
+		c, err := Renyi(laplace(row.b, row.times))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Sum
+		if err := s.Add(&c); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := s.Guarantee(MaxDelta / 1_000_000)
+		if e := float64(got) / Nano; !ok || e < row.want-1e-9 || e > row.want+2e-9*row.times {
+			t.Errorf("b %v: ε %v, reference %v", row.b, e, row.want)
+		}
+	}
+}
+
 // TestNeverBelowFloat: composing in integers never says less than composing in floats.
 func TestNeverBelowFloat(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
