@@ -41,8 +41,10 @@ func (b *Broker) readPermits() ([]*envelope.Verified[grant.Permit], error) {
 
 // choose picks what the release stands on: the first of what was brought that has a use left for this job; a permit also
 // has to stand, and to be worth what the job costs. An earlier attempt of the same job has paid for this one too.
-func choose(t *ledger.Tx, q *request, cost int64) (g *entitlement.Ground, what input.Entitlement, err error) {
-	fits := func(g entitlement.Ground) bool { return g.Permit == nil || cost >= g.Permit.MinPrice }
+func choose(t *ledger.Tx, q *request, cost, now int64) (g *entitlement.Ground, what input.Entitlement, err error) {
+	fits := func(g entitlement.Ground) bool {
+		return g.Permit == nil || cost >= g.Permit.MinPrice && now < g.Permit.NotAfter*1000
+	}
 	grounds := slices.Clone(q.grounds)
 	slices.SortStableFunc(grounds, func(x, y entitlement.Ground) int {
 		switch {

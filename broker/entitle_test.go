@@ -303,3 +303,24 @@ func TestWhoseCodeAndWhichBuyer(t *testing.T) {
 	w.newJob(nil)
 	must(t, w.asking(1).release(w.data))
 }
+
+// TestPlanSaysWhatToBring: before she pays, a buyer knows what a receipt must say, and whether hers does.
+func TestPlanSaysWhatToBring(t *testing.T) {
+	t.Parallel()
+	w, m := shop(t, withTerms(func(t *dataset.Terms) { t.BrokerAway = dataset.AwayFail }))
+	p := w.plan()
+	a := p.Access
+	if p.Allowed || a.Kind != dataset.AccessReceipt || a.Offer != w.data.Manifest.OfferDigest() || a.Version != 1 || a.Left != 0 ||
+		a.Receipt == nil || a.Receipt.Issuer != entitlementtest.Issuer || a.Receipt.MinAmount != 5 || len(a.Receipt.Kids) != 2 || p.BrokerAway != dataset.AwayFail {
+		t.Errorf("%+v", p)
+	}
+	w.with(w.sold(m, func(c *receipt.Claims) { c.Uses = 3 }))
+	if p := w.plan(); !p.Allowed || p.Access.Left != 3 {
+		t.Errorf("%+v", p)
+	}
+	must(t, w.again(1))
+	w.with(w.job.Receipts...)
+	if p := w.plan(); !p.Allowed || p.Access.Left != 2 {
+		t.Errorf("after one job: %+v", p)
+	}
+}

@@ -9,9 +9,11 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/receipt"
 	"github.com/glovebox-dev/glovebox/policies"
 )
 
@@ -32,6 +34,11 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 	}
 	if q.pack, err = b.pack(id); err != nil {
 		return nil, err
+	}
+	if len(r.Code) > 0 {
+		if q.code, err = b.codeOf(r.Code, q.job); err != nil {
+			return nil, err
+		}
 	}
 	if err := b.scan(ctx); err != nil {
 		return nil, err
@@ -57,6 +64,29 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 	}
 	return &grant.PlanReply{
 		Allowed: d.Allow, Reasons: append([]grant.Reason{}, d.Reasons...), MaxAmount: f.in.Account.Cost,
-		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-f.in.Account.Uses), Assurance: terms.MinAssurance,
+		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-f.in.Account.Uses),
+		BuyerUsesLeft: max(0, terms.Buyers.MaxUses-f.in.Account.BuyerUses), Assurance: terms.MinAssurance,
+		BrokerAway: terms.BrokerAway, Access: accessOf(q.pack.Manifest, f.in.Entitlement.Left),
 	}, nil
+}
+
+// accessOf is what a buyer has to bring for a package.
+func accessOf(m *dataset.Manifest, left int64) grant.PlanAccess {
+	t := &m.Terms
+	a := grant.PlanAccess{Kind: t.Access, Dataset: m.Dataset, Version: m.Version, Offer: m.OfferDigest(), Left: left}
+	if t.Access != dataset.AccessReceipt {
+		return a
+	}
+	r := &grant.PlanReceipt{
+		Issuer: t.Receipts.Issuer, Audience: t.Receipts.Audience, Payee: t.Receipts.Payee, MinAmount: t.Receipts.MinAmount,
+		Currency: t.Price.Currency, Scope: receipt.ScopeTrain, Kids: []string{}, Attributes: map[string][]string{},
+	}
+	for _, k := range t.Receipts.Keys {
+		r.Kids = append(r.Kids, k.Kid)
+	}
+	for _, want := range t.Buyers.Require {
+		r.Attributes[want.Name] = want.AnyOf
+	}
+	a.Receipt = r
+	return a
 }

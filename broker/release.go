@@ -74,11 +74,8 @@ func (b *Broker) read(r *grant.ReleaseRequest) (q *request, err error) {
 	if q.job, err = b.jobs.verified(r.Job, job.Verify); err != nil {
 		return nil, fmt.Errorf("%w: job: %w", ErrRequest, err)
 	}
-	if q.code, err = b.codes.verified(r.Code, dataset.Verify); err != nil {
-		return nil, fmt.Errorf("%w: code manifest: %w", ErrRequest, err)
-	}
-	if q.code.ID != q.job.Predicate.Code || q.code.Predicate.Kind != dataset.KindCode {
-		return nil, fmt.Errorf("%w: the code manifest is not the job's", ErrRequest)
+	if q.code, err = b.codeOf(r.Code, q.job); err != nil {
+		return nil, err
 	}
 	id, err := envelope.ID(r.Manifest)
 	if err != nil {
@@ -106,6 +103,18 @@ func (b *Broker) read(r *grant.ReleaseRequest) (q *request, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrTicket, err)
 	}
 	return q, nil
+}
+
+// codeOf verifies the manifest of a job's code.
+func (b *Broker) codeOf(signed []byte, j *envelope.Verified[job.Job]) (*envelope.Verified[dataset.Manifest], error) {
+	code, err := b.codes.verified(signed, dataset.Verify)
+	if err != nil {
+		return nil, fmt.Errorf("%w: code manifest: %w", ErrRequest, err)
+	}
+	if code.ID != j.Predicate.Code || code.Predicate.Kind != dataset.KindCode {
+		return nil, fmt.Errorf("%w: the code manifest is not the job's", ErrRequest)
+	}
+	return code, nil
 }
 
 // appraise authenticates the evidence, checks that it is bound to its claims, and compares its measurements with the

@@ -72,6 +72,9 @@ func (b *Broker) revoke(ctx context.Context, signed []byte) error {
 		return fmt.Errorf("%w: it revokes what this broker does not know", ErrWithdrawals)
 	}
 	b.log.Info("revocation", "kind", kind, "name", name)
+	if u := v.Predicate.Unit; u != nil {
+		return b.forgetUnit(ctx, signed, u, v.ID)
+	}
 	return b.withdraw(ctx, signed, b.cfg.Settings.Owner, kind, name, v.ID)
 }
 

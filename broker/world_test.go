@@ -523,7 +523,7 @@ func (e *enclave) commit(p *packed, signed []byte) (*grant.Commit, error) {
 // plan is the forecast for the world's job.
 func (w *world) plan() *grant.PlanReply {
 	w.t.Helper()
-	r, err := w.creator.Plan(w.t.Context(), &grant.PlanRequest{Job: w.signedJob, Manifest: w.data.Signed})
+	r, err := w.creator.Plan(w.t.Context(), &grant.PlanRequest{Job: w.signedJob, Manifest: w.data.Signed, Code: w.code.Signed})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -68,10 +68,26 @@ func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, err
 	if err := r.affordable(); err != nil {
 		return nil, err
 	}
+	if err := r.compatible(); err != nil {
+		return nil, err
+	}
 	if r.lease, err = newLease(); err != nil {
 		return nil, err
 	}
 	return r, r.distinctKeys()
+}
+
+// compatible refuses a job that the licences of its datasets do not allow together. Each broker sees its own package only,
+// so nobody else can; and it is before anything is asked for, so nothing is spent.
+func (r *attempt) compatible() error {
+	var data []*dataset.Manifest
+	for _, p := range r.packages[1:] {
+		data = append(data, p.m)
+	}
+	for _, c := range dataset.Conflicts(r.job.Predicate.LicenceUse(), data) {
+		return fmt.Errorf("%w: %s", ErrLicence, c)
+	}
+	return nil
 }
 
 func (e *Enclave) fetchManifest(ctx context.Context, d envelope.Digest, code bool) (*pack, error) {

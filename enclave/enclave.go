@@ -22,12 +22,13 @@ import (
 
 // Errors. Each ends the attempt; none carries plaintext.
 var (
-	ErrConfig = errors.New("enclave: configuration")
-	ErrJob    = errors.New("enclave: job refused")
-	ErrGrant  = errors.New("enclave: grant refused")
-	ErrBroker = errors.New("enclave: no usable answer from the broker")
-	ErrLeased = errors.New("enclave: no progress without the broker")
-	ErrEgress = errors.New("enclave: output refused")
+	ErrConfig  = errors.New("enclave: configuration")
+	ErrJob     = errors.New("enclave: job refused")
+	ErrLicence = fmt.Errorf("%w: licence-conflict", ErrJob)
+	ErrGrant   = errors.New("enclave: grant refused")
+	ErrBroker  = errors.New("enclave: no usable answer from the broker")
+	ErrLeased  = errors.New("enclave: no progress without the broker")
+	ErrEgress  = errors.New("enclave: output refused")
 )
 
 // Host is the untrusted side of the door.
@@ -176,6 +177,8 @@ func abandonment(err error) door.Abandon {
 		if a.Retry = refused.again(); a.Retry {
 			a.Code = grant.CodeTryAgain
 		}
+	case errors.Is(err, ErrLicence):
+		a.Code, a.Hint = grant.CodeDenied, "state another use, or choose datasets whose licences agree (glovebox buyer plan)"
 	case errors.Is(err, ErrBroker), errors.Is(err, ErrLeased), errors.Is(err, context.DeadlineExceeded):
 		a.Code, a.Retry = grant.CodeTryAgain, true
 		a.Hint = "a broker did not answer; check that it runs and that the host reaches it"

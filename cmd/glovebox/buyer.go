@@ -17,6 +17,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/licence"
 )
 
 func newBuyer() *cobra.Command {
@@ -59,15 +60,16 @@ func newPackCode() *cobra.Command {
 
 // planView is what a job would be allowed, refused and cost.
 type planView struct {
-	Allowed   bool            `json:"allowed"`
-	MaxAmount int64           `json:"maxAmount"` // millionths, all datasets together
-	Currency  string          `json:"currency"`
-	SpendCap  int64           `json:"spendCap"`
-	Module    envelope.Digest `json:"module"` // what the usage attestation will say was executed
-	Limits    job.Limits      `json:"limits"`
-	Datasets  []datasetPlan   `json:"datasets"`
-	Evidence  string          `json:"evidence"` // what a plan cannot know
-	Warnings  []string        `json:"warnings"` // what will keep the job from running all the same
+	Allowed   bool               `json:"allowed"`
+	MaxAmount int64              `json:"maxAmount"` // millionths, all datasets together
+	Currency  string             `json:"currency"`
+	SpendCap  int64              `json:"spendCap"`
+	Module    envelope.Digest    `json:"module"` // what the usage attestation will say was executed
+	Limits    job.Limits         `json:"limits"`
+	Datasets  []datasetPlan      `json:"datasets"`
+	Conflicts []licence.Conflict `json:"conflicts"` // clauses of licences that this job cannot keep together
+	Evidence  string             `json:"evidence"`  // what a plan cannot know
+	Warnings  []string           `json:"warnings"`  // what will keep the job from running all the same
 }
 
 // evidenceNote is part of every plan: brokers judge terms now and the enclave when it asks for the keys.
@@ -113,7 +115,7 @@ func newPlan() *cobra.Command {
 func (d *draft) plan(ctx context.Context) (*planView, error) {
 	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Module: d.module, Limits: d.job.Limits, Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
 	for _, p := range d.datasets {
-		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed}})
+		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed, Code: d.code.Signed}})
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +131,26 @@ func (d *draft) plan(ctx context.Context) (*planView, error) {
 			v.Warnings = append(v.Warnings, w)
 		}
 	}
+	v.Conflicts = d.conflicts()
+	v.Allowed = v.Allowed && len(v.Conflicts) == 0
 	return v, nil
+}
+
+// conflicts are clauses of the datasets' licences that the job cannot keep: the enclave would refuse it.
+func (d *draft) conflicts() []licence.Conflict {
+	var all []*dataset.Manifest
+	for _, p := range d.datasets {
+		all = append(all, p.m)
+	}
+	return append([]licence.Conflict{}, dataset.Conflicts(d.job.LicenceUse(), all)...)
+}
+
+// needCompatible refuses a job that the enclave would refuse, before anything is spent.
+func (d *draft) needCompatible() error {
+	for _, c := range d.conflicts() {
+		return Errorf(KindDenied, "glovebox buyer plan shows every conflict; state another use, or choose other data").because("licence-conflict: %s", c)
+	}
+	return nil
 }
 
 // mismatch says when code and data ask for different machines: both are released to one enclave, so the stricter counts.
@@ -158,11 +179,32 @@ func printPlan(w io.Writer, v *planView) {
 			fmt.Fprintf(w, "\nrefused  %s: %s (%s)\n  to satisfy it: %s\n", p.Name, r.Message, r.Rule, r.Satisfy)
 		}
 	}
+	for _, c := range v.Conflicts {
+		fmt.Fprintf(w, "\nconflict  %s: %s\n     with %s: %s\n  %s (licence-conflict)\n", c.A, c.ClauseA, c.B, c.ClauseB, c.Message)
+	}
+	for _, p := range v.Datasets {
+		printAccess(w, &p)
+	}
 	fmt.Fprintf(w, "\nruns %s\nfor at most %s of time and %d units of fuel, in %s of memory, to %s of output\n", v.Module,
 		time.Duration(v.Limits.WallSeconds)*time.Second, v.Limits.Fuel, byteSize(v.Limits.MemoryBytes), byteSize(v.Limits.OutputBytes))
 	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n%s\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency), v.Evidence)
 	for _, text := range v.Warnings {
 		fmt.Fprintln(w, "warning  "+text)
+	}
+}
+
+// printAccess says what a buyer has to bring, and what becomes of a run whose broker is away.
+func printAccess(w io.Writer, p *datasetPlan) {
+	a := &p.Access
+	switch r := a.Receipt; {
+	case r != nil:
+		fmt.Fprintf(w, "\n%s needs a licence receipt: offer %s of %s, at least %s paid to %s; what this job carries is good for %d jobs\n", p.Name,
+			a.Offer, r.Issuer, money(r.MinAmount, r.Currency), r.Payee, a.Left)
+	case a.Kind == dataset.AccessPermit:
+		fmt.Fprintf(w, "\n%s needs a permit of its owner; there is one for %d jobs\n", p.Name, a.Left)
+	}
+	if p.BrokerAway == dataset.AwayFail {
+		fmt.Fprintf(w, "\n%s: the run fails at once when its broker does not answer\n", p.Name)
 	}
 }
 
@@ -186,6 +228,9 @@ CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go m
 				return err
 			}
 			if err := d.needReceipts(time.Now()); err != nil {
+				return err
+			}
+			if err := d.needCompatible(); err != nil {
 				return err
 			}
 			if err := d.submit(cmd); err != nil {

@@ -20,7 +20,7 @@ const (
 // Bounds of messages in bytes, checked before anything in them is decoded: decoding takes many times their size.
 const (
 	MaxMessage       = 40 << 20 // any message or reply: a release carries evidence, job and two manifests
-	MaxPlanMessage   = 34 << 20 // job and manifest
+	MaxPlanMessage   = 40 << 20 // job and two manifests
 	MaxCommitMessage = 1 << 20  // a usage statement; the ranges of leaves are the bulk
 	MaxSmallMessage  = 64 << 10 // every other kind, and what is of no kind at all
 )

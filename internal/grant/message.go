@@ -27,6 +27,7 @@ type Message struct {
 type PlanRequest struct {
 	Job      []byte `json:"job"`      // signed
 	Manifest []byte `json:"manifest"` // signed, of a dataset the job names
+	Code     []byte `json:"code"`     // the code package's signed manifest; empty: it is not known who signed it
 }
 
 // ChallengeRequest asks for a nonce.
@@ -72,12 +73,37 @@ type Reply struct {
 
 // PlanReply is a forecast, not a promise: revocations and other jobs' spend may change it.
 type PlanReply struct {
-	Allowed   bool     `json:"allowed"`
-	Reasons   []Reason `json:"reasons"`   // every failed condition; empty when allowed
-	MaxAmount int64    `json:"maxAmount"` // the most this package may cost, millionths of Currency
-	Currency  string   `json:"currency"`
-	UsesLeft  int64    `json:"usesLeft"`  // of this package, for anybody
-	Assurance string   `json:"assurance"` // the least that the terms accept
+	Allowed       bool       `json:"allowed"`
+	Reasons       []Reason   `json:"reasons"`   // every failed condition; empty when allowed
+	MaxAmount     int64      `json:"maxAmount"` // the most this package may cost, millionths of Currency
+	Currency      string     `json:"currency"`
+	UsesLeft      int64      `json:"usesLeft"`      // of this package, for anybody
+	BuyerUsesLeft int64      `json:"buyerUsesLeft"` // of this package, for this buyer
+	Assurance     string     `json:"assurance"`     // the least that the terms accept
+	BrokerAway    string     `json:"brokerAway"`    // what a run does while this broker does not answer: "wait" or "fail"
+	Access        PlanAccess `json:"access"`
+}
+
+// PlanAccess is what a buyer has to bring for a package, so that she knows before she pays.
+type PlanAccess struct {
+	Kind    string             `json:"kind"` // "open", "receipt" or "permit"
+	Dataset envelope.PackageID `json:"dataset"`
+	Version int64              `json:"version"`
+	Offer   envelope.Digest    `json:"offer"`   // that a receipt must name
+	Left    int64              `json:"left"`    // jobs that what she brings is good for, this one included
+	Receipt *PlanReceipt       `json:"receipt"` // what a receipt must say; null unless Kind is "receipt"
+}
+
+// PlanReceipt is what a licence receipt must say, besides dataset, version, offer and buyer.
+type PlanReceipt struct {
+	Issuer     string              `json:"issuer"`
+	Audience   string              `json:"audience"`
+	Payee      string              `json:"payee"`
+	MinAmount  int64               `json:"minAmount"` // millionths of Currency
+	Currency   string              `json:"currency"`
+	Scope      string              `json:"scope"`
+	Kids       []string            `json:"kids"`       // of the keys that the terms pin
+	Attributes map[string][]string `json:"attributes"` // of the buyer: one of the values of each
 }
 
 // EnrollReply is the credential to activate (TPM2_MakeCredential).
@@ -146,7 +172,7 @@ func (m *Message) bounded() error {
 		err = errors.Join(err, check("job", r.Job, MaxJob), check("code manifest", r.Code, MaxCodeManifest), check("ticket", r.Ticket, MaxTicket))
 	}
 	if p := m.Plan; p != nil {
-		err = errors.Join(err, check("job", p.Job, MaxJob))
+		err = errors.Join(err, check("job", p.Job, MaxJob), check("code manifest", p.Code, MaxCodeManifest))
 	}
 	return err
 }
