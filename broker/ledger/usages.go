@@ -51,25 +51,34 @@ type Selector struct {
 	leaves []grant.Range // nil: any
 }
 
-// The selectors. A permit or receipt selects leases only.
-func OfGrant(id envelope.Digest) Selector    { return Selector{column: "grant_id", value: id[:]} }
-func OfJob(id envelope.Digest) Selector      { return Selector{column: "job", value: id[:]} }
+// OfGrant selects one lease.
+func OfGrant(id envelope.Digest) Selector { return Selector{column: "grant_id", value: id[:]} }
+
+// OfJob selects the attempts of a job, on every package.
+func OfJob(id envelope.Digest) Selector { return Selector{column: "job", value: id[:]} }
+
+// OfManifest selects what was released of one version of a package.
 func OfManifest(id envelope.Digest) Selector { return Selector{column: "manifest", value: id[:]} }
 
+// OfDataset selects what was released of every version of a package.
 func OfDataset(id envelope.PackageID) Selector {
 	return Selector{column: "dataset", value: datasetColumn(id)}
 }
 
+// OfBuyer selects what was released to a buyer.
 func OfBuyer(k envelope.PublicKey) Selector { return Selector{column: "buyer", value: k.String()} }
 
+// OfCode selects what was released to a code package.
 func OfCode(manifest envelope.Digest) Selector {
 	return Selector{column: "code", value: digestColumn(manifest)}
 }
 
+// OfPermit selects the leases that a permit was used for; no usages.
 func OfPermit(id envelope.Digest) Selector {
 	return Selector{column: "permit", value: digestColumn(id)}
 }
 
+// OfReceipt selects the leases that a licence receipt was used for; no usages.
 func OfReceipt(id envelope.Digest) Selector {
 	return Selector{column: "receipt", value: digestColumn(id)}
 }
