@@ -51,13 +51,18 @@ func compile(modules map[string]string, can *ast.Capabilities) (*ast.Compiler, e
 		}
 		parsed[name] = m
 	}
-	schemas, in := ast.NewSchemaSet(), documentShape()
-	schemas.Put(ast.SchemaRootRef, in.schema())
-	c := ast.NewCompiler().WithStrict(true).WithCapabilities(can).WithSchemas(schemas)
+	c := newCompiler(can)
 	if c.Compile(parsed); c.Failed() {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, c.Errors)
 	}
 	return c, nil
+}
+
+// newCompiler is strict, knows the shape of the document, and admits some built-in functions only.
+func newCompiler(can *ast.Capabilities) *ast.Compiler {
+	schemas, in := ast.NewSchemaSet(), documentShape()
+	schemas.Put(ast.SchemaRootRef, in.schema())
+	return ast.NewCompiler().WithStrict(true).WithCapabilities(can).WithSchemas(schemas)
 }
 
 func prepare(ctx context.Context, c *ast.Compiler, query string) (rego.PreparedEvalQuery, error) {

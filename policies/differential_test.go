@@ -22,6 +22,8 @@ import (
 // choice is where a generated request gets its choices from: a random source, or a fuzzer's bytes.
 type choice func(n int) int
 
+func newSource(seed uint64) choice { return rand.New(rand.NewPCG(seed, seed)).IntN }
+
 func pick[T any](c choice, of ...T) T { return of[c(len(of))] }
 
 // near picks a number at, just below or just above a boundary, or far from it. Numbers below zero are left to the schema.

@@ -50,6 +50,7 @@ type Decision struct {
 	Allow       bool
 	Reasons     []grant.Reason // every condition not met; empty when allowed
 	Obligations grant.Obligations
+	Cause       error // for the owner's log: why rules of her own gave no answer; nil otherwise
 }
 
 // Load compiles the policy that is part of this build, in strict mode and with nothing but pure built-in functions.
@@ -81,6 +82,14 @@ func LoadWith(ctx context.Context, o Options) (*Engine, error) {
 	return e, nil
 }
 
+// Revision is that of the creator's bundle, 0 without one. A later one must not be lower.
+func (e *Engine) Revision() int64 {
+	if e.creator == nil {
+		return 0
+	}
+	return e.creator.revision
+}
+
 // Digest identifies the policy, the creator's own rules included; grants carry it.
 func (e *Engine) Digest() envelope.Digest { return e.digest }
 
@@ -93,10 +102,20 @@ func (e *Engine) Decide(ctx context.Context, r Request) (Decision, error) {
 		return Decision{}, err
 	}
 	released := r.Released()
-	return e.evaluate(ctx, document(&r, released), released)
+	doc := document(&r, released)
+	d, err := e.evaluate(ctx, doc, released)
+	if err != nil {
+		return Decision{}, err
+	}
+	if e.creator != nil {
+		if d, err = e.creator.judge(ctx, doc, r.Now, d); err != nil {
+			return Decision{}, err
+		}
+	}
+	return d.sorted(), nil
 }
 
-// evaluate asks this build's rules, and where they allow, the creator's.
+// evaluate asks this build's rules.
 func (e *Engine) evaluate(ctx context.Context, doc ast.Value, released grant.Ranges) (Decision, error) {
 	if !e.shape.fits(doc) {
 		return Decision{}, fmt.Errorf("%w: a field is missing, unknown or of another type", ErrRequest)
@@ -112,10 +131,7 @@ func (e *Engine) evaluate(ctx context.Context, doc ast.Value, released grant.Ran
 	if err := o.Validate(); err != nil {
 		return Decision{}, fmt.Errorf("%w: %w", ErrResult, err)
 	}
-	if e.creator == nil {
-		return Decision{Allow: true, Obligations: *o}, nil
-	}
-	return e.creator.narrow(ctx, doc, *o)
+	return Decision{Allow: true, Obligations: *o}, nil
 }
 
 // allowed returns the obligations, nil where the rules do not allow.
@@ -136,18 +152,19 @@ func (e *Engine) denied(ctx context.Context, doc ast.Value) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	return deny(reasons)
-}
-
-// deny never denies without saying why.
-func deny(reasons []grant.Reason) (Decision, error) {
 	if len(reasons) == 0 {
 		return Decision{}, fmt.Errorf("%w: denied without a reason", ErrResult)
 	}
-	slices.SortFunc(reasons, func(a, b grant.Reason) int {
+	return Decision{Reasons: reasons}, nil
+}
+
+// sorted orders the reasons and bounds their number. A decision that allows has none.
+func (d Decision) sorted() Decision {
+	slices.SortFunc(d.Reasons, func(a, b grant.Reason) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Message, b.Message))
 	})
-	return Decision{Reasons: reasons[:min(len(reasons), grant.MaxReasons)]}, nil
+	d.Reasons = d.Reasons[:min(len(d.Reasons), grant.MaxReasons)]
+	return d
 }
 
 // one evaluates a query with one answer, nil where it is undefined.

@@ -15,31 +15,31 @@ import (
 // maxWords bounds each text of a reason, in bytes: terms and rules may hold lists of any length.
 const maxWords = 2048
 
-// result reads an object that a query gave; whatever is missing, extra or of another type is an error.
-type result struct {
+// reader reads an object that a query gave; whatever is missing, extra or of another type is an error.
+type reader struct {
 	m    map[string]any
-	read int
+	seen int
 	err  error
 }
 
-func resultOf(v any) *result {
+func read(v any) *reader {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return &result{err: fmt.Errorf("%w: not an object", ErrResult)}
+		return &reader{err: fmt.Errorf("%w: not an object", ErrResult)}
 	}
-	return &result{m: m}
+	return &reader{m: m}
 }
 
-func take[T any](f *result, name string) (v T) {
+func take[T any](f *reader, name string) (v T) {
 	v, ok := f.m[name].(T)
 	if !ok && f.err == nil {
 		f.err = fmt.Errorf("%w: %s is missing or of another type", ErrResult, name)
 	}
-	f.read++
+	f.seen++
 	return v
 }
 
-func (f *result) integer(name string) int64 {
+func (f *reader) integer(name string) int64 {
 	n, err := take[json.Number](f, name).Int64()
 	if err != nil && f.err == nil {
 		f.err = fmt.Errorf("%w: %s is no integer", ErrResult, name)
@@ -47,7 +47,7 @@ func (f *result) integer(name string) int64 {
 	return n
 }
 
-func (f *result) texts(name string) []string {
+func (f *reader) texts(name string) []string {
 	out, ok := texts(take[[]any](f, name))
 	if !ok && f.err == nil {
 		f.err = fmt.Errorf("%w: %s is no list of texts", ErrResult, name)
@@ -55,6 +55,7 @@ func (f *result) texts(name string) []string {
 	return out
 }
 
+// texts is the list as strings, if all its entries are.
 func texts(list []any) (out []string, ok bool) {
 	out = make([]string, 0, len(list))
 	for _, x := range list {
@@ -68,8 +69,8 @@ func texts(list []any) (out []string, ok bool) {
 }
 
 // done reports the first error, or that there was more than was read.
-func (f *result) done() error {
-	if f.err == nil && f.read != len(f.m) {
+func (f *reader) done() error {
+	if f.err == nil && f.seen != len(f.m) {
 		f.err = fmt.Errorf("%w: unknown members", ErrResult)
 	}
 	return f.err
@@ -77,7 +78,7 @@ func (f *result) done() error {
 
 // obligations decodes all but the leaves.
 func obligations(v any) (*grant.Obligations, error) {
-	f := resultOf(v)
+	f := read(v)
 	o := &grant.Obligations{
 		Mode: take[string](f, "mode"), Epochs: int(f.integer("epochs")), Outputs: f.texts("outputs"), MaxOutput: f.integer("maxOutput"),
 		Logs: take[string](f, "logs"), Privacy: f.integer("privacy"), Allowance: f.integer("allowance"), Expires: f.integer("expires"),
@@ -100,7 +101,7 @@ func reasonList(v any) ([]grant.Reason, error) {
 	}
 	out := make([]grant.Reason, 0, len(list))
 	for _, x := range list {
-		f := resultOf(x)
+		f := read(x)
 		r := grant.Reason{
 			Rule: words(take[string](f, "rule")), Message: words(take[string](f, "message")), Satisfy: words(take[string](f, "satisfy")),
 		}
