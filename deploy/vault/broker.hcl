@@ -3,7 +3,7 @@
 
 path "TRANSIT/decrypt/KEY" {
   capabilities       = ["update"]
-  allowed_parameters  = { "context" = [], "ciphertext" = [], "batch_input" = [] }
+  allowed_parameters = { "context" = [], "ciphertext" = [], "batch_input" = [] }
 }
 
 path "TRANSIT/keys/KEY" {
