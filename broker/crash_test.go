@@ -38,7 +38,7 @@ const (
 	crashRunsShort = 3
 	crashWorkers   = 4
 	crashLifetime  = 10 // runs of one owner's directory
-	crashUses      = 30 // at most, jobs that her terms allow
+	crashUses      = 25 // and five, at most: jobs that her terms allow
 	crashFast      = 400
 )
 
@@ -160,7 +160,7 @@ func (a crashTotals) String() string {
 func newCrashes(t *testing.T, seed uint64) *crashes {
 	t.Helper()
 	c, rng := &clock{t: time.UnixMilli(1_800_000_000_000)}, rand.New(rand.NewPCG(seed, 1))
-	uses := 2 + rng.Int64N(crashUses)
+	uses := 5 + rng.Int64N(crashUses)
 	w := &world{t: t, clock: c, creator: newOwner(t, config.Creator, c), buyer: newOwner(t, config.Buyer, c)}
 	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) { t.MaxUses = uses }))
 	w.code = w.buyer.pack(dataset.KindCode, withTerms(func(t *dataset.Terms) {
@@ -346,7 +346,7 @@ func (c *crashes) cycle() {
 	}
 	c.await(out)
 	c.repeat()
-	answers, moment := 1+c.rng.IntN(25), time.Duration(c.rng.IntN(3000))*time.Microsecond
+	answers, moment := 1+c.rng.IntN(18), time.Duration(c.rng.IntN(3000))*time.Microsecond
 	if speed > 1 {
 		moment += 120 * time.Millisecond
 	}

@@ -6,6 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -30,6 +34,7 @@ type books struct {
 // audit opens what a crash left and holds it against what was acknowledged. It returns the records.
 func audit(t *testing.T, p plan, dir string, acks []ack, before [][]byte) (records [][]byte) {
 	t.Helper()
+	anchored, revision := anchor(t, dir, "sequence"), anchor(t, dir, "revision")
 	l, err := ledger.Open(t.Context(), files(dir))
 	if err != nil {
 		t.Errorf("the owner cannot open her ledger: %v", err)
@@ -54,6 +59,12 @@ func audit(t *testing.T, p plan, dir string, acks []ack, before [][]byte) (recor
 			return err
 		}
 		for _, a := range acks {
+			if a.Revision > int64(revision) {
+				t.Errorf("a reader saw revision %d, the anchor was at %d", a.Revision, revision)
+			}
+			if at := slices.IndexFunc(records, func(r []byte) bool { return bytes.Equal(r, a.Reply) }); at >= anchored {
+				t.Errorf("%s of job %d was acknowledged with record %d, the anchor was at %d", a.Step, a.Job, at+1, anchored)
+			}
 			if err := b.acknowledged(a); err != nil {
 				return fmt.Errorf("acknowledged %s of job %d: %w", a.Step, a.Job, err)
 			}
@@ -73,6 +84,23 @@ func audit(t *testing.T, p plan, dir string, acks []ack, before [][]byte) (recor
 		}
 	}
 	return records
+}
+
+// anchor is how far the head file goes, in records or revisions.
+func anchor(t *testing.T, dir, what string) (n int) {
+	t.Helper()
+	b, err := os.ReadFile(files(dir).Head)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	for _, m := range regexp.MustCompile(`"`+what+`":(\d+)`).FindAllSubmatch(b, -1) {
+		v, err := strconv.Atoi(string(m[1]))
+		if err != nil {
+			t.Error(err)
+		}
+		n = max(n, v)
+	}
+	return n
 }
 
 // read reads every record; [ledger.Open] has verified the chains.
@@ -292,6 +320,9 @@ func (b *books) acknowledged(a ack) error {
 		return err
 	}
 	l, err := b.tx.LeaseOf(manifest(a.Job), id("binding", a.Job))
+	if a.Step == "look" && len(a.Reply) == 0 {
+		return nil // there was nothing to see
+	}
 	if errors.Is(err, ledger.ErrNotFound) { // it was denied instead
 		var got []byte
 		if got, err = b.tx.Denial(manifest(a.Job), id("binding", a.Job)); err == nil && !bytes.Equal(got, a.Reply) {

@@ -35,6 +35,7 @@ const (
 	price       = 1000
 	fatBytes    = 400 << 10 // four pages of these make SQLite checkpoint
 	population  = "people"
+	side        = 5 // jobs side by side
 )
 
 // plan is what the program under test is told.
@@ -101,8 +102,8 @@ type work struct {
 }
 
 // say tells the outside. What was said counts as acknowledged.
-func (w *work) say(step string, n int, reply []byte) {
-	line, err := json.Marshal(ack{step, n, reply})
+func (w *work) say(a ack) {
+	line, err := json.Marshal(a)
 	if err != nil {
 		panic(err)
 	}
@@ -113,9 +114,10 @@ func (w *work) say(step string, n int, reply []byte) {
 
 // ack is a step whose answer was heard outside.
 type ack struct {
-	Step  string `json:"step"`
-	Job   int    `json:"job"`
-	Reply []byte `json:"reply"`
+	Step     string `json:"step"`
+	Job      int    `json:"job"`
+	Reply    []byte `json:"reply"`
+	Revision int64  `json:"revision"` // that a reader saw
 }
 
 // kinds are how jobs go on after their nonce; job n is of kind n modulo their number.
@@ -144,30 +146,52 @@ func (w *work) run() {
 		}
 		return
 	}
-	var jobs sync.WaitGroup
-	for n := range w.Jobs {
+	var jobs, readers sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		readers.Go(func() { w.watch(stop) })
+	}
+	for first := range side {
 		jobs.Go(func() {
-			for step := range steps(n) {
-				w.do(n, step)
-				w.look((n + step) % w.Jobs)
+			for n := first; n < w.Jobs; n += side {
+				for step := range steps(n) {
+					w.do(n, step)
+				}
 			}
 		})
 	}
 	jobs.Wait()
+	close(stop)
+	readers.Wait()
 }
 
-// look reads beside the writer and tells what it saw: that is acknowledged too.
-func (w *work) look(n int) {
-	var reply []byte
-	err := w.l.View(context.Background(), func(t *ledger.Tx) error {
-		l, err := t.LeaseOf(manifest(n), id("binding", n))
-		if err == nil {
-			reply = fmt.Appendf(nil, "%s %d %x", l.State, l.Sequence, l.Sealed)
+// watch reads beside the writer and tells what it saw whenever the ledger has moved on: that is acknowledged too.
+func (w *work) watch(stop <-chan struct{}) {
+	last := int64(0)
+	for n := 0; ; n = (n + 1) % w.Jobs {
+		select {
+		case <-stop:
+			return
+		default:
 		}
-		return err
-	})
-	if err == nil {
-		w.say("look", n, reply)
+		a := ack{Step: "look", Job: n}
+		err := w.l.View(context.Background(), func(t *ledger.Tx) (err error) {
+			if _, _, a.Revision, err = t.Head(); err != nil {
+				return err
+			}
+			l, err := t.LeaseOf(manifest(n), id("binding", n))
+			if err == nil {
+				a.Reply = fmt.Appendf(nil, "%s %d %x", l.State, l.Sequence, l.Sealed)
+			}
+			if errors.Is(err, ledger.ErrNotFound) {
+				err = nil
+			}
+			return err
+		})
+		if err == nil && a.Revision > last {
+			last = a.Revision
+			w.say(a)
+		}
 	}
 }
 
@@ -177,7 +201,7 @@ func (w *work) do(n, step int) {
 	for try := 0; ; try++ {
 		reply, err := w.step(name, n, step)
 		if err == nil {
-			w.say(name, n, reply)
+			w.say(ack{Step: name, Job: n, Reply: reply})
 			return
 		}
 		if errors.Is(err, errEnded) {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Root is the number of the root directory.
@@ -29,10 +30,11 @@ const (
 // Faults says what goes wrong. Sync points (fsync and fdatasync of a file, fsync of a directory) and writes are counted
 // from 1; zero means never.
 type Faults struct {
-	PowerLoss int64 // the sync point at which everything stops, before it has an effect
-	SyncError int64 // the sync point that fails; what it was to make durable never will be, unless it is written again
-	FullFrom  int64 // the first write that finds the disk full
-	FullFor   int64 // how many writes do
+	PowerLoss int64         // the sync point at which everything stops, before it has an effect
+	Grace     time.Duration // how long that one takes: all else goes on meanwhile
+	SyncError int64         // the sync point that fails; what it was to make durable never will be, unless it is written again
+	FullFrom  int64         // the first write that finds the disk full
+	FullFor   int64         // how many writes do
 }
 
 // Counts says what has happened.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func must(t *testing.T, err error) {
@@ -153,6 +154,27 @@ func TestPowerFailsAtEverySyncPoint(t *testing.T) {
 			}
 		}
 		wantContents(t, d.Restart(), want)
+	}
+}
+
+// TestGrace: while the fatal sync is under way all else goes on.
+func TestGrace(t *testing.T) {
+	d := NewDisk()
+	id := create(t, d, "a", "1")
+	d.Inject(Faults{PowerLoss: 1, Grace: 50 * time.Millisecond})
+	done := make(chan error, 1)
+	go func() { done <- d.Sync(id) }()
+	for d.Counts().Syncs == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := d.Write(id, 0, []byte("2")); err != nil {
+		t.Errorf("meanwhile: %v", err)
+	}
+	if err := <-done; !errors.Is(err, syscall.EIO) {
+		t.Errorf("the fatal sync: %v", err)
+	}
+	if _, err := d.Stat(id); !errors.Is(err, syscall.EIO) {
+		t.Errorf("after it: %v", err)
 	}
 }
 

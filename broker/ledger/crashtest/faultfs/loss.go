@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Sync is a sync point: it makes a file's contents, or a directory's names, durable. A file that is synced in a
@@ -24,6 +25,10 @@ func (d *Disk) Sync(id uint64) error {
 	d.counts.Syncs++
 	switch d.counts.Syncs {
 	case d.faults.PowerLoss:
+		grace := d.faults.Grace
+		d.mu.Unlock()
+		time.Sleep(grace)
+		d.mu.Lock()
 		d.die()
 		return syscall.EIO
 	case d.faults.SyncError:
