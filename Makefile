@@ -8,17 +8,19 @@
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
 # make leak-suite  every way out of the sandbox that we know, tried, and what arrived
+# make crash-suite a broker killed CRASH_RUNS times, and its disk failing at every sync point; what outlived that is counted
 # make vault       a real Vault server for the tests, built once into the cache; 15 minutes
 # make vm-test     the sandbox on kernels with other cgroups, without Landlock or namespaces; needs qemu and a kernel in /boot
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: vault demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
 FUZZTIME ?= 10s
+CRASH_RUNS ?= 1000
 ARGS     ?=
 
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
@@ -90,6 +92,11 @@ leak-suite: deps
 
 vault:
 	@GOFLAGS= .ci/vault build
+
+# GLOVEBOX_CRASH_SEED repeats what a failure names.
+crash-suite:
+	@GLOVEBOX_CRASH_RUNS=$(CRASH_RUNS) $(GO) test -count=1 -v -timeout 180m -p 1 -run '^Test(Kill9|PowerLoss|Torn|Sync|Disk)' \
+	  ./broker ./broker/ledger/crashtest | grep -vE '^(=== |[[:space:]]*--- PASS)'
 
 vm-test:
 	@GLOVEBOX_VM_TEST=1 $(GO) test -count=1 -v -timeout 60m -run '^TestVM$$' ./enclave/sandbox
