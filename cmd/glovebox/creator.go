@@ -37,6 +37,7 @@ func newPack() *cobra.Command {
 	var dir, name, format, previous string
 	var columns, asJSON bool
 	var t termFlags
+	var by contributorFlags
 	cmd := &cobra.Command{
 		Use: "pack SOURCE", Short: "Encrypt a dataset and sign its terms", Args: exactArgs(1, "one file or directory"),
 		Long: `Pack reads a CSV file, a JSON Lines file or a directory of files, encrypts it under a fresh key, and signs a manifest with
@@ -45,13 +46,18 @@ the terms. The key stays in the creator's directory, wrapped; the ciphertext wai
 Terms come from a file (see glovebox creator terms), from flags, or from both, where they are not about the same thing.
 Without a file, what no flag says is: any buyer, any code, any use of the results.
 
+With --contributor, each contributor's records are sealed under a key of their own and can be erased alone (glovebox creator
+revoke --contributor). How many records a contributor has becomes public; her name does not leave the directory. With
+--consent, a job sees only records of contributors who agreed to its purpose.
+
 The public card says what the terms do not. --card takes a JSON file with any of these members:
 
   {"creator": "Alice", "person": true, "collection": "...", "labels": "...", "sampling": "...",
    "knownBiases": ["..."], "retention": "...", "contact": "...",
    "consent": [{"id": "...", "digest": "sha256:..."}], "payment": [{"id": "...", "digest": "sha256:..."}],
    "piiScan": {"tool": "...", "version": "...", "date": "2026-01-31", "findings": 0, "report": "sha256:..."}}`,
-		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20",
+		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20\n" +
+			"  glovebox creator pack scans.csv --dir alice --contributor patient --consent consents.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := openOwner(dir, config.Creator)
 			if err != nil {
@@ -68,7 +74,7 @@ The public card says what the terms do not. --card takes a JSON file with any of
 				return err
 			}
 			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}
-			p, err := packPath(cmd, o, c, args[0], previous)
+			p, err := packPath(cmd, o, c, args[0], previous, &by)
 			if err != nil {
 				return err
 			}
@@ -83,12 +89,13 @@ The public card says what the terms do not. --card takes a JSON file with any of
 	f.StringVar(&previous, "previous", "", "package that this is a later version of; its segments are kept, SOURCE is added")
 	f.BoolVar(&columns, "publish-columns", false, "put the CSV header's column names into the public manifest")
 	t.register(cmd)
+	by.register(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
 // packPath opens the source and seals it, showing progress.
-func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous string) (*dataset.Packed, error) {
+func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous string, by *contributorFlags) (*dataset.Packed, error) {
 	total, err := sourceSize(path)
 	if err != nil {
 		return nil, err
@@ -96,11 +103,13 @@ func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous
 	bar := newProgress(cmd.ErrOrStderr(), "packing "+c.Manifest.Name)
 	defer bar.done()
 	c.Progress = func(p dataset.Progress) { bar.step(p.RawBytes, max(total, p.RawBytes), "bytes") }
-	if previous == "" {
-		return o.seal(cmd.Context(), c, path, nil)
+	var old *config.Package
+	if previous != "" {
+		if old, err = o.find(previous); err != nil {
+			return nil, err
+		}
 	}
-	old, err := o.find(previous)
-	if err != nil {
+	if err := by.apply(o, &c, old); err != nil {
 		return nil, err
 	}
 	return o.seal(cmd.Context(), c, path, old)

@@ -33,6 +33,7 @@ type owner struct {
 	*config.Config
 	dir    string
 	layout config.Layout
+	units  *unitKeys // of what is being packed; nil: it has no contributors
 }
 
 // openOwner loads the directory of a role and refuses that of the other.
@@ -47,7 +48,7 @@ func openOwner(dir string, role config.Role) (*owner, error) {
 	if (c.Buyer != nil) != (role == config.Buyer) {
 		return nil, Errorf(KindUsage, "give the directory made by: glovebox %s init", role).because("%s is not the directory of a %s", dir, role)
 	}
-	return &owner{c, c.Layout().Dir, c.Layout()}, nil
+	return &owner{Config: c, dir: c.Layout().Dir, layout: c.Layout()}, nil
 }
 
 // host is where the owner publishes: the flag, or what init was told.
@@ -88,16 +89,32 @@ func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *
 		return nil, err
 	}
 	defer c.Key.Wipe()
+	o.units.begin(ctx, kh)
+	defer o.units.wipe()
 	p, err := dataset.Pack(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	wrapped, err := kh.Wrap(ctx, keyholder.Context(p.ID), c.Key.Bytes())
+	return p, o.keep(ctx, kh, p, c.Key)
+}
+
+// keep stores a package with its wrapped keys, those of contributors first: a crash may leave keys that no package needs,
+// never a package without its keys.
+func (o *owner) keep(ctx context.Context, kh keyholder.Keyholder, p *dataset.Packed, key dataset.Key) (err error) {
+	unlock, err := o.layout.LockKeys()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := o.units.keep(); err != nil {
+		return err
+	}
+	wrapped, err := kh.Wrap(ctx, keyholder.Context(p.ID), key.Bytes())
+	if err != nil {
+		return err
 	}
 	_, err = config.AddPackage(o.dir, p.Signed, wrapped)
-	return p, err
+	return err
 }
 
 // dataKey is fresh, or that of the version before, whose segments stay as they are.
@@ -191,7 +208,7 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 				return err
 			}
 			say(cmd, "made %s; keep it private, and keep a copy of it: without %s no package opens", c.Layout().Dir, keys.needed(c))
-			return showIdentity(cmd, &owner{c, c.Layout().Dir, c.Layout()}, asJSON)
+			return showIdentity(cmd, &owner{Config: c, dir: c.Layout().Dir, layout: c.Layout()}, asJSON)
 		},
 	}
 	f := cmd.Flags()

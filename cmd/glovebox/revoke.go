@@ -46,6 +46,9 @@ What had finished before is listed by: glovebox creator affected`,
 			}
 			r.Reason, r.Time = reason, time.Now().UnixMilli()
 			id, err := config.AddRevocation(o.dir, r)
+			if err == nil && r.Unit != nil {
+				err = o.shred(cmd.Context(), r.Unit)
+			}
 			if err != nil {
 				return err
 			}
@@ -161,16 +164,4 @@ func parseDigest(s string) (envelope.Digest, error) {
 		return d, Errorf(KindUsage, "give the digest whole: 64 hex digits").from(err)
 	}
 	return d, nil
-}
-
-// unitNamed finds a contributor's records in a dataset.
-func (o *owner) unitNamed(dataset, contributor string) (*grant.UnitRef, error) {
-	if dataset == "" {
-		return nil, Errorf(KindUsage, "give --dataset too").because("whose contributor %q is, is not said", contributor)
-	}
-	id, err := o.datasetNamed(dataset)
-	if err != nil {
-		return nil, err
-	}
-	return nil, Errorf(KindUsage, "pack it with --contributor COLUMN").because("dataset %s was not packed by contributor", id)
 }
