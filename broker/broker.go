@@ -146,7 +146,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		}
 	}
 	if b.policy = b.cfg.Policy; b.policy == nil {
-		if b.policy, err = policies.Load(ctx); err != nil {
+		if b.policy, err = LoadPolicy(ctx, b.cfg.Settings); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.succeed(ctx), b.startClock(ctx), b.scan(ctx)); err != nil {
+	if err := errors.Join(b.keepRevision(ctx), b.succeed(ctx), b.startClock(ctx), b.scan(ctx)); err != nil {
 		return errors.Join(err, b.ledger.Close())
 	}
 	return nil

@@ -53,6 +53,7 @@ type Config struct {
 	HeartbeatTimeoutMillis int64               `json:"heartbeatTimeoutMillis"` // silence after which a lease is lost
 	LogURL                 string              `json:"logURL,omitempty"`       // host whose log gets the signed records; none: they stay here
 	Keyholder              *Keyholder          `json:"keyholder,omitempty"`    // what wraps the data keys; none: keyholder.age, with its identity
+	Policy                 *Policy             `json:"policy,omitempty"`       // rules of the owner's own; none: those in the folder policy, if it is there
 
 	layout Layout
 }
@@ -125,6 +126,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Keyholder != nil {
 		if err := c.Keyholder.Validate(); err != nil {
+			return err
+		}
+	}
+	if c.Policy != nil {
+		if err := c.Policy.validate(); err != nil {
 			return err
 		}
 	}

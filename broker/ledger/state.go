@@ -18,6 +18,7 @@ type MetaKey string
 const (
 	metaRevision  MetaKey = "revision"
 	MetaReference MetaKey = "reference" // highest version of reference values seen
+	MetaPolicy    MetaKey = "policy"    // highest revision of the owner's signed rules; not there before the first
 	MetaPublished MetaKey = "published" // last record pushed to the host's log
 	MetaClock     MetaKey = "clock"     // latest time seen, Unix milliseconds; not there before the first
 )
@@ -29,7 +30,7 @@ func (t *Tx) Meta(k MetaKey) (v int64, err error) {
 
 // SetMeta raises a number; it never falls.
 func (t *Tx) SetMeta(k MetaKey, v int64) error {
-	_, err := t.exec(`UPDATE meta SET v = ? WHERE k = ? AND v < ?`, v, string(k), v)
+	_, err := t.exec(`INSERT INTO meta VALUES (?,?) ON CONFLICT DO UPDATE SET v = excluded.v WHERE excluded.v > v`, string(k), v)
 	return err
 }
 
