@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -22,9 +23,15 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	if err != nil {
 		return nil, err
 	}
+	nonce := envelope.NewNonce()
+	if s, ok := b.keys.(keyholder.Sealer); ok { // it checks the evidence too, and that this answers a challenge of its own
+		if nonce, err = s.Challenge(ctx, r.Manifest, r.Job); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+	}
 	now := b.clock.read()
 	c := grant.Challenge{
-		Nonce: envelope.NewNonce(), Audience: b.signer.Public(), Manifest: r.Manifest, Job: r.Job,
+		Nonce: nonce, Audience: b.signer.Public(), Manifest: r.Manifest, Job: r.Job,
 		Issued: millis(now), Expires: millis(now.Add(nonceLife)), HandOvers: b.handOvers(p.Manifest),
 	}
 	signed, _, err := grant.Sign(&c, b.signer)

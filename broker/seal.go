@@ -4,7 +4,7 @@ package broker
 
 import (
 	"context"
-	"crypto/hpke"
+	"errors"
 	"fmt"
 
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
@@ -49,14 +49,7 @@ func (b *Broker) sealed(ctx context.Context, q *request, l *ledger.Lease) ([]byt
 	}
 	context, binding := keyholder.Context(q.pack.ID), q.claims.Binding()
 	if s, ok := b.keys.(keyholder.Sealer); ok {
-		sealed, err := s.Seal(ctx, keyholder.SealRequest{
-			Item: keyholder.Item{Context: context, Wrapped: wrapped}, Nonce: q.nonce, Evidence: q.evidence,
-			Binding: q.d, Grant: l.Grant, HPKEKey: binding.HPKEKey,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrKey, err)
-		}
-		return sealed, nil
+		return sealInside(ctx, s, q, l, []keyholder.SealItem{{Item: keyholder.Item{Context: context, Wrapped: wrapped}}})
 	}
 	key, err := b.keys.Unwrap(ctx, context, wrapped)
 	if err != nil {
@@ -69,20 +62,22 @@ func (b *Broker) sealed(ctx context.Context, q *request, l *ledger.Lease) ([]byt
 	return Seal(binding.HPKEKey, q.d, l.Grant, key)
 }
 
-// Seal encrypts a data key to an attested enclave: HPKE base mode (RFC 9180), MLKEM768-X25519, HKDF-SHA256, AES-256-GCM,
-// info = d, aad = the grant's digest. The result is the encapsulated key followed by the ciphertext.
+// sealInside has the keyholder seal: no key is ever here.
+func sealInside(ctx context.Context, s keyholder.Sealer, q *request, l *ledger.Lease, items []keyholder.SealItem) ([]byte, error) {
+	sealed, err := s.Seal(ctx, keyholder.SealRequest{
+		Items: items, ByContributor: q.pack.Manifest.Units != nil, Manifest: q.pack.ID, Job: q.job.ID, Evidence: q.evidence, Grant: l.Grant,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return sealed, nil
+}
+
+// Seal encrypts data keys to an attested enclave, as [keyholder.SealTo] does.
 func Seal(hpkeKey []byte, d, grantID envelope.Digest, key []byte) ([]byte, error) {
-	pk, err := hpke.MLKEM768X25519().NewPublicKey(hpkeKey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: HPKE key: %v", ErrBinding, err)
+	sealed, err := keyholder.SealTo(hpkeKey, d, grantID, key)
+	if errors.Is(err, keyholder.ErrInput) {
+		err = fmt.Errorf("%w: %w", ErrBinding, err)
 	}
-	enc, s, err := hpke.NewSender(pk, hpke.HKDFSHA256(), hpke.AES256GCM(), d[:])
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	ct, err := s.Seal(grantID[:], key)
-	if err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return append(enc, ct...), nil
+	return sealed, err
 }

@@ -71,9 +71,6 @@ func narrow(m *dataset.Manifest, purpose string, o *grant.Obligations, now int64
 
 // sealUnits seals the keys of a package by contributor: those of exactly the contributors that the lease was granted.
 func (b *Broker) sealUnits(ctx context.Context, q *request, l *ledger.Lease) ([]byte, error) {
-	if _, ok := b.keys.(keyholder.Sealer); ok {
-		return nil, fmt.Errorf("%w: this keyholder seals one key by itself, and the package has one for each contributor", ErrKey)
-	}
 	m := q.pack.Manifest
 	sel, err := m.Select(l.Obligations.Leaves.Spans())
 	if err != nil {
@@ -91,6 +88,9 @@ func (b *Broker) sealUnits(ctx context.Context, q *request, l *ledger.Lease) ([]
 			return nil, fmt.Errorf("%w: %w", ErrKey, err)
 		}
 		items = append(items, keyholder.Item{Context: keyholder.UnitContext(m.Dataset, id), Wrapped: wrapped})
+	}
+	if s, ok := b.keys.(keyholder.Sealer); ok {
+		return sealInside(ctx, s, q, l, withUnits(items, ids))
 	}
 	raw, err := keyholder.UnwrapAll(ctx, b.keys, items)
 	if err != nil {
@@ -112,4 +112,13 @@ func (b *Broker) sealUnits(ctx context.Context, q *request, l *ledger.Lease) ([]
 	plain := keys.Append(make([]byte, 0, dataset.KeysSize(true, len(ids))), true)
 	defer clear(plain)
 	return Seal(q.claims.Binding().HPKEKey, q.d, l.Grant, plain)
+}
+
+// withUnits names the contributor of each wrapped key but the first.
+func withUnits(items []keyholder.Item, ids []envelope.Digest) []keyholder.SealItem {
+	out := []keyholder.SealItem{{Item: items[0]}}
+	for i := range ids {
+		out = append(out, keyholder.SealItem{Item: items[1+i], Unit: &ids[i]})
+	}
+	return out
 }

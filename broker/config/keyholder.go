@@ -68,6 +68,8 @@ type VaultKeyholder struct {
 	Auth          VaultAuth    `json:"auth"`
 	Owner         *VaultAuth   `json:"owner,omitempty"`
 	Anchor        *VaultAnchor `json:"anchor,omitempty"` // none: the ledger's anchor is a file
+	// Plugin says that Mount is that of Glovebox's own secrets engine, which has one key and seals by itself; no Key then.
+	Plugin bool `json:"plugin,omitempty"`
 }
 
 // VaultAuth is one way to log in. AppRole takes RoleIDFile and SecretIDFile, JWT takes Role and JWTFile, token takes
@@ -145,7 +147,9 @@ func (v *VaultKeyholder) validate(bad func(string, ...any) error) error {
 	switch {
 	case !vaultURL(v.Address):
 		return bad("vault address %q: want an https URL without a path; http is for this machine only", v.Address)
-	case !vaultPath.MatchString(v.Mount) || !vaultName.MatchString(v.Key):
+	case v.Plugin && v.Key != "":
+		return bad("vault key %q: the plug-in has a key of its own", v.Key)
+	case !vaultPath.MatchString(v.Mount) || (!v.Plugin && !vaultName.MatchString(v.Key)):
 		return bad("vault mount %q and key %q: want a path and a name", v.Mount, v.Key)
 	case v.Namespace != "" && !vaultPath.MatchString(v.Namespace):
 		return bad("vault namespace %q", v.Namespace)

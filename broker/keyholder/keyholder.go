@@ -75,18 +75,27 @@ type Retirer interface {
 	Retire(ctx context.Context, oldest int) error
 }
 
-// SealRequest asks a keyholder to open a wrapped data key and to seal it to an enclave by itself.
+// SealRequest asks a keyholder to open wrapped data keys and to seal them to an enclave by itself. Whom to seal to is in
+// the evidence, and nowhere else.
 type SealRequest struct {
-	Item
-	Nonce    envelope.Nonce  // the challenge that the keyholder gave
-	Evidence []byte          // the enclave's evidence, which the keyholder checks
-	Binding  envelope.Digest // HPKE info
-	Grant    envelope.Digest // HPKE additional data
-	HPKEKey  []byte          // recipient
+	Items         []SealItem // the package's key, then those of its contributors
+	ByContributor bool       // the package was packed by contributor
+	Manifest      envelope.Digest
+	Job           envelope.Digest
+	Evidence      []byte          // which the keyholder checks
+	Grant         envelope.Digest // HPKE additional data
 }
 
-// Sealer is a keyholder that never shows a data key, not even to the broker: it answers what broker.Seal would.
+// SealItem is one wrapped key; a contributor's names her unit, the package's none.
+type SealItem struct {
+	Item
+	Unit *envelope.Digest `json:"unit"`
+}
+
+// Sealer is a keyholder that never shows a data key, not even to the broker: it checks the evidence itself, which must
+// answer one of its own challenges, and gives what [SealTo] would. Its Unwrap is refused with [ErrInput].
 type Sealer interface {
+	Challenge(ctx context.Context, manifest, job envelope.Digest) (envelope.Nonce, error)
 	Seal(ctx context.Context, r SealRequest) ([]byte, error)
 }
 

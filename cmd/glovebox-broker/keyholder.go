@@ -31,7 +31,12 @@ func openKeyholder(ctx context.Context, s *config.Config, asOwner bool, passphra
 			return keyholder.PassphrasePrompt(false)
 		})
 	case config.KeyholderVault:
-		k, err = vault.Open(ctx, vault.Config{VaultKeyholder: s.Keyholder.Vault, Owner: asOwner, Resolve: s.Path})
+		c := vault.Config{VaultKeyholder: s.Keyholder.Vault, Owner: asOwner, Resolve: s.Path}
+		if s.Keyholder.Vault.Plugin {
+			k, err = vault.OpenPlugin(ctx, c)
+		} else {
+			k, err = vault.Open(ctx, c)
+		}
 	case config.KeyholderPKCS11:
 		k, err = openPKCS11(s)
 	default:
@@ -45,7 +50,9 @@ func openKeyholder(ctx context.Context, s *config.Config, asOwner bool, passphra
 
 // openAnchor is where the ledger's anchor lies outside the directory; nil when it is the head file.
 func openAnchor(s *config.Config, k keyholder.Keyholder) (ledger.Anchor, error) {
-	v, ok := k.(*vault.Keyholder)
+	v, ok := k.(interface {
+		Anchor(a config.VaultAnchor) (*vault.Anchor, error)
+	})
 	if !ok || s.Keyholder.Vault.Anchor == nil {
 		return nil, nil
 	}

@@ -75,6 +75,13 @@ type data struct {
 	MinEncrypt  int    `json:"min_encryption_version"`
 	MinKeptHere int    `json:"min_available_version"`
 
+	// of Glovebox's own engine
+	Wrapped      []byte `json:"wrapped"`
+	Sealed       []byte `json:"sealed"`
+	Nonce        string `json:"nonce"`
+	PluginOldest int    `json:"oldest"`
+	PluginLatest int    `json:"latest"`
+
 	// of a token, and of a wrapping token
 	TTL          int64  `json:"ttl"`
 	Renewable    bool   `json:"renewable"`

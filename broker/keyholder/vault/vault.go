@@ -54,6 +54,11 @@ type Keyholder struct {
 // Open logs in and looks at the key. A key that could leave Vault, or that is not derived for each package, is
 // [keyholder.ErrInput].
 func Open(ctx context.Context, c Config) (*Keyholder, error) {
+	return open(ctx, c, func(k *Keyholder) error { return k.inspect(ctx) })
+}
+
+// open logs in, has inspect look, and keeps the token alive.
+func open(ctx context.Context, c Config, inspect func(*Keyholder) error) (*Keyholder, error) {
 	if c.VaultKeyholder == nil {
 		return nil, fmt.Errorf("%w: no vault configuration", keyholder.ErrInput)
 	}
@@ -69,7 +74,7 @@ func Open(ctx context.Context, c Config) (*Keyholder, error) {
 		return nil, fmt.Errorf("log in: %w", err)
 	}
 	k := &Keyholder{client: cl, mount: c.Mount, key: c.Key, done: make(chan struct{})}
-	if err := k.inspect(ctx); err != nil {
+	if err := inspect(k); err != nil {
 		return nil, err
 	}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -13,7 +13,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -133,17 +132,15 @@ func operations(list map[logical.Operation]framework.OperationFunc) map[logical.
 	return out
 }
 
-// explained turns our refusals into Vault's: 400 for what makes no sense, 403 for what is refused. Anything else is an
-// internal error, of which the caller learns nothing.
+// explained turns our refusals into answers with code 400: 403 is how Vault speaks of tokens. Anything else is an internal
+// error, of which the caller learns nothing.
 func explained(f framework.OperationFunc) framework.OperationFunc {
 	return func(ctx context.Context, r *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		out, err := f(ctx, r, d)
 		switch {
 		case err == nil:
 			return out, nil
-		case errors.Is(err, errNonce), errors.Is(err, errEvidence), errors.Is(err, errUnwrap):
-			return logical.ErrorResponse(err.Error()), logical.CodedError(http.StatusForbidden, err.Error())
-		case errors.Is(err, logical.ErrInvalidRequest), errors.Is(err, errConfig):
+		case errors.Is(err, errNonce), errors.Is(err, errEvidence), errors.Is(err, errUnwrap), errors.Is(err, logical.ErrInvalidRequest), errors.Is(err, errConfig):
 			return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
 		}
 		return nil, err

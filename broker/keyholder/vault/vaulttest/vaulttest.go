@@ -97,7 +97,7 @@ func Launch(dir string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, Address: "https://127.0.0.1:" + port, CAFile: filepath.Join(dir, "ca.pem")}
-	if err := errors.Join(s.certificate(), os.Mkdir(filepath.Join(dir, "raft"), 0o700)); err != nil {
+	if err := errors.Join(s.certificate(), os.Mkdir(filepath.Join(dir, "raft"), 0o700), os.Mkdir(s.Plugins(), 0o700)); err != nil {
 		return nil, err
 	}
 	conf := fmt.Sprintf(`storage "raft" {
@@ -113,7 +113,8 @@ listener "tcp" {
 api_addr      = %q
 cluster_addr  = "https://127.0.0.1:%s"
 disable_mlock = true
-`, filepath.Join(dir, "raft"), port, s.CAFile, filepath.Join(dir, "tls.key"), s.Address, cluster)
+plugin_directory = %q
+`, filepath.Join(dir, "raft"), port, s.CAFile, filepath.Join(dir, "tls.key"), s.Address, cluster, s.Plugins())
 	if err := os.WriteFile(filepath.Join(dir, "vault.hcl"), []byte(conf), 0o600); err != nil {
 		return nil, err
 	}
@@ -173,6 +174,9 @@ func (s *Server) certificate() error {
 		os.WriteFile(filepath.Join(s.dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600),
 	)
 }
+
+// Plugins is the folder whose programs the server may run as plug-ins.
+func (s *Server) Plugins() string { return filepath.Join(s.dir, "plugins") }
 
 // Run starts the server's process; it is sealed then, unless it is new.
 func (s *Server) Run() error {
