@@ -118,6 +118,7 @@ type owner struct {
 	clock   *clock
 	formats []attestation.Format
 	pub     broker.Publisher
+	keys    keyholder.Keyholder // nil: the directory's
 	*broker.Broker
 }
 
@@ -147,7 +148,7 @@ func (o *owner) start() {
 }
 
 func (o *owner) open() (*broker.Broker, error) {
-	return broker.New(o.t.Context(), broker.Config{Settings: o.cfg, Formats: o.formats, Publisher: o.pub, Policy: policy(), Now: o.clock.now})
+	return broker.New(o.t.Context(), broker.Config{Settings: o.cfg, Formats: o.formats, Publisher: o.pub, Policy: policy(), Now: o.clock.now, Keyholder: o.keys})
 }
 
 func (o *owner) restart() {
@@ -252,6 +253,7 @@ type world struct {
 	clock          *clock
 	creator, buyer *owner
 	data, code     *packed
+	more           []*packed // further data of the job
 	job            *job.Job
 	signedJob      []byte
 	jobID          envelope.Digest
@@ -267,11 +269,21 @@ func newWorld(t testing.TB, options ...packOption) *world {
 	return w
 }
 
+// packs are the job's packages in its order.
+func (w *world) packs() []*packed { return append([]*packed{w.code, w.data}, w.more...) }
+
+func (w *world) datasets() (out []envelope.Digest) {
+	for _, p := range w.packs()[1:] {
+		out = append(out, p.ID)
+	}
+	return out
+}
+
 // newJob signs a job, with changes.
 func (w *world) newJob(change func(*job.Job)) {
 	w.t.Helper()
 	j := &job.Job{
-		ID: envelope.NewNonce(), Buyer: *w.buyer.cfg.Buyer, Code: w.code.ID, Datasets: []envelope.Digest{w.data.ID},
+		ID: envelope.NewNonce(), Buyer: *w.buyer.cfg.Buyer, Code: w.code.ID, Datasets: w.datasets(),
 		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 1 << 30},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 15}, {Name: "m.json", Class: "metrics", MaxBytes: 1 << 10}},
@@ -319,7 +331,7 @@ func (w *world) challenge(p *packed) (envelope.Nonce, error) {
 func (w *world) newEnclave(change func(*attestation.Binding)) *enclave {
 	w.t.Helper()
 	e := w.unattested()
-	for _, p := range []*packed{w.code, w.data} {
+	for _, p := range w.packs() {
 		n, err := w.challenge(p)
 		if err != nil {
 			w.t.Fatal(err)
@@ -468,7 +480,7 @@ func (e *enclave) usage(change func(*usage.Statement)) []byte {
 		Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: e.w.clock.now().UnixMilli(), Released: 1, Started: 2, Finished: 3},
 	}
-	for _, p := range []*packed{e.w.code, e.w.data} {
+	for _, p := range e.w.packs() {
 		g := e.grants[p.ID]
 		if g == nil {
 			continue
@@ -528,6 +540,14 @@ func (w *world) plan() *grant.PlanReply {
 		w.t.Fatal(err)
 	}
 	return r
+}
+
+// revoke signs a revocation by the creator, which her broker finds.
+func (w *world) revoke(r *grant.Revocation) {
+	w.t.Helper()
+	r.Reason, r.Time = "r", w.clock.now().UnixMilli()
+	_, err := config.AddRevocation(w.creator.dir, r)
+	must(w.t, err)
 }
 
 // rules lists the failed rules of a denial.
