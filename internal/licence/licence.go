@@ -19,7 +19,7 @@ import (
 const (
 	MaxPurposes = 256       // prohibited ones
 	MaxRoyalty  = 1_000_000 // the whole revenue, in millionths
-	Worldwide  = "*"       // the one entry of Territories that means no limit
+	Worldwide   = "*"       // the one entry of Territories that means no limit
 )
 
 // ErrLicence is the root of every error of this package.

@@ -97,6 +97,11 @@ func TestPermits(t *testing.T) {
 	if len(open().Permits(worldwide)) != 0 || len(with(func(l *licence.Licence) { l.Territories = []string{"DE"} }).Permits(worldwide)) == 0 {
 		t.Error("use everywhere needs a licence for everywhere, no more and no less")
 	}
+	silent := use()
+	silent.Purpose = ""
+	if len(open().Permits(silent)) != 1 {
+		t.Error("a use without a purpose is permitted")
+	}
 	for _, where := range []string{"", "XX", "EU", "de"} {
 		u := use()
 		u.Territory = where

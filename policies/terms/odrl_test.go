@@ -121,6 +121,7 @@ func TestOfferRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"use prohibited":            {anOffer("", `],"prohibition":[{"action":"use"}]`), "as a whole"},
 		"prohibited by two":         {anOffer("", `],"prohibition":[{"action":"use","constraint":[{"leftOperand":"purpose","operator":"eq","rightOperand":"x"},{"leftOperand":"spatial","operator":"eq","rightOperand":"US"}]}]`), "want one constraint"},
 		"prohibited by count":       {anOffer("", `],"prohibition":[{"action":"use","constraint":[{"leftOperand":"count","operator":"lteq","rightOperand":"1"}]}]`), "cannot be expressed"},
+		"prohibited but for":        {anOffer("", `],"prohibition":[{"action":"use","constraint":{"leftOperand":"spatial","operator":"isNoneOf","rightOperand":["DE"]}}]`), "say it as a permission"},
 		"a remedy":                  {anOffer("", `],"prohibition":[{"action":"derive","remedy":[]}]`), "$.prohibition[0].remedy"},
 		"an unknown prohibition":    {anOffer("", `],"prohibition":[{"action":"play"}]`), "$.prohibition[0]"},
 		"a conditional prohibition": {anOffer("", `],"prohibition":[{"action":"commercialize","constraint":[]}]`), "$.prohibition[0].constraint"},

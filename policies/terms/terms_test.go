@@ -247,6 +247,13 @@ func TestBadYAML(t *testing.T) {
 	}
 }
 
+// TestDeepYAML: nesting is bounded before anything looks at it.
+func TestDeepYAML(t *testing.T) {
+	if _, p := parseYAML([]byte("a: " + strings.Repeat("{b: ", maxDepth+1) + "c" + strings.Repeat("}", maxDepth+1))); len(p.List) != 1 || !strings.Contains(p.Error(), "nested deeper") {
+		t.Errorf("%v", p)
+	}
+}
+
 // TestAllErrorsAtOnce: one run finds everything.
 func TestAllErrorsAtOnce(t *testing.T) {
 	text := strings.NewReplacer("jobs: 10", "jobs: many", "access: open", "access: closed", "per-use: 20.00", "per-use: NaN", "[EU, CH]", "[UK]").Replace(plain)
