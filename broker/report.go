@@ -206,6 +206,9 @@ func guarantee(s *privacy.Sum, delta, limit int64) (epsilon *int64, left int64) 
 
 // privacyForecast compares what holds now with what held when the window opened: ε does not add up.
 func (m *reporter) privacyForecast(entries []*ledger.PrivacyEntry, p *report.Population, delta int64) report.Forecast {
+	if p.Cap == 0 {
+		return report.Forecast{Why: "no forecast: there is no budget"}
+	}
 	var before privacy.Sum
 	var times []int64
 	for _, e := range entries {

@@ -62,7 +62,7 @@ func showAccounts(w io.Writer, r *report.Report) {
 	for _, p := range r.Packages {
 		name := cmp.Or(p.Name, short(p.Manifest.String()))
 		rows = append(rows, append([]string{name, fmt.Sprint(p.Version), fmt.Sprintf("%d of %d", p.Uses, p.MaxUses), fmt.Sprint(p.UsesLeft)},
-			append(tallyCells(&p.Tally, p.Currency), lasts(p.Forecast))...))
+			append(tallyCells(&p.Tally, p.Currency), lasts(p.Forecast, r.Time))...))
 		for _, b := range p.Buyers {
 			uses := fmt.Sprint(b.Uses)
 			if b.MaxUses > 0 {
@@ -95,7 +95,7 @@ func showPopulations(w io.Writer, r *report.Report) {
 		}
 		rows = append(rows, []string{
 			fmt.Sprintf("%s (%s, %s, delta %s)", p.Name, p.Unit, p.Adjacency, fraction(p.Delta, 12)), "all", fmt.Sprint(p.Releases),
-			fmt.Sprint(p.Unbounded), epsilon(p.Epsilon), fraction(p.Cap, 6), fraction(p.Left, 6), label, lasts(p.Forecast),
+			fmt.Sprint(p.Unbounded), epsilon(p.Epsilon), fraction(p.Cap, 6), fraction(p.Left, 6), label, lasts(p.Forecast, r.Time),
 		})
 		for _, b := range p.Buyers {
 			rows = append(rows, []string{
@@ -137,11 +137,9 @@ func showJobs(w io.Writer, r *report.Report, all bool) {
 // shortKey is the end of a did:key, where keys differ.
 func shortKey(k string) string { return "…" + k[max(0, len(k)-8):] }
 
-func lasts(f report.Forecast) string {
-	switch {
-	case !f.Known:
-		return f.Why
-	case f.Until == 0:
+// lasts is the day until which something lasts, or why there is none.
+func lasts(f report.Forecast, now int64) string {
+	if !f.Known || f.Until <= now {
 		return f.Why
 	}
 	return "until " + when(f.Until)[:len("2006-01-02")]

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/glovebox-dev/glovebox/broker/ledger/report"
+)
+
+func TestFraction(t *testing.T) {
+	for want, v := range map[string]int64{"0": 0, "1": 1_000_000, "0.5": 500_000, "12.000001": 12_000_001} {
+		if got := fraction(v, 6); got != want {
+			t.Errorf("%d: %s, want %s", v, got, want)
+		}
+	}
+	if got := fraction(1, 12); got != "0.000000000001" {
+		t.Error(got)
+	}
+}
+
+// TestReportInWords: what matters of an account is said, in the words of the help.
+func TestReportInWords(t *testing.T) {
+	e, now := int64(1_500_000), int64(1_800_000_000_000)
+	r := report.Report{
+		Time: now, Records: 9,
+		Packages: []report.Package{
+			{Name: "scans", Version: 2, Currency: "EUR", Uses: 3, MaxUses: 9, UsesLeft: 6, Forecast: report.Forecast{Known: true, Until: now + 1, Why: "x"}},
+			{Name: "spent", Forecast: report.Project(now, 30, 1, 0, nil)},
+		},
+		Populations: []report.Population{
+			{Name: "patients", Unit: "person", Adjacency: "replace", Delta: 1_000_000, Epsilon: &e, Cap: 2_000_000, Left: 500_000, Conditional: true, Unbounded: 1},
+			{Name: "others"},
+		},
+		Jobs: make([]report.Job, shownJobs+1),
+	}
+	var b strings.Builder
+	showReport(&b, &r, false)
+	for _, want := range []string{"3 of 9", "until 2027-01-15", "nothing is left", "delta 0.000001", "1.5", "0.5", "conditional", "none holds", "1 earlier jobs"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
