@@ -27,6 +27,8 @@ import (
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger/crashtest/faultfs"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 const (
@@ -108,14 +110,15 @@ func crashChild(text string) error {
 // crashes is one owner whose broker crashes again and again while enclaves go on asking. What her broker said is
 // remembered here, outside.
 type crashes struct {
-	t     *testing.T
-	w     *world
-	clock crashClock
-	rng   *rand.Rand
-	uses  int64
-	run   int
-	began time.Time
-	disk  *faultfs.Disk // nil: the broker works on the machine's own
+	t      *testing.T
+	w      *world
+	clock  crashClock
+	rng    *rand.Rand
+	uses   int64           // that are allowed
+	permit envelope.Digest // zero: the terms allow them
+	run    int
+	began  time.Time
+	disk   *faultfs.Disk // nil: the broker works on the machine's own
 
 	cmd   *exec.Cmd
 	proc  *faultfs.Process
@@ -160,15 +163,29 @@ func (a crashTotals) String() string {
 func newCrashes(t *testing.T, seed uint64) *crashes {
 	t.Helper()
 	c, rng := &clock{t: time.UnixMilli(1_800_000_000_000)}, rand.New(rand.NewPCG(seed, 1))
-	uses := 5 + rng.Int64N(crashUses)
+	uses, limit := 5+rng.Int64N(crashUses), rng.IntN(3)
 	w := &world{t: t, clock: c, creator: newOwner(t, config.Creator, c), buyer: newOwner(t, config.Buyer, c)}
-	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) { t.MaxUses = uses }))
+	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) {
+		t.MaxUses, t.Buyers.MaxUses = 10*uses, 10*uses
+		switch limit { // what the jobs will run out of
+		case 0:
+			t.MaxUses = uses
+		case 1:
+			t.Buyers.MaxUses = uses
+		case 2:
+			t.Access = dataset.AccessPermit
+		}
+	}))
+	var permit envelope.Digest
+	if limit == 2 {
+		permit = w.permit(func(p *grant.Permit) { p.Count, p.NotAfter = uses, c.now().Add(12*time.Hour).Unix() })
+	}
 	w.code = w.buyer.pack(dataset.KindCode, withTerms(func(t *dataset.Terms) {
 		t.Price, t.MaxUses = dataset.Price{Currency: "EUR"}, 1_000_000
 	}))
 	must(t, w.creator.Close())
 	return &crashes{
-		t: t, w: w, clock: crashClock{time.Now().UnixNano(), c.now().UnixNano(), 1}, uses: uses, rng: rng, began: time.Now(),
+		t: t, w: w, clock: crashClock{time.Now().UnixNano(), c.now().UnixNano(), 1}, uses: uses, permit: permit, rng: rng, began: time.Now(),
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * crashWorkers}},
 	}
 }

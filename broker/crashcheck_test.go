@@ -130,9 +130,41 @@ func (c *crashes) checkState(tx *ledger.Tx, s *crashState) error {
 	if n, err := tx.Uses(manifest, envelope.Digest{}); err != nil || n != spent {
 		c.t.Errorf("crash %d: the ledger counts %d uses (%v), the accounts %d", c.run, n, err, spent)
 	}
+	if err := c.checkSpent(tx, spent); err != nil {
+		return err
+	}
 	for _, a := range c.acks {
 		if err := c.checkAck(tx, s, a); err != nil {
 			return fmt.Errorf("answer in run %d: %w", a.run, err)
+		}
+	}
+	return nil
+}
+
+// checkSpent: permits are counted once a job, and privacy once for each key that may have left.
+func (c *crashes) checkSpent(tx *ledger.Tx, uses int64) error {
+	if !c.permit.IsZero() {
+		if n, err := tx.Spent(ledger.Permit, c.permit, envelope.Digest{}); err != nil || n != uses {
+			c.t.Errorf("crash %d: %d uses of the permit (%v), want %d", c.run, n, err, uses)
+		}
+	}
+	leases, err := tx.Leases(ledger.OfManifest(c.w.data.ID))
+	if err != nil {
+		return err
+	}
+	left := int64(0)
+	for _, l := range leases {
+		if l.State == ledger.Live || len(l.Sealed) > 0 {
+			left++
+		}
+	}
+	for _, buyer := range []*envelope.PublicKey{nil, c.w.buyer.cfg.Buyer} {
+		sum, err := tx.PopulationSum(c.w.data.Manifest.Terms.Privacy.Population, buyer)
+		if err != nil {
+			return err
+		}
+		if sum.Unbounded != left {
+			c.t.Errorf("crash %d: privacy counts %d keys, %d may have left", c.run, sum.Unbounded, left)
 		}
 	}
 	return nil

@@ -213,7 +213,7 @@ func crash(t *testing.T, p plan, f faultfs.Faults, tear *uint64, goOn bool, r *r
 
 // TestPowerLossAtEverySyncPoint: nothing that was not synced survives.
 func TestPowerLossAtEverySyncPoint(t *testing.T) {
-	p, step, r := newPlan(t), stride(2, 40), report{what: "power loss at every sync point", began: time.Now()}
+	p, step, r := newPlan(t), stride(2, 60), report{what: "power loss at every sync point", began: time.Now()}
 	if step > 1 {
 		r.what = fmt.Sprintf("power loss at one of %d sync points", step)
 	}
@@ -234,7 +234,7 @@ func TestPowerLossAtEverySyncPoint(t *testing.T) {
 func TestTornPowerLoss(t *testing.T) {
 	p, r := newPlan(t), report{what: "power loss with torn writes", began: time.Now()}
 	p.Concurrent = true
-	first, runs := seed(t), 600/stride(20, 200)
+	first, runs := seed(t), 400/stride(13, 200)
 	for i := range uint64(runs) {
 		s := first + i
 		t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestPowerLossTwice(t *testing.T) {
 // TestPowerLossAfterKill: the program dies at each sync point in turn and is started again, and the power fails soon after.
 // What the second one read and built upon was perhaps never on the disk.
 func TestPowerLossAfterKill(t *testing.T) {
-	p, step, first, r := newPlan(t), stride(3, 40), seed(t), report{what: "power loss after SIGKILL", began: time.Now()}
+	p, step, first, r := newPlan(t), stride(3, 80), seed(t), report{what: "power loss after SIGKILL", began: time.Now()}
 	rng := rand.New(rand.NewPCG(first, 5))
 	for point, ended := 1+rng.Int64N(step), false; !ended && !t.Failed(); point += step {
 		d := faultfs.NewDisk()
@@ -309,7 +309,7 @@ func TestPowerLossAfterKill(t *testing.T) {
 // again. The ledger may refuse what it was asked then, not forget what it said. Every other time the power fails soon
 // after.
 func TestSyncFails(t *testing.T) {
-	p, step, r := newPlan(t), stride(5, 60), report{what: "failing syncs", began: time.Now()}
+	p, step, r := newPlan(t), stride(5, 140), report{what: "failing syncs", began: time.Now()}
 	p.Linger = true
 	for point := int64(1); !t.Failed(); point += step {
 		d, f := faultfs.NewDisk(), faultfs.Faults{SyncError: point}
