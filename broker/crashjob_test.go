@@ -111,7 +111,10 @@ func (c *crashes) postTwice(message []byte, twice bool) ([]byte, error) {
 	}
 	other := make(chan []byte, 1)
 	go func() {
-		b, _ := c.post(message)
+		b, err := c.post(message)
+		if err != nil {
+			b = nil // half an answer is none
+		}
 		other <- b
 	}()
 	one, err := c.post(message)
