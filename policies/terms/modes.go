@@ -42,12 +42,12 @@ const (
 
 // Plan is what a mode needs in order to be enforced.
 type Plan struct {
-	Mode        string           `json:"mode"`
-	Built       bool             `json:"built"`
-	Numbers     map[string]int64 `json:"numbers"` // data of the rules: parameters in integer units
-	Words       map[string][]string
-	Obligations PlanObligations `json:"obligations"`
-	Account     PlanAccount     `json:"account"`
+	Mode        string              `json:"mode"`
+	Built       bool                `json:"built"`
+	Numbers     map[string]int64    `json:"numbers"` // data of the rules: parameters in integer units
+	Words       map[string][]string `json:"words"`   // ... and its words
+	Obligations PlanObligations     `json:"obligations"`
+	Account     PlanAccount         `json:"account"`
 }
 
 // PlanObligations is what the enclave must do.
