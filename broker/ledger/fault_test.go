@@ -163,6 +163,37 @@ func TestLedgerFlippedBits(t *testing.T) {
 	t.Logf("%d of %d flips were noticed, the others hit nothing that counts", refusals, rounds)
 }
 
+// TestTamperedAccounts changes what follows from the records, consistently, behind the ledger's back.
+func TestTamperedAccounts(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir)
+	const ended = `SELECT job FROM leases WHERE state = 'completed' LIMIT 1`
+	for name, query := range map[string]string{
+		"grant without lease": `DELETE FROM progress WHERE n = 1; CREATE TABLE gone AS SELECT job FROM leases WHERE n = 1; DELETE FROM leases WHERE n = 1;
+			UPDATE accounts SET used = 0, live = 0 WHERE job IN (SELECT job FROM gone); DELETE FROM accounts WHERE job IN (SELECT job FROM gone)`,
+		"ended lease revived": `UPDATE accounts SET live = 1 WHERE job IN (` + ended + `); UPDATE leases SET state = 'live' WHERE job IN (` + ended + `)`,
+		"charge lowered":      `UPDATE accounts SET charged = 1 WHERE job IN (` + ended + `)`,
+		"use taken back":      `UPDATE accounts SET used = 0 WHERE job IN (` + ended + `)`,
+		"counter lowered":     `UPDATE uses SET n = n - 1`,
+		"counter deleted":     `DELETE FROM uses`,
+		"account deleted":     `DELETE FROM accounts WHERE job IN (` + ended + `)`,
+		"progress deleted":    `DELETE FROM progress WHERE n = 2`,
+		"another's account":   `UPDATE accounts SET used = 0, live = 0; UPDATE accounts SET buyer = 'x'`,
+		"nonces uncounted":    `INSERT INTO nonces VALUES (x'01', x'02', x'03', 1, 2, NULL); DELETE FROM outstanding`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoiled := t.TempDir()
+			copyFile(t, at(dir).Path, at(spoiled).Path)
+			copyFile(t, at(dir).Head, at(spoiled).Head)
+			db, err := openDB(at(spoiled).Path, "")
+			must(t, err)
+			_, err = db.ExecContext(t.Context(), query)
+			must(t, errors.Join(err, db.Close()))
+			refused(t, spoiled, ErrCorrupt)
+		})
+	}
+}
+
 func TestNotADatabase(t *testing.T) {
 	dir := t.TempDir()
 	filled(t, dir)

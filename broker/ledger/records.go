@@ -35,6 +35,7 @@ type link struct {
 		Job      envelope.Digest  `json:"job"`
 		Grant    envelope.Digest  `json:"grant"`
 		Amount   int64            `json:"amount"`
+		Outcome  string           `json:"outcome"`
 	} `json:"predicate"`
 }
 

@@ -12,17 +12,26 @@ import (
 
 // books is what the records say that leases and accounts must show.
 type books struct {
-	n       int64 // records
-	atWant  envelope.Digest
-	ended   map[envelope.Digest]bool     // every grant, and whether its end is recorded
-	charged map[[2]envelope.Digest]int64 // by manifest and job, the most that a commit states
+	n      int64 // records
+	atWant envelope.Digest
+	ended  map[envelope.Digest]bool    // every grant, and whether its end is recorded
+	owed   map[[2]envelope.Digest]debt // by manifest and job
 }
+
+// debt is what the commits of a job state.
+type debt struct {
+	charged int64 // the most of them
+	used    bool  // one of them completed
+}
+
+// completed is the outcome in a commit that makes a use count for good.
+const completed = "completed"
 
 // verify walks the whole ledger: no gap in it or in any package's chain, every statement where it says it is, the running
 // head as stored, no lease and no charge missing that a record tells of, every counter the sum of its entries. It returns
 // the number of records and the head after record want.
 func verify(t *Tx, want int64) (n int64, atWant envelope.Digest, err error) {
-	b := books{ended: map[envelope.Digest]bool{}, charged: map[[2]envelope.Digest]int64{}}
+	b := books{ended: map[envelope.Digest]bool{}, owed: map[[2]envelope.Digest]debt{}}
 	if err := b.readRecords(t, want); err != nil {
 		return 0, atWant, err
 	}
@@ -90,7 +99,7 @@ func (b *books) verifyRecord(r, last *Record) error {
 	case envelope.CommitType:
 		b.ended[p.Grant] = true
 		k := [2]envelope.Digest{r.Manifest, p.Job}
-		b.charged[k] = max(b.charged[k], p.Amount)
+		b.owed[k] = debt{max(b.owed[k].charged, p.Amount), b.owed[k].used || p.Outcome == completed}
 	case envelope.LeaseLostType:
 		b.ended[p.Grant] = true
 	}
@@ -128,23 +137,21 @@ func (b *books) checkLeases(t *Tx) error {
 
 // checkAccounts: nothing that a commit states is missing.
 func (b *books) checkAccounts(t *Tx) error {
-	err := t.rows(`SELECT manifest, job, charged FROM accounts`, nil, func(scan func(...any) error) error {
+	err := t.rows(`SELECT manifest, job, charged, used FROM accounts`, nil, func(scan func(...any) error) error {
 		var manifest, job []byte
-		var charged int64
-		if err := scan(&manifest, &job, &charged); err != nil {
+		var a debt
+		if err := scan(&manifest, &job, &a.charged, &a.used); err != nil {
 			return err
 		}
 		var k [2]envelope.Digest
-		if !fill(k[0][:], manifest) || !fill(k[1][:], job) || charged < b.charged[k] {
-			return fmt.Errorf("%w: an account has %d charged, the commits say %d", ErrCorrupt, charged, b.charged[k])
+		if !fill(k[0][:], manifest) || !fill(k[1][:], job) || a.charged < b.owed[k].charged || (b.owed[k].used && !a.used) {
+			return fmt.Errorf("%w: an account shows %+v, the commits state %+v", ErrCorrupt, a, b.owed[k])
 		}
-		delete(b.charged, k)
+		delete(b.owed, k)
 		return nil
 	})
-	for _, v := range b.charged {
-		if v > 0 && err == nil {
-			err = fmt.Errorf("%w: a commit has lost its account", ErrCorrupt)
-		}
+	if err == nil && len(b.owed) > 0 {
+		err = fmt.Errorf("%w: %d jobs with a commit have lost their accounts", ErrCorrupt, len(b.owed))
 	}
 	return err
 }
