@@ -211,7 +211,7 @@ func (c *Config) ShredUnit(ctx context.Context, k keyholder.Keyholder, id datase
 	if err := WriteFile(path+erasedSuffix, []byte{}); err != nil {
 		return err
 	}
-	if err := overwrite(path + wrapSuffix); err != nil {
+	if err := errors.Join(overwrite(path+wrapSuffix), sweepUnits(filepath.Dir(path))); err != nil {
 		return err
 	}
 	r, ok := k.(keyholder.Retirer)
@@ -244,6 +244,15 @@ func overwrite(path string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// sweepUnits overwrites what an interrupted AddUnits left: wrapped keys without a name.
+func sweepUnits(folder string) error {
+	left, err := filepath.Glob(filepath.Join(folder, ".tmp-*"))
+	for _, path := range left {
+		err = errors.Join(err, overwrite(path))
+	}
+	return err
 }
 
 // renew moves every wrapped key to a new version of the keyholder's key and shreds the versions before. None is shredded
