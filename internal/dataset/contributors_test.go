@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -354,4 +355,35 @@ func TestTooManyContributors(t *testing.T) {
 		t.Errorf("%v, want ErrTooLarge and what to do", err)
 	}
 	f.wantEmpty()
+}
+
+// TestGroupingInBoundedMemory groups far more than it may hold: what it takes does not grow with the source.
+func TestGroupingInBoundedMemory(t *testing.T) {
+	size := int64(192 << 20)
+	if testing.Short() {
+		size = 96 << 20
+	}
+	f, p := newFixture(t), newPeople()
+	var rows strings.Builder
+	rows.WriteString("who,value\n")
+	for i := range 20_000 {
+		fmt.Fprintf(&rows, "p%d,%x\n", i%700, envelope.Sum([]byte{byte(i), byte(i >> 8)}))
+	}
+	cfg := f.byContributor(p, FormatCSV, "", "who")
+	cfg.SegmentBytes, cfg.BatchBytes = 0, 0
+	cfg.Source = &endlessCSV{left: size, row: []byte(rows.String())}
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o600); err != nil {
+		t.Skipf("peak memory cannot be measured here: %v", err)
+	}
+	base := peakRSS(t)
+	m := f.pack(cfg).Manifest
+	peak := peakRSS(t) - base
+	t.Logf("%d MiB of %d contributors in %d segments: peak %d MiB above baseline", m.RawBytes>>20, m.Contributors(), len(m.Segments), peak>>20)
+	if m.RawBytes < size || m.Contributors() != 700 {
+		t.Errorf("%d bytes of %d contributors", m.RawBytes, m.Contributors())
+	}
+	if most := int64(memoryBound + 3*groupMemory); peak > most {
+		t.Errorf("peak memory is %d MiB above baseline, want at most %d", peak>>20, most>>20)
+	}
 }
