@@ -75,6 +75,29 @@ func privacyCost(mode string) (privacy.Cost, error) {
 	return privacy.Cost{Unbounded: true}, nil
 }
 
+// population is the account that the terms name.
+func population(p *dataset.Privacy) ledger.Population {
+	return ledger.Population{
+		Name: p.Population, Unit: p.Unit, Adjacency: p.Adjacency, Delta: p.Delta, Cap: p.Epsilon, BuyerCap: p.BuyerEpsilon,
+	}
+}
+
+// declare makes sure that the population is the one that other packages speak of.
+func declare(t *ledger.Tx, m *dataset.Manifest) error {
+	if populationOf(m) == "" {
+		return nil
+	}
+	p := population(&m.Terms.Privacy)
+	return t.DeclarePopulation(&p)
+}
+
+func otherPopulation(err error) grant.Reason {
+	return grant.Reason{
+		Rule: "population", Message: err.Error(),
+		Satisfy: "ask the owner for a version whose terms say of the population what her other packages say",
+	}
+}
+
 // reservePrivacy debits the population with what the lease may cost at most.
 func reservePrivacy(t *ledger.Tx, l *ledger.Lease, p *dataset.Privacy) error {
 	if l.Population == "" {
@@ -85,10 +108,7 @@ func reservePrivacy(t *ledger.Tx, l *ledger.Lease, p *dataset.Privacy) error {
 		return err
 	}
 	_, err = t.ReservePrivacy(&ledger.Reservation{
-		Population: ledger.Population{
-			Name: p.Population, Unit: p.Unit, Adjacency: p.Adjacency, Delta: p.Delta, Cap: p.Epsilon, BuyerCap: p.BuyerEpsilon,
-		},
-		Grant: l.Grant, Manifest: l.Manifest, Job: l.Job, Buyer: l.Buyer, Cost: cost, Time: l.Issued,
+		Population: population(p), Grant: l.Grant, Manifest: l.Manifest, Job: l.Job, Buyer: l.Buyer, Cost: cost, Time: l.Issued,
 	})
 	return err
 }

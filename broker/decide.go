@@ -77,13 +77,25 @@ func (b *Broker) judge(ctx context.Context, t *ledger.Tx, q *request, now int64)
 	if !decision.Allow {
 		return b.deny(t, q, decision.Reasons, now)
 	}
-	if err := narrow(q.pack.Manifest, q.job.Predicate.Purpose, &decision.Obligations, now); err != nil {
+	return b.debit(t, q, turn.attempt, f, decision.Obligations)
+}
+
+// debit reserves and records what the rules allow.
+func (b *Broker) debit(t *ledger.Tx, q *request, attempt int, f facts, o grant.Obligations) (*verdict, error) {
+	if err := narrow(q.pack.Manifest, q.job.Predicate.Purpose, &o, f.in.Now); err != nil {
+		return nil, err
+	}
+	err := declare(t, q.pack.Manifest)
+	if errors.Is(err, ledger.ErrPopulation) {
+		return b.deny(t, q, []grant.Reason{otherPopulation(err)}, f.in.Now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := reserve(t, q, f.in.Account.Cost); err != nil {
 		return nil, err
 	}
-	lease, err := b.record(t, q, turn.attempt, f, decision.Obligations)
+	lease, err := b.record(t, q, attempt, f, o)
 	return &verdict{lease: lease, fresh: true}, err
 }
 

@@ -148,3 +148,15 @@ func payload(t *testing.T, signed []byte) []byte {
 	must(t, err)
 	return p
 }
+
+// TestTwoMeaningsOfOnePopulation: packages that name one population must mean the same by it.
+func TestTwoMeaningsOfOnePopulation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	must(t, w.asking(1).release(w.data))
+	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) { t.Privacy.Adjacency = dataset.ReplaceOne }))
+	w.newJob(nil)
+	if got := rules(t, w.asking(1).release(w.data)); got[0] != "population" {
+		t.Errorf("rules %v", got)
+	}
+}
