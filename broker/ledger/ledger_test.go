@@ -258,6 +258,21 @@ func TestTamperedLedger(t *testing.T) {
 	}
 }
 
+// TestStatementReplaced puts another signed statement in a record's place that says it belongs there.
+func TestStatementReplaced(t *testing.T) {
+	dir, s := t.TempDir(), signer(t)
+	l := open(t, dir)
+	must(t, deny(l, s, manifestA, "what was said"))
+	other, _, err := grant.Sign(&grant.Denial{
+		Job: jobID, Manifest: manifestA, Reasons: []grant.Reason{{Rule: "r", Message: "what was not", Satisfy: "s"}}, Sequence: 1, Time: 1,
+	}, s)
+	must(t, err)
+	_, err = l.conn.ExecContext(t.Context(), `UPDATE records SET signed = ?`, other)
+	must(t, err)
+	must(t, l.Close())
+	refused(t, dir, ErrCorrupt)
+}
+
 func TestAppendOutOfPlace(t *testing.T) {
 	l, s := open(t, t.TempDir()), signer(t)
 	previous := manifestB
