@@ -471,6 +471,9 @@ func (w *work) denial(n int, sequence int64, previous *envelope.Digest) ([]byte,
 
 // withdraw records a statement by somebody else, outside the packages' chains.
 func (w *work) withdraw(t *ledger.Tx, n int) ([]byte, error) {
+	if done, err := t.Withdrawn(ledger.WithdrawnJob, id("job", n).String()); err != nil || done {
+		return nil, err
+	}
 	signed, _, err := w.denial(n, 1, nil)
 	if err != nil {
 		return nil, err
@@ -480,7 +483,12 @@ func (w *work) withdraw(t *ledger.Tx, n int) ([]byte, error) {
 }
 
 // fat fills the write-ahead log.
-func (w *work) fat(t *ledger.Tx, n int) ([]byte, error) { return nil, t.AddJob(id("fat", n), fat(n)) }
+func (w *work) fat(t *ledger.Tx, n int) ([]byte, error) {
+	if _, err := t.Job(id("fat", n)); !errors.Is(err, ledger.ErrNotFound) {
+		return nil, err
+	}
+	return nil, t.AddJob(id("fat", n), fat(n))
+}
 
 func fat(n int) []byte {
 	b := make([]byte, fatBytes)
