@@ -168,6 +168,9 @@ func TestNeverBelowFloat(t *testing.T) {
 
 func TestFloatsRefused(t *testing.T) {
 	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, -math.SmallestNonzeroFloat64, 1e300, 1e7} {
+		if u, err := Units(v, Nano); !errors.Is(err, ErrCost) {
+			t.Errorf("%v: %d units, %v", v, u, err)
+		}
 		if _, err := Pure(v); !errors.Is(err, ErrCost) {
 			t.Errorf("pure %v: %v", v, err)
 		}
