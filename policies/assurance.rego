@@ -5,18 +5,13 @@
 # description: An assurance that is not listed is weaker than everything, itself included.
 package glovebox.assurance
 
-rank := {"simulated": 1, "software-tpm": 2, "tpm": 3, "tee": 4}
-
-default at_least(_, _) := false
-
-at_least(got, least) if rank[got] >= rank[least]
+# What is as strong as each.
+at_least := {
+	"simulated": {"simulated", "software-tpm", "tpm", "tee"},
+	"software-tpm": {"software-tpm", "tpm", "tee"},
+	"tpm": {"tpm", "tee"},
+	"tee": {"tee"},
+}
 
 # Only packages packed as tests may be released below the assurance of a hardware TPM.
-default admitted(_, _) := false
-
-admitted(got, _) if rank[got] >= rank.tpm
-
-admitted(got, test) if {
-	rank[got] >= 1
-	test == true
-}
+admitted := {true: at_least.simulated, false: at_least.tpm}

@@ -3,29 +3,52 @@
 package policies
 
 import (
-	"syscall"
+	"slices"
 	"testing"
+	"time"
 )
 
+// BenchmarkDecide is one decision, everything included. The mean is that of the machine as it is; min-µs and p50-µs are of
+// single decisions, and min is what is left of other processes.
+//
+// Measured on two shared cores of an AMD EPYC at 2.4 GHz under a load of 20, min-µs: see docs/spec/policy.md. On the same
+// machine in the same hour the engine before this one, with 16 conditions and JSON on the way, took 367 µs.
 func BenchmarkDecide(b *testing.B) {
-	e, err := Load(b.Context())
+	plain, err := Load(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := good()
-	b.ReportAllocs()
-	start := cpu()
-	for b.Loop() {
-		if d, err := e.Decide(b.Context(), r); err != nil || !d.Allow {
-			b.Fatal(d, err)
-		}
+	own, err := LoadWith(b.Context(), Options{Creator: rules(noFrance + "\n\nnarrow := {\"epochs\": 4} if input.job.commercial")})
+	if err != nil {
+		b.Fatal(err)
 	}
-	b.ReportMetric((cpu()-start)/float64(b.N), "cpu-us/op")
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
-}
-
-func cpu() float64 {
-	var r syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-	return float64(r.Utime.Nano()+r.Stime.Nano()) / 1e3
+	denied := good()
+	denied.Job.Purpose = "advertising"
+	for _, c := range []struct {
+		name  string
+		e     *Engine
+		r     Request
+		allow bool
+	}{
+		{"open", plain, allowed()["open"], true},
+		{"receipt", plain, good(), true},
+		{"denied", plain, denied, false},
+		{"receipt-own-rules", own, good(), true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var took []time.Duration
+			b.ReportAllocs()
+			for b.Loop() {
+				start := time.Now()
+				if d, err := c.e.Decide(b.Context(), c.r); err != nil || d.Allow != c.allow {
+					b.Fatal(d, err)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[0].Nanoseconds())/1e3, "min-µs")
+			b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-µs")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
+		})
+	}
 }

@@ -4,16 +4,15 @@
 # title: Obligations
 # description: |
 #   What the enclave must enforce, defined only where release allows. Go decodes it strictly into the closed
-#   grant.Obligations and adds the leaves, whose number the rules have seen.
+#   grant.Obligations, sorts the outputs and adds the leaves, whose number the rules have seen.
 package glovebox.release
 
 import data.glovebox.egress
 
 obligations := {
 	"mode": input.job.mode,
-	"transforms": [],
 	"epochs": epochs,
-	"outputs": sort({class | some class in input.job.outputs}),
+	"outputs": input.job.outputs,
 	"maxOutput": egress.max_output,
 	"logs": egress.logs,
 	"privacy": input.account.epsilon,

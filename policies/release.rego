@@ -97,8 +97,8 @@ default assurance_ok := false
 
 assurance_ok if {
 	input.evidence.reference != ""
-	assurance.at_least(input.evidence.assurance, input.terms.minAssurance)
-	assurance.admitted(input.evidence.assurance, input.package.test)
+	input.evidence.assurance in assurance.at_least[input.terms.minAssurance]
+	input.evidence.assurance in assurance.admitted[input.package.test]
 }
 
 default uses_ok := false
@@ -183,13 +183,9 @@ code_ok if input.package.kind == "code"
 default not_revoked := false
 
 not_revoked if {
-	input.revoked.dataset == false
-	input.revoked.manifest == false
-	input.revoked.job == false
-	input.revoked.buyer == false
-	input.revoked.code == false
-	input.revoked.grant == false
-	input.revoked.permit == false
+	input.revoked == {
+		"dataset": false, "manifest": false, "job": false, "buyer": false, "code": false, "grant": false, "permit": false,
+	}
 }
 
 default not_cancelled := false

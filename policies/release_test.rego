@@ -257,11 +257,6 @@ test_code_expires_without_an_entitlement if {
 	release.obligations.expires == 1800003600000 with input as r
 }
 
-test_outputs_are_the_jobs if {
-	r := with_value("/job/outputs", ["model", "metrics", "model"])
-	release.obligations.outputs == ["metrics", "model"] with input as r
-}
-
 # Each condition is false without input, and false is what it is.
 test_conditions_without_input if {
 	every condition in [

@@ -5,6 +5,7 @@ package policies
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -84,9 +85,8 @@ func obligations(v any) (*grant.Obligations, error) {
 		Logs: take[string](f, "logs"), Privacy: f.integer("privacy"), Allowance: f.integer("allowance"), Expires: f.integer("expires"),
 		Transforms: []envelope.Digest{},
 	}
-	if t := take[[]any](f, "transforms"); len(t) != 0 && f.err == nil {
-		f.err = fmt.Errorf("%w: transforms are not enforced by this release", ErrResult)
-	}
+	slices.Sort(o.Outputs)
+	o.Outputs = slices.Compact(o.Outputs)
 	if err := f.done(); err != nil {
 		return nil, err
 	}
