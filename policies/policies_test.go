@@ -386,3 +386,65 @@ func TestStrictMode(t *testing.T) {
 		t.Errorf("unused variable: %v", err)
 	}
 }
+
+// TestSpecNamesEveryRule: docs/spec/policy.md lists the rules that denials name, and every field of the document.
+func TestSpecNamesEveryRule(t *testing.T) {
+	b, err := os.ReadFile("../docs/spec/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := string(b)
+	for _, rule := range allRules() {
+		if !strings.Contains(spec, "`"+rule+"`") {
+			t.Errorf("rule %s is not in the spec", rule)
+		}
+	}
+	words := strings.FieldsFunc(spec[strings.Index(spec, "## Document"):], func(r rune) bool { return strings.ContainsRune(" `{}[],\n:()", r) })
+	for _, at := range paths(tree(t, good()), nil) {
+		name, ok := at[len(at)-1].(string)
+		if ok && name != "sector" && !slices.Contains(words, name) {
+			t.Errorf("field %v is not in the spec", at)
+		}
+	}
+}
+
+// TestCountries: the rules know the countries that licences know.
+func TestCountries(t *testing.T) {
+	c, err := compile(map[string]string{"licence.rego": mustRead(t, "licence.rego")}, capabilities(builtins()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := prepare(t.Context(), c, "x := data.glovebox.licence.countries")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := one(t.Context(), &q, ast.NewObject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, _ := texts(v.([]any))
+	n := 0
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			code := string(a) + string(b)
+			if licence.IsTerritory(code) != slices.Contains(known, code) {
+				t.Errorf("%s", code)
+			}
+			if slices.Contains(known, code) {
+				n++
+			}
+		}
+	}
+	if n < 200 || n != len(known) {
+		t.Errorf("%d countries, %d codes", n, len(known))
+	}
+}
+
+func mustRead(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
