@@ -234,7 +234,7 @@ func TestPowerLossAtEverySyncPoint(t *testing.T) {
 func TestTornPowerLoss(t *testing.T) {
 	p, r := newPlan(t), report{what: "power loss with torn writes", began: time.Now()}
 	p.Concurrent = true
-	first, runs := seed(t), 400/stride(13, 200)
+	first, runs := seed(t), 200/stride(7, 100)
 	for i := range uint64(runs) {
 		s := first + i
 		t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) {
@@ -305,6 +305,38 @@ func TestPowerLossAfterKill(t *testing.T) {
 	r.log(t)
 }
 
+// TestPowerLossWhileTheAnchorChangesForm: a head file of release 0.1 is one line, which the first change replaces.
+func TestPowerLossWhileTheAnchorChangesForm(t *testing.T) {
+	p, r := newPlan(t), report{what: "power loss while the head file changes its form", began: time.Now()}
+	few := p
+	few.Jobs = 7
+	d := faultfs.NewDisk()
+	o := run(t, few, d)
+	dir := left(t, d)
+	head, err := os.ReadFile(files(dir).Head)
+	must(t, err)
+	newest := ""
+	for _, slot := range []string{string(head[:len(head)/2]), string(head[len(head)/2:])} {
+		line, _, _ := strings.Cut(slot, "\n")
+		if strings.Contains(line, fmt.Sprintf(`"revision":%d,`, anchor(t, dir, "revision"))) {
+			newest = line
+		}
+	}
+	must(t, os.WriteFile(files(dir).Head, []byte(newest), 0o600))
+	for point := int64(1); point <= 16 && !t.Failed(); point += min(3, stride(2, 4)) {
+		t.Run(fmt.Sprint(point), func(t *testing.T) {
+			d := faultfs.NewDisk()
+			must(t, d.Import(dir))
+			d.Inject(faultfs.Faults{PowerLoss: point})
+			again := run(t, p, d)
+			sameAnswers(t, o.acks, again.acks)
+			audit(t, p, left(t, d.Restart()), append(o.acks, again.acks...), nil)
+			r.crashes, r.points, r.acks = r.crashes+1, point, r.acks+len(o.acks)+len(again.acks)
+		})
+	}
+	r.log(t)
+}
+
 // TestSyncFails: a sync fails once, at each point in turn, and what it was to write is never written unless it is written
 // again. The ledger may refuse what it was asked then, not forget what it said. Every other time the power fails soon
 // after.
@@ -328,7 +360,7 @@ func TestSyncFails(t *testing.T) {
 
 // TestDiskFull: from one write on a number of writes find no room, at different ones each time.
 func TestDiskFull(t *testing.T) {
-	p, step, r := newPlan(t), 8*stride(20, 100), report{what: "full disks", began: time.Now()}
+	p, step, r := newPlan(t), 16*stride(10, 50), report{what: "full disks", began: time.Now()}
 	p.Linger = true
 	for point := 1 + rand.Int64N(step); !t.Failed(); point += step {
 		d := faultfs.NewDisk()

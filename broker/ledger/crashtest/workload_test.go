@@ -192,6 +192,7 @@ func (w *work) watch(stop <-chan struct{}) {
 			last = a.Revision
 			w.say(a)
 		}
+		time.Sleep(200 * time.Microsecond)
 	}
 }
 
