@@ -110,12 +110,16 @@ func heap() int64 {
 // away is a keyholder that does not answer for a while.
 type away struct {
 	keyholder.Keyholder
-	gone  atomic.Bool
-	asked atomic.Int64
+	gone   atomic.Bool
+	asked  atomic.Int64
+	during func() // called before it answers
 }
 
 func (a *away) Unwrap(ctx context.Context, context, wrapped []byte) ([]byte, error) {
 	a.asked.Add(1)
+	if a.during != nil {
+		a.during()
+	}
 	if a.gone.Load() {
 		return nil, keyholder.ErrUnavailable
 	}
@@ -196,5 +200,26 @@ func TestRevokedWhileTheKeyIsUnwrapped(t *testing.T) {
 	want(t, e.release(w.data), broker.ErrWithdrawn)
 	if k.asked.Load() != asked {
 		t.Error("the key of a revoked job was unwrapped")
+	}
+}
+
+// TestRevokedAfterTheRecord: between record and seal the owner's word still counts, and the key that was unwrapped for
+// nothing goes nowhere.
+func TestRevokedAfterTheRecord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	k := w.holder()
+	e := w.newEnclave(nil)
+	must(t, e.release(w.code))
+	k.during = func() {
+		w.revoke(&grant.Revocation{Buyer: &w.job.Buyer})
+		w.plan() // which reads what is new
+	}
+	want(t, e.release(w.data), broker.ErrWithdrawn)
+	w.clock.advance(testTimeout)
+	must(t, w.creator.ExpireLeases(t.Context()))
+	k.during = nil
+	if left := w.plan().UsesLeft; left != 2 {
+		t.Errorf("%d uses left after a key that never left", left)
 	}
 }

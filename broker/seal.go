@@ -26,10 +26,7 @@ func (b *Broker) unwrapAndSeal(ctx context.Context, q *request, l *ledger.Lease)
 		if out, err = t.Lease(l.Grant); err != nil {
 			return err
 		}
-		if len(out.Sealed) != 0 {
-			return nil
-		}
-		if err := mayGoOn(t, out, now); err != nil {
+		if err := mayGoOn(t, out, now); err != nil || len(out.Sealed) != 0 {
 			return err
 		}
 		out.Sealed = sealed
