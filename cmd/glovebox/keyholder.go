@@ -89,12 +89,12 @@ with an identity or a passphrase, HashiCorp Vault, or a PKCS#11 token (see "keyh
 
 // keyholderStatus says which versions there are and what depends on them.
 type keyholderStatus struct {
-	Kind     string `json:"kind"`
-	Oldest   int    `json:"oldest"` // version that still opens
-	Latest   int    `json:"latest"` // version that wraps
-	Packages int    `json:"packages"`
-	Behind   int    `json:"behind"` // wrapped by an older version than the latest
-	Lost     int    `json:"lost"`   // wrapped by a version that is shredded, or by another keyholder
+	Kind   string `json:"kind"`
+	Oldest int    `json:"oldest"` // version that still opens
+	Latest int    `json:"latest"` // version that wraps
+	Keys   int    `json:"keys"`   // wrapped keys in the directory, packages' and contributors'
+	Behind int    `json:"behind"` // wrapped by an older version than the latest
+	Lost   int    `json:"lost"`   // wrapped by a version that is shredded, or by another keyholder
 }
 
 func (o *owner) keyholderStatus(ctx context.Context, k ownerKeyholder) (*keyholderStatus, []config.WrappedKey, error) {
@@ -106,7 +106,7 @@ func (o *owner) keyholderStatus(ctx context.Context, k ownerKeyholder) (*keyhold
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &keyholderStatus{Kind: o.KeyholderKind(), Oldest: v.Oldest, Latest: v.Latest, Packages: len(keys)}
+	s := &keyholderStatus{Kind: o.KeyholderKind(), Oldest: v.Oldest, Latest: v.Latest, Keys: len(keys)}
 	var behind []config.WrappedKey
 	for _, w := range keys {
 		switch n, err := k.Version(w.Wrapped); {
@@ -124,7 +124,7 @@ func (o *owner) keyholderStatus(ctx context.Context, k ownerKeyholder) (*keyhold
 
 func (s *keyholderStatus) print(w io.Writer) {
 	table(w, []string{"kind", s.Kind}, []string{"versions", fmt.Sprintf("%d to %d; %d wraps", s.Oldest, s.Latest, s.Latest)},
-		[]string{"packages", fmt.Sprint(s.Packages)}, []string{"wrapped by an older version", fmt.Sprint(s.Behind)}, []string{"lost", fmt.Sprint(s.Lost)})
+		[]string{"wrapped keys", fmt.Sprint(s.Keys)}, []string{"wrapped by an older version", fmt.Sprint(s.Behind)}, []string{"lost", fmt.Sprint(s.Lost)})
 }
 
 // withKeyholder runs work and shows what the keyholder is like afterwards.
@@ -211,8 +211,8 @@ func newKeyholderRetire(role config.Role) *cobra.Command {
 	var asJSON, shred bool
 	cmd := &cobra.Command{
 		Use: "retire", Short: "Shred the versions before the latest, for good", Args: noArgs,
-		Long: `Retire shreds every version of the key but the latest. It refuses while a package depends on one of them; rewrap first.
-With --shred it shreds them all the same: those packages can never be opened again, by nobody.`,
+		Long: `Retire shreds every version of the key but the latest. It refuses while a package or a contributor's key depends on one of them; rewrap first.
+With --shred it shreds them all the same: what depends on them can never be opened again, by nobody.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
 				s, behind, err := o.keyholderStatus(cmd.Context(), k)
@@ -221,7 +221,7 @@ With --shred it shreds them all the same: those packages can never be opened aga
 				}
 				if len(behind) > 0 && !shred {
 					return Errorf(KindUsage, "move them first with: glovebox %s keyholder rewrap; or give --shred to lose them for good", role).
-						because("packages that would be lost: %d, the first is %s", len(behind), behind[0].Package)
+						because("keys that would be lost: %d", len(behind))
 				}
 				return k.Retire(cmd.Context(), s.Latest)
 			})
@@ -229,7 +229,7 @@ With --shred it shreds them all the same: those packages can never be opened aga
 	}
 	dirFlag(cmd, &dir, role)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().BoolVar(&shred, "shred", false, "also when packages depend on old versions; they are lost for good")
+	cmd.Flags().BoolVar(&shred, "shred", false, "also when packages or contributors' keys depend on old versions; they are lost for good")
 	return cmd
 }
 

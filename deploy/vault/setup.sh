@@ -25,7 +25,7 @@ umask 077
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 
-mounted() { "$vault" "$1" list -format=json | grep -q "\"$2/\""; }
+mounted() { "$vault" "$1" list -format=json | grep "\"$2/\"" >/dev/null; } # not -q: it would break the pipe
 mounted secrets "$transit" || "$vault" secrets enable -path="$transit" transit >&2
 mounted secrets "$kv" || "$vault" secrets enable -path="$kv" -version=2 kv >&2
 mounted auth approle || "$vault" auth enable approle >&2
@@ -51,17 +51,19 @@ for role in broker owner; do
   fi
 done
 
+# field NAME VALUE: one member of a JSON object, or nothing where there is no value.
+field() { [ -z "$2" ] || printf '    "%s": "%s",\n' "$1" "$2"; }
+wrapped=${WRAP:+', "secretIdWrapped": true'}
 cat <<EOF
 {
   "kind": "vault",
   "vault": {
     "address": "${VAULT_ADDR:-https://127.0.0.1:8200}",
-${VAULT_NAMESPACE:+    "namespace": "$VAULT_NAMESPACE",
-}${VAULT_CACERT:+    "caFile": "$VAULT_CACERT",
-}    "mount": "$transit",
+$(field namespace "${VAULT_NAMESPACE:-}"; field caFile "${VAULT_CACERT:-}")
+    "mount": "$transit",
     "key": "$name",
-    "auth": {"method": "approle", "roleIdFile": "$dir/broker.role-id", "secretIdFile": "$dir/broker.secret-id"${WRAP:+, "secretIdWrapped": true}},
-    "owner": {"method": "approle", "roleIdFile": "$dir/owner.role-id", "secretIdFile": "$dir/owner.secret-id"${WRAP:+, "secretIdWrapped": true}},
+    "auth": {"method": "approle", "roleIdFile": "$dir/broker.role-id", "secretIdFile": "$dir/broker.secret-id"$wrapped},
+    "owner": {"method": "approle", "roleIdFile": "$dir/owner.role-id", "secretIdFile": "$dir/owner.secret-id"$wrapped},
     "anchor": {"mount": "$kv", "path": "$anchor"}
   }
 }
