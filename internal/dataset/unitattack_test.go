@@ -177,13 +177,29 @@ func TestIngestionChecksumHidesErased(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := ingestionHash(f.key)
-	if err != nil {
-		t.Fatal(err)
+	mac := func(k Key, text string) []byte {
+		sum, err := ingestionHash(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.Write([]byte(text))
+		return sum.Sum(nil)
 	}
-	sum.Write([]byte(stream))
-	if m.Metadata.Ingestion.Checksum == envelope.Digest(sum.Sum(nil)) {
+	got := m.Metadata.Ingestion.Checksum
+	if got == envelope.Digest(mac(f.key, stream)) {
 		t.Error("the checksum is of all records, under the package's key alone")
+	}
+	header := stream[:m.Segments[0].RawBytes]
+	want := header
+	for i, u := range m.Units {
+		text, err := readSpans(t, f, m, p.keys, only(m, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want += string(mac(p.keys[u.ID], strings.TrimPrefix(text, header)))
+	}
+	if got != envelope.Digest(mac(f.key, want)) {
+		t.Error("the checksum is not what the specification says")
 	}
 }
 
