@@ -301,6 +301,9 @@ func (b *Broker) record(t *ledger.Tx, q *request, attempt int, f facts, o grant.
 		Previous: previous, Issued: now, Population: l.Population, HandOvers: b.handOvers(m),
 		Conditional: f.in.Account.Conditional, Obligations: o,
 	}
+	if g.Ledger.Records, g.Ledger.Digest, g.Ledger.Revision, err = t.Head(); err != nil {
+		return nil, err
+	}
 	if err := b.spend(t, q, l, &g, f.on); err != nil {
 		return nil, err
 	}

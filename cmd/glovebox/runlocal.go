@@ -80,7 +80,7 @@ func (f *jobFlags) localRequest(code, out string) (*localrun.Request, error) {
 	if st, err := os.Stat(code); err == nil && st.IsDir() {
 		code = filepath.Join(code, mainModule)
 	}
-	f.purpose, f.mode, f.spend, f.valid, f.use.Territory = "research", grant.ModeRaw, "0", time.Hour, "ZZ"
+	f.purpose, f.mode, f.spend, f.valid, f.use.Territory = "research", grant.ModeRaw, "0", time.Hour, "*"
 	j, err := f.job()
 	if err != nil {
 		return nil, err

@@ -248,7 +248,7 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.spend, "spend-cap", "0", "most that the job may cost, in the datasets' currency")
 	fl.BoolVar(&f.use.Commercial, "commercial", false, "declare that the use is commercial")
 	fl.BoolVar(&f.use.Derive, "derive", false, "declare that the result will be changed, built upon or passed on")
-	fl.StringVar(&f.use.Territory, "territory", "ZZ", "declare where the result will be used, as two letters (ISO 3166-1); ZZ says nothing")
+	fl.StringVar(&f.use.Territory, "territory", "*", "declare where the result will be used, as two letters (ISO 3166-1); * is anywhere")
 	fl.StringArrayVar(&f.receipts, "receipt", nil, "file of a licence receipt from a marketplace; repeat for several")
 	f.codeFlags.register(cmd)
 }

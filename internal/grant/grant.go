@@ -60,6 +60,7 @@ type Grant struct {
 	Policy      envelope.Digest    `json:"policy"`      // of the policy that decided
 	Sequence    int64              `json:"sequence"`    // of the release record in the broker's ledger, gapless per package
 	Previous    *envelope.Digest   `json:"previous"`    // the record before it; null in the first
+	Ledger      Head               `json:"ledger"`      // where the broker's whole ledger was just before: two grants show whether it forgot
 	Issued      int64              `json:"issued"`      // Unix milliseconds
 	Entitlement *envelope.Digest   `json:"entitlement"` // the capability spent on it; null where access is open
 	Population  string             `json:"population"`  // privacy account that it was debited to; "" for code
@@ -157,6 +158,9 @@ func (g *Grant) Validate() error {
 		return fmt.Errorf("%w: assurance, reference or time missing", ErrInvalid)
 	case g.Obligations.Expires <= g.Issued || g.Obligations.Expires-g.Issued > MaxLease.Milliseconds():
 		return fmt.Errorf("%w: expiry", ErrInvalid)
+	}
+	if err := g.Ledger.validate(); err != nil {
+		return err
 	}
 	return g.Obligations.Validate()
 }

@@ -39,7 +39,7 @@ func goodGrant(t testing.TB) *grant.Grant {
 	return &grant.Grant{
 		Binding: sum("d"), Evidence: sum("e"), Job: sum("j"), Manifest: sum("m"),
 		Buyer: statementtest.NewKey(t, envelope.RoleBuyer).Public(), Ticket: &ticket, Attempt: 1, Assurance: "tpm", Reference: "r",
-		Policy: sum("p"), Sequence: 2, Previous: &previous, Issued: 1_800_000_000_000,
+		Policy: sum("p"), Sequence: 2, Previous: &previous, Ledger: grant.Head{Records: 7, Digest: &previous, Revision: 9}, Issued: 1_800_000_000_000,
 		Obligations: grant.Obligations{
 			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 1, Count: 9}}, Epochs: 8,
 			Outputs: []string{"metrics", "model"}, MaxOutput: 100, Logs: grant.LogsOff, Allowance: 4, Expires: 1_800_000_060_000,
@@ -77,8 +77,9 @@ func samples(t testing.TB) []sample {
 			[]string{
 				"predicate.ticket",                     // null in the code's grant; who asked for a dataset refuses it
 				"predicate.obligations.leaves.0.first", // from the first leaf
-				"predicate.obligations.outputs",        // nothing may leave
-				"predicate.obligations.maxOutput",      // nothing may leave
+				"predicate.ledger.revision",
+				"predicate.obligations.outputs",   // nothing may leave
+				"predicate.obligations.maxOutput", // nothing may leave
 			},
 		},
 		{

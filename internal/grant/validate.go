@@ -160,8 +160,13 @@ func (h *HandOver) Validate() error {
 		return invalid("hand-over without two keys")
 	case h.Reason == "" || len(h.Reason) > MaxReasonText || h.Time <= 0:
 		return invalid("hand-over without reason or time")
-	case h.Head.Records < 0 || h.Head.Revision < 0 || (h.Head.Records == 0) != (h.Head.Digest == nil) || zero(h.Head.Digest):
-		return invalid("hand-over: ledger head")
+	}
+	return h.Head.validate()
+}
+
+func (h *Head) validate() error {
+	if h.Records < 0 || h.Revision < 0 || (h.Records == 0) != (h.Digest == nil) || zero(h.Digest) {
+		return invalid("ledger head")
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type Job struct {
 type Use struct {
 	Commercial bool   `json:"commercial"`
 	Derive     bool   `json:"derive"`    // the result will be changed, built upon or passed on
-	Territory  string `json:"territory"` // where it will be used: ISO 3166-1 alpha-2
+	Territory  string `json:"territory"` // where it will be used: ISO 3166-1 alpha-2, or "*": anywhere
 }
 
 // Limits bound a run. All are required and positive.
@@ -75,7 +75,7 @@ var (
 	outputName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`) // 100 bytes: a name in a USTAR archive
 	paramName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	term       = regexp.MustCompile(`^[a-z0-9][a-z0-9._:/-]{0,127}$`)
-	territory  = regexp.MustCompile(`^[A-Z]{2}$`)
+	territory  = regexp.MustCompile(`^([A-Z]{2}|\*)$`)
 	compactJWS = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
 )
 
@@ -143,7 +143,7 @@ func (j *Job) Validate() error {
 	case !term.MatchString(j.Purpose):
 		return bad("purpose %q", j.Purpose)
 	case !territory.MatchString(j.Use.Territory):
-		return bad("territory %q, want two capital letters (ISO 3166-1)", j.Use.Territory)
+		return bad("territory %q, want two capital letters (ISO 3166-1), or * for anywhere", j.Use.Territory)
 	case !term.MatchString(j.Mode):
 		return bad("mode %q", j.Mode)
 	case j.Runtime != RuntimeWASM:
