@@ -270,6 +270,9 @@ func (b *Broker) apply(ctx context.Context, q *request, f facts) (policies.Decis
 	if err != nil {
 		return policies.Decision{}, err
 	}
+	if d.Cause != nil {
+		b.log.Error("the owner's own rules gave no usable answer", "manifest", q.pack.ID.String(), "job", q.job.ID.String(), "error", d.Cause)
+	}
 	if len(q.why) == 0 {
 		return d, nil
 	}
