@@ -276,7 +276,8 @@ func brief(s string) string {
 func (c *client) call(ctx context.Context, method, path string, body any) (*reply, error) {
 	before := c.logins.Load()
 	r, err := c.send(ctx, c.api, method, path, body)
-	if refused(err) && c.tokenDead(ctx) {
+	// Another call may log in at any moment: then it was the old token that was refused, and the new one is tried.
+	if refused(err) && (c.tokenDead(ctx) || c.logins.Load() != before) {
 		if err := c.login(ctx, before); err != nil {
 			return nil, err
 		}

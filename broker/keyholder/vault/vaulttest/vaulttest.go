@@ -261,7 +261,29 @@ func (s *Server) Stop() {
 }
 
 // Pause stops the process from answering without ending it; Resume lets it go on.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(sigStop) }
+func (s *Server) Pause() error {
+	if err := s.cmd.Process.Signal(sigStop); err != nil {
+		return err
+	}
+	for end := time.Now().Add(stopTime); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if s.stopped() {
+			return nil
+		}
+	}
+	return errors.New("vault does not stop")
+}
+
+// stopped reports whether every thread of the process has stopped.
+func (s *Server) stopped() bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+	for _, t := range tasks {
+		b, rerr := os.ReadFile(t)
+		if _, state, ok := bytes.Cut(b, []byte(") ")); rerr == nil && (!ok || len(state) == 0 || state[0] != 'T') {
+			return false
+		}
+	}
+	return err == nil && len(tasks) > 0
+}
 
 // Resume undoes Pause.
 func (s *Server) Resume() error { return s.cmd.Process.Signal(sigCont) }
