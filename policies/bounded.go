@@ -32,7 +32,13 @@ func creatorBuiltins() []string {
 	}
 }
 
-func creatorCapabilities() *ast.Capabilities { return capabilities(creatorBuiltins()) }
+func creatorCapabilities() *ast.Capabilities {
+	can := capabilities(creatorBuiltins())
+	for _, b := range boundedBuiltins() {
+		can.Builtins = append(can.Builtins, b)
+	}
+	return can
+}
 
 // replaced says which bounded function stands in for a built-in one.
 func replaced() map[string]string {

@@ -137,7 +137,7 @@ func (s *source) compile(ctx context.Context) (*creator, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newCompiler(creatorCapabilities()).WithBuiltins(boundedBuiltins()).WithPathConflictsCheck(s.conflicts)
+	c := newCompiler(creatorCapabilities()).WithPathConflictsCheck(s.conflicts)
 	if c.Compile(modules); c.Failed() {
 		return nil, fmt.Errorf("%w: %w", ErrCreator, c.Errors)
 	}
