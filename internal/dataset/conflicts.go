@@ -2,10 +2,17 @@
 
 package dataset
 
-import "github.com/glovebox-dev/glovebox/internal/licence"
+import (
+	"slices"
 
-// Conflicts lists what in the licences of a job's datasets stands in the way of a use of all of them together, by the
-// datasets' names. Brokers see one package each: only who has every manifest can tell.
+	"github.com/glovebox-dev/glovebox/internal/licence"
+)
+
+const theJob = "the job"
+
+// Conflicts lists what in the licences of a job's datasets stands in the way of using them together, by the datasets'
+// names. Brokers see one package each: only who has every manifest can tell. What the job itself wants of one of them is
+// that owner's to refuse, with all reasons.
 func Conflicts(use licence.Use, datasets []*Manifest) []licence.Conflict {
 	names := map[string]int{}
 	for _, m := range datasets {
@@ -19,5 +26,5 @@ func Conflicts(use licence.Use, datasets []*Manifest) []licence.Conflict {
 		}
 		uses = append(uses, n)
 	}
-	return licence.ForJob("the job", use, uses)
+	return slices.DeleteFunc(licence.ForJob(theJob, use, uses), func(c licence.Conflict) bool { return c.A == theJob || c.B == theJob })
 }
