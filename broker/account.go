@@ -164,10 +164,15 @@ func closeAccounts(t *ledger.Tx, l *ledger.Lease, a ledger.Account, e end) error
 	return err
 }
 
+// returnUses gives back what a lease stands on. One sale may be over several packages of this broker, and is one use of a
+// job however many of them stand on it: it is given back only when none of the others uses it, or may yet.
 func returnUses(t *ledger.Tx, l *ledger.Lease) error {
 	give := func(kind ledger.Kind, id *envelope.Digest) error {
 		if id == nil {
 			return nil
+		}
+		if shared, err := t.Shared(kind, *id, l.Job, l.Manifest); err != nil || shared {
+			return err
 		}
 		return t.Return(kind, *id, l.Job)
 	}

@@ -42,6 +42,18 @@ func (t *Tx) Return(kind Kind, id, by envelope.Digest) error {
 	return err
 }
 
+// Shared reports whether a job's use of a receipt or permit also stands for a package other than one: a lease that stands
+// on it lives there, or the package was used.
+func (t *Tx) Shared(kind Kind, id, jobID, except envelope.Digest) (shared bool, err error) {
+	column, ok := map[Kind]string{Receipt: "receipt", Permit: "permit"}[kind]
+	if !ok {
+		return false, fmt.Errorf("%w: no package stands on a %s", ErrCorrupt, kind)
+	}
+	return shared, t.row(`SELECT EXISTS (SELECT 1 FROM leases l JOIN accounts a ON a.manifest = l.manifest AND a.job = l.job
+		WHERE l.`+column+` = ? AND l.job = ? AND l.manifest <> ? AND (a.used | a.live) = 1)`,
+		[]any{id[:], jobID[:], except[:]}, []any{&shared})
+}
+
 // Spent counts the uses of a thing by others.
 func (t *Tx) Spent(kind Kind, id, except envelope.Digest) (n int64, err error) {
 	n, mine, err := t.spent(kind, id, except)
