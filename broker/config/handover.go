@@ -24,7 +24,10 @@ func (c *Config) HandOvers() ([][]byte, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	return files, err
+	if err != nil {
+		return nil, err // part of them would be another succession
+	}
+	return files, nil
 }
 
 // HandOver gives the broker a fresh key and has the owner endorse it, from the ledger's head on. The broker must be
@@ -77,7 +80,31 @@ func (c *Config) endorse(h *grant.HandOver) error {
 	if err := os.MkdirAll(c.layout.HandOversDir(), 0o700); err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(c.layout.HandOversDir(), fmt.Sprintf("%04d%s", len(before)+1, signedSuffix)), signed)
+	if err := syncDir(c.layout.Dir); err != nil {
+		return err
+	}
+	return writeNew(filepath.Join(c.layout.HandOversDir(), fmt.Sprintf("%04d%s", len(before)+1, signedSuffix)), signed)
+}
+
+// writeNew is [WriteFile] for a file that must not be there yet: what is there stays, and that is [ErrExists].
+func writeNew(path string, b []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	_, werr := f.Write(b)
+	if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	err = os.Link(f.Name(), path)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%w: %s", ErrExists, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // finishHandOver puts a key in place that the last hand-over names, if a rotation was cut off before it did.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -194,22 +195,57 @@ func AddCancellation(dir string, c *job.Cancel) (envelope.Digest, error) {
 	return id, WriteFile(filepath.Join(l.Cancellations(), id.Hex()+signedSuffix), signed)
 }
 
-// SignedFiles reads every signed file in a folder, ordered by name. Files that are still being written are not seen.
+// ErrSigned means that a signed file in a folder cannot be read. It is never [os.ErrNotExist]: a name that leads nowhere is
+// not an empty folder.
+var ErrSigned = errors.New("broker/config: a signed file cannot be read")
+
+// SignedFiles reads every signed file in a folder, ordered by name. Files that are still being written are not seen. It is
+// [os.ErrNotExist] only if there is no folder. When some files cannot be read ([ErrSigned]) it returns the others all the
+// same: what they forbid must not be forgotten because of a damaged one beside them.
 func SignedFiles(dir string) ([][]byte, error) {
-	entries, err := os.ReadDir(dir)
+	names, err := signedNames(dir)
 	if err != nil {
 		return nil, err
 	}
 	var out [][]byte
-	for _, e := range entries {
-		if filepath.Ext(e.Name()) != signedSuffix || e.IsDir() {
-			continue
+	var errs []error
+	for _, name := range names {
+		b, err := readFile(filepath.Join(dir, name), maxConfig)
+		switch {
+		case err == nil:
+			out = append(out, b)
+		case !vanished(dir, name, err):
+			errs = append(errs, fmt.Errorf("%w: %v", ErrSigned, err)) //nolint:errorlint // its cause may be os.ErrNotExist
 		}
-		b, err := readFile(filepath.Join(dir, e.Name()), maxConfig)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, b)
 	}
-	return out, nil
+	return out, errors.Join(errs...)
+}
+
+// signedNames lists the signed files in a folder.
+func signedNames(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, lerr := os.Lstat(dir); !errors.Is(lerr, os.ErrNotExist) {
+			return nil, fmt.Errorf("%w: %v", ErrSigned, err) //nolint:errorlint // the folder's name is there and leads nowhere
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == signedSuffix && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// vanished reports whether a file could not be read because somebody removed it after the folder was listed: it is listed
+// no more. A name that is still listed leads nowhere, which is something else.
+func vanished(dir, name string, err error) bool {
+	if !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	names, err := signedNames(dir)
+	return err == nil && !slices.Contains(names, name)
 }
