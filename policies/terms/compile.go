@@ -133,6 +133,9 @@ func purposeWord(s string) error {
 	if !isTerm(s) {
 		return fmt.Errorf("%q is not a purpose: lower-case letters, digits and . _ : / -, at most 128", s)
 	}
+	if rest, ok := strings.CutPrefix(s, "gb:"); ok {
+		return fmt.Errorf("%q: write the purpose %q without gb:, as jobs state it", s, rest)
+	}
 	return nil
 }
 

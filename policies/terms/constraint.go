@@ -174,13 +174,16 @@ func (r *offerReader) set(c comparison, permitted bool) {
 }
 
 func (r *offerReader) purposes(c comparison, allowed bool) {
-	list := sortedSet(c.texts())
-	for _, p := range list {
-		if !isTerm(p) {
-			r.bad(c.node, "purpose %q: want lower-case letters, digits and . _ : / -, at most 128", p)
+	list := c.texts()
+	for i, p := range list {
+		word, ok := ownPurpose(p)
+		if !ok {
+			r.bad(c.node, "purpose %q: want a word of lower-case letters, digits and . _ / -, at most 128; of prefixes and IRIs only gb: and %s are understood", p, gloveboxNS)
 			return
 		}
+		list[i] = word
 	}
+	list = sortedSet(list)
 	if allowed {
 		r.once(c, r.out.purposes != nil)
 		r.out.purposes = &quantity[[]string]{list, r.at(c.node)}
@@ -189,6 +192,18 @@ func (r *offerReader) purposes(c comparison, allowed bool) {
 	for _, p := range list {
 		r.out.prohibited = append(r.out.prohibited, quantity[string]{p, r.at(c.node)})
 	}
+}
+
+// ownPurpose is a purpose of an offer as jobs state it. One of another vocabulary is refused: no job states its IRI, so that
+// prohibiting it would prohibit nothing.
+func ownPurpose(s string) (string, bool) {
+	for _, prefix := range []string{gloveboxNS, "gb:"} {
+		if rest, ok := strings.CutPrefix(s, prefix); ok {
+			s = rest
+			break
+		}
+	}
+	return s, isTerm(s) && !strings.Contains(s, ":") && !strings.Contains(s, "//")
 }
 
 func (r *offerReader) words(c comparison, to **quantity[[]string]) {

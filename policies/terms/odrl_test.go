@@ -44,6 +44,7 @@ func TestOffer(t *testing.T) {
 			return !s.answers[derivatives].yes && s.answers[derivatives].firm && len(s.prohibited) == 1 && s.prohibited[0].value == "ads"
 		}},
 		"purposes":    {constraints(`{"leftOperand":"purpose","operator":"isAnyOf","rightOperand":["research","care"]}`), func(s source) bool { return slices.Equal(s.purposes.value, []string{"care", "research"}) }},
+		"own names":   {constraints(`{"leftOperand":"purpose","operator":"isAnyOf","rightOperand":["gb:research","https://glovebox.dev/ns#care","care"]}`), func(s source) bool { return slices.Equal(s.purposes.value, []string{"care", "research"}) }},
 		"no purposes": {constraints(`{"leftOperand":"purpose","operator":"isNoneOf","rightOperand":["ads","war"]}`), func(s source) bool { return len(s.prohibited) == 2 }},
 		"places": {constraints(`{"leftOperand":"spatial","operator":"isAnyOf","rightOperand":["DACH","urn:iso:std:iso:3166:-1:FR"]}`), func(s source) bool {
 			return slices.Equal(s.territories.value, []string{"AT", "CH", "DE", "FR"})
@@ -109,6 +110,7 @@ func TestOfferRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"a constraint twice":        {constraints(`{"leftOperand":"count","operator":"lteq","rightOperand":5},{"leftOperand":"count","operator":"lteq","rightOperand":4}`), "a second time"},
 		"a country that is none":    {constraints(`{"leftOperand":"spatial","operator":"eq","rightOperand":"UK"}`), `"GB"`},
 		"a purpose that is none":    {constraints(`{"leftOperand":"purpose","operator":"eq","rightOperand":"Any Thing"}`), "purpose"},
+		"a prefix twice":            {constraints(`{"leftOperand":"purpose","operator":"eq","rightOperand":"gb:gb:research"}`), "gb:gb:research"},
 		"a flag for a value":        {constraints(`{"leftOperand":"purpose","operator":"eq","rightOperand":true}`), "rightOperand"},
 		"an unknown duty":           {duties(`{"action":"inform"}`), "$.permission[0].duty[0]"},
 		"a constrained duty":        {duties(`{"action":"attribute","constraint":[]}`), "$.permission[0].duty[0].constraint"},
@@ -130,6 +132,31 @@ func TestOfferRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		if !errors.Is(err, ErrODRL) || !strings.Contains(err.Error(), c.path) {
 			t.Errorf("%s: %v, want %q", name, err, c.path)
 		}
+	}
+}
+
+// TestProhibitionByPrefixOrIRI: prohibited under our own name is prohibited as jobs state it, and a name of another vocabulary,
+// which no job states, is refused and does not prohibit nothing.
+func TestProhibitionByPrefixOrIRI(t *testing.T) {
+	offer := func(purpose string) []byte {
+		return []byte(anOffer("", `],"prohibition":[{"action":"use","constraint":[{"leftOperand":"purpose","operator":"isAnyOf","rightOperand":[`+purpose+`]}]}]`))
+	}
+	for _, purpose := range []string{`"advertising"`, `"gb:advertising"`, `"https://glovebox.dev/ns#advertising"`, `{"@id":"gb:advertising"}`, `"advertising","gb:advertising"`} {
+		s, err := fromODRL(offer(purpose), "offer")
+		if err != nil || len(s.prohibited) != 1 || s.prohibited[0].value != "advertising" {
+			t.Errorf("%s: %+v, %v", purpose, s.prohibited, err)
+		}
+	}
+	for _, purpose := range []string{
+		`"https://example.org/purposes/weapons"`, `"dpv:weapons"`, `"odrl:weapons"`, `"urn:x:weapons"`, `"//example.org/weapons"`, `"gb:"`, `"gb:Weapons"`,
+		`"https://glovebox.dev/ns/weapons"`, `"http://glovebox.dev/ns#weapons"`, `"research","dpv:weapons"`,
+	} {
+		if s, err := fromODRL(offer(purpose), "offer"); !errors.Is(err, ErrODRL) || !strings.Contains(err.Error(), "$.prohibition[0]") {
+			t.Errorf("%s: %+v, %v", purpose, s.prohibited, err)
+		}
+	}
+	if err := purposeWord("gb:advertising"); err == nil {
+		t.Error("terms allow gb:advertising, and an offer that prohibits it prohibits advertising")
 	}
 }
 
