@@ -28,17 +28,20 @@ func LoadPolicy(ctx context.Context, c *config.Config) (*policies.Engine, error)
 	return policies.LoadWith(ctx, o)
 }
 
-// keepRevision refuses a bundle older than one that this broker has run with, and remembers a newer one.
+// keepRevision refuses a bundle older than one that this broker has run with, and remembers a newer one. No bundle is older
+// than any: whoever edits broker.json must not thereby lift the rules that the fleet signed.
 func (b *Broker) keepRevision(ctx context.Context) error {
 	revision := b.policy.Revision()
-	if revision == 0 {
-		return nil
-	}
 	return b.ledger.Update(ctx, func(t *ledger.Tx) error {
 		highest, err := t.Meta(ledger.MetaPolicy)
 		switch {
 		case err != nil && !errors.Is(err, ledger.ErrNotFound):
 			return err
+		case revision == 0 && highest == 0:
+			return nil
+		case revision == 0:
+			return fmt.Errorf("%w: none is named, and this broker ran with revision %d before; name one of at least that revision in broker.json; "+
+				"to run without rules, sign a later one whose rules deny nothing", policies.ErrBundle, highest)
 		case revision < highest:
 			return fmt.Errorf("%w: revision %d, this broker ran with %d before", policies.ErrBundle, revision, highest)
 		case revision == highest:

@@ -92,7 +92,8 @@ func TestBrokerDoesNotStartWithoutItsRules(t *testing.T) {
 	}
 }
 
-// TestRolledBackBundle: a broker that ran with a revision does not go back behind it, whatever broker.json says.
+// TestRolledBackBundle: a broker that ran with a revision does not go back behind it, nor runs without a bundle,
+// whatever broker.json says.
 func TestRolledBackBundle(t *testing.T) {
 	o := newOwner(t, config.Creator, &clock{t: time.UnixMilli(1_800_000_000_000)})
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -109,11 +110,12 @@ func TestRolledBackBundle(t *testing.T) {
 	}
 	o.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
 	o.write("claims.json", `{"scope": "prod"}`)
-	o.cfg.Policy = &config.Policy{Bundle: "b.tar.gz", BundleKey: "key.pem", Scope: "prod", MinRevision: 1}
-	pack := func(revision string) {
+	signed := &config.Policy{Bundle: "b.tar.gz", BundleKey: "key.pem", Scope: "prod", MinRevision: 1}
+	o.cfg.Policy = signed
+	pack := func(revision, rules string) {
 		b := bundle.Bundle{
 			Manifest: bundle.Manifest{Revision: revision, Roots: &[]string{"creator"}}, Data: map[string]any{},
-			Modules: []bundle.ModuleFile{{URL: "/rules.rego", Path: "/rules.rego", Raw: []byte(noResearch), Parsed: ast.MustParseModule(noResearch)}},
+			Modules: []bundle.ModuleFile{{URL: "/rules.rego", Path: "/rules.rego", Raw: []byte(rules), Parsed: ast.MustParseModule(rules)}},
 		}
 		sign := bundle.NewSigningConfig(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), "ES256", filepath.Join(o.dir, "claims.json"))
 		var out bytes.Buffer
@@ -123,13 +125,25 @@ func TestRolledBackBundle(t *testing.T) {
 		o.write("b.tar.gz", out.String())
 	}
 	for _, revision := range []string{"3", "3", "5"} {
-		pack(revision)
+		pack(revision, noResearch)
 		if err := o.own(); err != nil {
 			t.Fatalf("revision %s: %v", revision, err)
 		}
 	}
-	pack("4")
+	pack("4", noResearch)
 	if err := o.own(); !errors.Is(err, policies.ErrBundle) || !strings.Contains(err.Error(), "ran with 5") {
 		t.Errorf("rollback: %v", err)
+	}
+	for name, p := range map[string]*config.Policy{"nothing": nil, "a folder": {Folder: "rules"}} {
+		o.write("rules/rules.rego", noResearch)
+		o.cfg.Policy = p
+		if err := o.own(); !errors.Is(err, policies.ErrBundle) || !strings.Contains(err.Error(), "ran with revision 5") {
+			t.Errorf("%s in place of the bundle: %v", name, err)
+		}
+	}
+	o.cfg.Policy = signed
+	pack("6", "package creator\n\ndeny contains {} if false\n")
+	if err := o.own(); err != nil {
+		t.Errorf("a bundle that lifts the rules: %v", err)
 	}
 }
