@@ -359,6 +359,9 @@ func TestTooManyContributors(t *testing.T) {
 
 // TestGroupingInBoundedMemory groups far more than it may hold: what it takes does not grow with the source.
 func TestGroupingInBoundedMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector's own memory would be measured")
+	}
 	size := int64(192 << 20)
 	if testing.Short() {
 		size = 96 << 20
