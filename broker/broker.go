@@ -75,11 +75,12 @@ type Broker struct {
 
 	referenceSeen atomic.Int64 // highest version of reference values known to be in the ledger
 
-	mu        sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
-	live      map[envelope.Digest]*alive
-	unsure    bool // live may lack a lease: an update failed that may be on disk
-	packages  map[envelope.Digest]*config.Package
-	withdrawn map[envelope.Digest]bool // files already recorded
+	mu          sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
+	live        map[envelope.Digest]*alive
+	unsure      bool // live may lack a lease: an update failed that may be on disk
+	packages    map[envelope.Digest]*config.Package
+	withdrawn   map[envelope.Digest]bool // files already recorded
+	unreadSince time.Time                // since when some withdrawal cannot be read; zero: all can
 }
 
 // New opens the owner's directory: keys, policy and ledger. It refuses a ledger that another broker uses, that is behind

@@ -17,7 +17,7 @@ import (
 // is no sign of life: only a new one keeps the lease.
 func (b *Broker) Heartbeat(ctx context.Context, signed []byte) ([]byte, error) {
 	if err := b.scan(ctx); err != nil {
-		b.log.Error("revocations", "error", err) // running leases go on under what is known; releases do not
+		b.log.Error("revocations", "error", err) // running leases go on for a while under what is known; releases do not
 	}
 	if len(signed) > grant.MaxHeartbeat {
 		return nil, fmt.Errorf("%w: heartbeat of %d bytes", envelope.ErrTooLarge, len(signed))
@@ -113,6 +113,9 @@ func (b *Broker) allow(t *ledger.Tx, l *ledger.Lease, v *envelope.Verified[grant
 	stop, err := stopReason(t, l, now)
 	if err != nil {
 		return nil, err
+	}
+	if stop == "" && b.tooLong() { // no more data, and no leave to stop for good either: the owner may have wanted neither
+		return nil, fmt.Errorf("%w: for longer than %v", ErrWithdrawals, unreadGrace)
 	}
 	allowed := max(l.Allowed, min(h.Delivered+l.Obligations.Allowance, deliverable(&l.Obligations)))
 	if stop != "" {

@@ -25,11 +25,12 @@ const (
 	largeWait     = 30 * time.Second
 	slotWait      = 2 * time.Second // for a slot, before the caller is told to try again
 	dataKeySize   = 32
-	maxCached     = 16 << 20        // bytes of signed jobs, and of signed code manifests, that are remembered as verified
-	clockSlack    = time.Second     // by which the wall clock may be behind the time without having been set back
-	settled       = 2 * time.Second // after a change of a file, before its time stamp tells it from the next
-	maxDecision   = 2 * time.Second // of the rules, the owner's own included; all others wait for it
-	rescanTicks   = 4               // ticks from one reading of all withdrawals to the next
+	maxCached     = 16 << 20         // bytes of signed jobs, and of signed code manifests, that are remembered as verified
+	clockSlack    = time.Second      // by which the wall clock may be behind the time without having been set back
+	settled       = 2 * time.Second  // after a change of a file, before its time stamp tells it from the next
+	maxDecision   = 2 * time.Second  // of the rules, the owner's own included; all others wait for it
+	rescanTicks   = 4                // ticks from one reading of all withdrawals to the next
+	unreadGrace   = 10 * time.Second // for a withdrawal that cannot be read, before running leases get no more data
 	tickInterval  = 250 * time.Millisecond
 	publishBatch  = 64
 	publishRetry  = 2 * time.Second

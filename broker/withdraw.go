@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
@@ -18,14 +19,17 @@ import (
 )
 
 // scan records revocations and cancellations that are new on file. One that does not verify is an error: what the owner
-// wanted to stop must not go on because of a damaged file. A folder in which nothing changed is not read again.
+// wanted to stop must not go on because of a damaged file. All others are recorded all the same. A folder in which nothing
+// changed is not read again.
 func (b *Broker) scan(ctx context.Context) error {
+	var errs []error
 	for _, w := range b.statements {
-		if _, err := w.get(); err != nil {
-			return err
-		}
+		_, err := w.get()
+		errs = append(errs, err)
 	}
-	return ctx.Err()
+	err := errors.Join(errs...)
+	b.unreadable(err != nil)
+	return errors.Join(err, ctx.Err())
 }
 
 // rescan reads every withdrawal again, also where nothing seems to have changed.
@@ -36,29 +40,54 @@ func (b *Broker) rescan(ctx context.Context) error {
 	return b.scan(ctx)
 }
 
+// unreadable notes since when some withdrawal on file cannot be read or recorded.
+func (b *Broker) unreadable(now bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !now:
+		b.unreadSince = time.Time{}
+	case b.unreadSince.IsZero():
+		b.unreadSince = b.now()
+	}
+}
+
+// tooLong reports whether a withdrawal has been unreadable for longer than a copy takes that is still under way.
+func (b *Broker) tooLong() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.unreadSince.IsZero() && b.now().Sub(b.unreadSince) > unreadGrace
+}
+
 func (b *Broker) scanFolder(dir string, record func(context.Context, []byte) error) error {
 	files, err := config.SignedFiles(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
+	var errs []error
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrWithdrawals, err)
+		errs = append(errs, fmt.Errorf("%w: %w", ErrWithdrawals, err))
 	}
-	for _, signed := range files {
-		id := envelope.Sum(signed)
-		b.mu.Lock()
-		known := b.withdrawn[id]
-		b.mu.Unlock()
-		if known {
-			continue
-		}
-		if err := record(context.Background(), signed); err != nil {
-			return err
-		}
-		b.mu.Lock()
-		b.withdrawn[id] = true
-		b.mu.Unlock()
+	for _, signed := range files { // those that could be read
+		errs = append(errs, b.recordOnce(signed, record))
 	}
+	return errors.Join(errs...)
+}
+
+func (b *Broker) recordOnce(signed []byte, record func(context.Context, []byte) error) error {
+	id := envelope.Sum(signed)
+	b.mu.Lock()
+	known := b.withdrawn[id]
+	b.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := record(context.Background(), signed); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.withdrawn[id] = true
 	return nil
 }
 
