@@ -20,7 +20,7 @@ func BenchmarkDecide(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	own, err := LoadWith(b.Context(), Options{Creator: rules(noFrance + "\n\nnarrow := {\"epochs\": 4} if input.job.commercial")})
+	own, err := LoadWith(b.Context(), Options{Creator: rules(noFrance + "\n\nnarrow := {\"epochs\": 4} if input.job.commercial\n\ndefault narrow := {}")})
 	if err != nil {
 		b.Fatal(err)
 	}

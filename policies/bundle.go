@@ -125,7 +125,9 @@ func unpack(packed []byte) (signatures []byte, err error) {
 		if seen[name] {
 			return nil, fmt.Errorf("%s is there twice", name)
 		}
-		seen[name] = true
+		if seen[name] = true; h.Typeflag != tar.TypeDir && !bundled(name) {
+			return nil, fmt.Errorf("%s is neither rules nor data", name)
+		}
 		if name != signaturesFile {
 			continue
 		}
@@ -133,6 +135,12 @@ func unpack(packed []byte) (signatures []byte, err error) {
 			return nil, err
 		}
 	}
+}
+
+// bundled reports whether a file is one that is read; one that were passed over could be a rule that nobody asks.
+func bundled(name string) bool {
+	base := path.Base(name)
+	return strings.HasSuffix(base, ".rego") || slices.Contains([]string{"data.json", "data.yaml", "data.yml"}, base) || name == ".manifest" || name == signaturesFile
 }
 
 func p256(pemKey []byte) error {

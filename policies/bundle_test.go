@@ -148,6 +148,7 @@ func TestBundleNotForThisBroker(t *testing.T) {
 		"rule removed":     pinned(remove(t, signed, "creator/rules.rego")),
 		"no signatures":    pinned(remove(t, signed, ".signatures.json")),
 		"file added":       pinned(add(t, signed, "creator/more.rego", "package creator\n\ndeny contains 1 if false\n")),
+		"no rule, no data": pinned(add(t, signed, "creator/more.REGO", "package creator\n")),
 		"truncated":        pinned(signed[:len(signed)/2]),
 		"no bundle":        pinned([]byte("x")),
 		"bomb":             pinned(bomb(t)),
@@ -158,6 +159,8 @@ func TestBundleNotForThisBroker(t *testing.T) {
 		"no revision set":  {signed, f.public, "prod", 0},
 		"empty bundle":     {},
 		"other package":    pinned(f.sign(t, content("7", map[string]string{"/creator/x.rego": "package glovebox.release\n\nallow := true\n"}))),
+		"unknown data":     pinned(f.sign(t, content("7", map[string]string{"/creator/x.rego": "package creator\n\ndeny contains {} if input.job.territory in data.creator.clsoed\n"}))),
+		"part of a list":   pinned(f.sign(t, content("7", map[string]string{"/creator/x.rego": "package creator\n\ndeny contains {} if data.creator.closed.FR\n"}))),
 		"data over rule": pinned(change(func(b *bundle.Bundle) {
 			b.Data = map[string]any{"creator": map[string]any{"deny": []any{}}}
 		})),

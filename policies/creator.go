@@ -73,6 +73,7 @@ type creator struct {
 	query    rego.PreparedEvalQuery
 	digest   envelope.Digest
 	revision int64 // of a bundle
+	narrows  bool  // there is a rule narrow
 	hung     atomic.Int32
 	limit    time.Duration
 }
@@ -85,13 +86,17 @@ type source struct {
 	revision int64
 }
 
-// folder reads every *.rego file below a folder.
+// folder reads the *.rego files of a folder. Anything else in it is refused: a rule in a file that is passed over would be one
+// that nobody asks.
 func folder(fsys fs.FS) (*source, error) {
 	s := &source{files: map[string]string{}}
 	total := 0
 	err := fs.WalkDir(fsys, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".rego") {
+		if err != nil || path == "." {
 			return err
+		}
+		if !d.Type().IsRegular() || !strings.HasSuffix(path, ".rego") {
+			return fmt.Errorf("%s is no file *.rego; keep folders, links and other files elsewhere", path)
 		}
 		info, err := d.Info()
 		if err != nil {
@@ -141,6 +146,9 @@ func (s *source) compile(ctx context.Context) (*creator, error) {
 	if c.Compile(modules); c.Failed() {
 		return nil, fmt.Errorf("%w: %w", ErrCreator, c.Errors)
 	}
+	if err := s.resolve(c.Modules); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCreator, err)
+	}
 	data := s.data
 	if data == nil {
 		data = map[string]any{}
@@ -150,7 +158,7 @@ func (s *source) compile(ctx context.Context) (*creator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCreator, err)
 	}
-	return &creator{query: q, digest: s.digest, revision: s.revision, limit: evalLimit}, nil
+	return &creator{query: q, digest: s.digest, revision: s.revision, narrows: narrows(c.Modules), limit: evalLimit}, nil
 }
 
 // conflicts reports whether a rule's path is one of data too.
@@ -245,8 +253,13 @@ func (c *creator) judge(ctx context.Context, doc ast.Value, now int64, d Decisio
 	for _, r := range a.reasons {
 		d = d.against(r, nil)
 	}
-	if !d.Allow || a.narrow == nil {
+	if !d.Allow || !c.narrows {
 		return d, nil
+	}
+	if a.narrow == nil {
+		return d.against(grant.Reason{
+			Rule: ruleNarrow, Message: "the owner's own rules do not say how much of this they allow", Satisfy: "ask the owner what her rules allow",
+		}, fmt.Errorf("%w: narrow is undefined; say default narrow := {} if that is to narrow nothing", ErrResult)), nil
 	}
 	o, err := narrowed(d.Obligations, a.narrow)
 	if err == nil && o.Expires <= now {

@@ -22,7 +22,7 @@ import (
 func rules(body string) fs.FS { return module("package creator\n\n" + body + "\n") }
 
 func module(text string) fs.FS {
-	return fstest.MapFS{"rules.rego": {Data: []byte(text)}, "README": {Data: []byte("not Rego")}}
+	return fstest.MapFS{"rules.rego": {Data: []byte(text)}}
 }
 
 func loadRules(t *testing.T, fsys fs.FS) *Engine {
@@ -134,6 +134,15 @@ func TestCreatorCannotReachOtherRules(t *testing.T) {
 		"syntax":           "package creator\n\ndeny contains {\n",
 		"unused variable":  "package creator\n\ndeny contains {} if {\n\tx := 1\n}\n",
 		"recursion":        "package creator\n\ndeny contains {} if f(1)\n\nf(x) if f(x + 1)\n",
+		"unknown list":     "package creator\n\nbloked := {\"x\"}\n\ndeny contains {} if input.job.buyer in data.creator.blocked\n",
+		"not in unknown":   "package creator\n\ndeny contains {} if not input.job.buyer in data.creator.allowed_buyers\n",
+		"unknown limit":    "package creator\n\ndeny contains {} if false\n\nnarrow := {\"epochs\": data.creator.limits.epochs}\n",
+		"unknown member":   "package creator\n\nlimits.epochs := 4\n\nnarrow := {\"epochs\": data.creator.limits.epocs}\n",
+		"unknown in value": "package creator\n\nlimits := {\"epochs\": 4}\n\nnarrow := {\"epochs\": limits.epocs}\n",
+		"unknown import":   "package creator\n\nimport data.creator.places\n\ndeny contains {} if input.job.territory in places.closed\n",
+		"unknown in all":   "package creator\n\nl := {x | some x in data.creator.closed}\n\ndeny contains {} if input.job.territory in l\n",
+		"unknown lookup":   "package creator\n\ndeny contains {} if data.creator.closed[input.job.territory]\n",
+		"unknown mock":     "package creator\n\ndeny contains {} if input.now > 0 with data.creator.x as 1\n",
 		"test in disguise": "package creator_test\n\ndeny contains {} if false\n",
 	} {
 		_, err := LoadWith(t.Context(), Options{Creator: module(text)})
@@ -141,10 +150,21 @@ func TestCreatorCannotReachOtherRules(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	one := func(name string, f fstest.MapFile) fs.FS {
+		return fstest.MapFS{"rules.rego": {Data: []byte("package creator\n\n" + noFrance + "\n")}, name: &f}
+	}
 	for name, fsys := range map[string]fs.FS{
-		"empty":     fstest.MapFS{},
-		"no rego":   fstest.MapFS{"rules.txt": {Data: []byte("package creator")}},
-		"too large": fstest.MapFS{"rules.rego": {Data: []byte("package creator\n" + strings.Repeat("#", maxRuleBytes))}},
+		"package deny": one("deny.rego", fstest.MapFile{Data: []byte("package creator.deny\n\nx := {}\n")}),
+		"upper case":   one("b.REGO", fstest.MapFile{Data: []byte("package creator\n")}),
+		"other file":   one("README", fstest.MapFile{}),
+		"hidden":       one(".rules.rego.swp", fstest.MapFile{}),
+		"subfolder":    one("lib/places.rego", fstest.MapFile{Data: []byte("package creator.places\n\nx := 1\n")}),
+		"no files":     one("lib", fstest.MapFile{Mode: fs.ModeDir}),
+		"folder":       one("lib.rego", fstest.MapFile{Mode: fs.ModeDir}),
+		"link":         one("link.rego", fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte("rules.rego")}),
+		"empty":        fstest.MapFS{},
+		"no rego":      fstest.MapFS{"rules.txt": {Data: []byte("package creator")}},
+		"too large":    fstest.MapFS{"rules.rego": {Data: []byte("package creator\n" + strings.Repeat("#", maxRuleBytes))}},
 	} {
 		if _, err := LoadWith(t.Context(), Options{Creator: fsys}); !errors.Is(err, ErrCreator) {
 			t.Errorf("%s: %v", name, err)
@@ -261,11 +281,49 @@ func TestDigestNamesTheCreatorsRules(t *testing.T) {
 	}
 }
 
+// TestNarrowUndefinedDenies: an owner who narrows has said how far for every job, if only by a default.
+func TestNarrowUndefinedDenies(t *testing.T) {
+	const some = "narrow := {\"epochs\": 4} if input.job.commercial"
+	r := good()
+	r.Job.Commercial = false
+	d, err := loadRules(t, rules(some)).Decide(t.Context(), r)
+	if err != nil || d.Allow || ruleNames(d.Reasons) != ruleNarrow || d.Cause == nil {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if d, err := loadRules(t, rules(some+"\n\ndefault narrow := {}")).Decide(t.Context(), r); err != nil || !d.Allow {
+		t.Errorf("%+v, %v", d, err)
+	}
+	d, err = loadRules(t, rules(`limits := {"training": 4}`+"\n\n"+`narrow := {"epochs": limits[input.job.purpose]}`)).Decide(t.Context(), r)
+	if err != nil || d.Allow || ruleNames(d.Reasons) != ruleNarrow {
+		t.Errorf("a limit for another purpose: %+v, %v", d, err)
+	}
+}
+
+// TestReferencesThatResolve: what is there may be referred to in any way.
+func TestReferencesThatResolve(t *testing.T) {
+	for name, body := range map[string]string{
+		"rule":          "blocked := {\"x\"}\n\ndeny contains {} if input.job.buyer in data.creator.blocked",
+		"bare":          "blocked := {\"x\"}\n\ndeny contains {} if input.job.buyer in blocked",
+		"part":          "limits := {\"a\": {\"b\": 4}}\n\ndeny contains {} if input.job.epochs > limits.a.b + 100",
+		"member":        "limits.a := 4\n\nlimits.b := 5\n\ndeny contains {} if input.job.epochs > data.creator.limits.b + 100",
+		"whole":         "limits.a := 4\n\nlimits.b := 5\n\ndeny contains {} if input.job.epochs > max([n | some n in data.creator.limits]) + 100",
+		"partial":       "limits[p] := n if {\n\tsome p in input.terms.purposes\n\tn := count(p) + 100\n}\n\ndeny contains {} if input.job.epochs > data.creator.limits[input.job.purpose]",
+		"function":      "f(x) := x + 100\n\ndeny contains {} if data.creator.f(1) < input.job.epochs",
+		"itself":        "deny contains {} if false\n\nnarrow := {} if count(data.creator.deny) == 0",
+		"default":       "default closed := false\n\ndeny contains {} if data.creator.closed",
+		"comprehension": "l := {\"x\"}\n\nm := {x | some x in data.creator.l}\n\ndeny contains {} if input.job.buyer in m",
+	} {
+		if d, err := loadRules(t, rules(body)).Decide(t.Context(), good()); err != nil || !d.Allow {
+			t.Errorf("%s: %+v, %v", name, d, err)
+		}
+	}
+}
+
 // TestCreatorLibrariesAndTests: helpers live in packages below creator, tests stay out.
 func TestCreatorLibrariesAndTests(t *testing.T) {
 	e := loadRules(t, fstest.MapFS{
 		"rules.rego":      {Data: []byte("package creator\n\nimport data.creator.places\n\ndeny contains {\"rule\": \"place\", \"message\": \"m\", \"satisfy\": \"s\"} if input.job.territory in places.closed\n")},
-		"lib/places.rego": {Data: []byte("package creator.places\n\nclosed := {\"DE\"}\n")},
+		"places.rego":     {Data: []byte("package creator.places\n\nclosed := {\"DE\"}\n")},
 		"rules_test.rego": {Data: []byte("package creator_test\n\nimport data.creator\n\ntest_x if count(creator.deny) == 0 with input as {}\n")},
 	})
 	d, err := e.Decide(t.Context(), good())
