@@ -205,7 +205,7 @@ func (b *Broker) facts(t *ledger.Tx, q *request, now int64) (f facts, err error)
 	if in.Account.Cost, err = maxCost(m, j, recordsIn(m, in.Granted.Leaves)); err != nil {
 		return f, err
 	}
-	if f.on, in.Entitlement, err = choose(t, q, in.Account.Cost, now); err != nil {
+	if f.on, in.Entitlement, err = choose(t, q, in); err != nil {
 		return f, err
 	}
 	if err := account(t, q, &in.Account); err != nil {

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -39,21 +40,12 @@ func (b *Broker) readPermits() ([]*envelope.Verified[grant.Permit], error) {
 	return all, nil
 }
 
-// choose picks what the release stands on: the first of what was brought that has a use left for this job; a permit also
-// has to stand, and to be worth what the job costs. An earlier attempt of the same job has paid for this one too.
-func choose(t *ledger.Tx, q *request, cost, now int64) (g *entitlement.Ground, what input.Entitlement, err error) {
-	fits := func(g entitlement.Ground) bool {
-		return g.Permit == nil || cost >= g.Permit.MinPrice && now < g.Permit.NotAfter*1000
-	}
+// choose picks what the release stands on: of what was brought and has a use left for this job, what fits it best, the
+// first if several do. An earlier attempt of the same job has paid for this one too.
+func choose(t *ledger.Tx, q *request, in *input.Request) (g *entitlement.Ground, what input.Entitlement, err error) {
 	grounds := slices.Clone(q.grounds)
 	slices.SortStableFunc(grounds, func(x, y entitlement.Ground) int {
-		switch {
-		case fits(x) == fits(y):
-			return 0
-		case fits(x):
-			return -1
-		}
-		return 1
+		return fitOf(&y, q.pack.Manifest, in).compare(fitOf(&x, q.pack.Manifest, in))
 	})
 	g, left, err := entitlement.Pick(grounds, func(g *entitlement.Ground) (int64, error) {
 		if g.Permit != nil {
@@ -64,6 +56,38 @@ func choose(t *ledger.Tx, q *request, cost, now int64) (g *entitlement.Ground, w
 		return t.Spent(kindOf(g), g.ID, q.job.ID)
 	})
 	return g, g.Input(left, q.pack.Manifest), err
+}
+
+// fit is how well a ground fits a job: whether it allows it at all, and how many of the leaves that can be granted it
+// covers in whole segments.
+type fit struct {
+	allows bool
+	leaves int64
+}
+
+// fitOf looks at what a job can differ in. A permit has to stand, and to be worth what the job costs. The rules judge
+// what was chosen all the same.
+func fitOf(g *entitlement.Ground, m *dataset.Manifest, in *input.Request) (f fit) {
+	e := g.Input(1, m)
+	f.allows = int64(in.Job.Epochs) <= e.Epochs && slices.Contains(e.Operations, in.Job.Operation) &&
+		in.Account.Cost >= e.MinPrice && in.Now < e.NotAfter*1000
+	for _, have := range e.Leaves {
+		for _, want := range in.Granted.Leaves {
+			f.leaves += max(0, min(have.First+have.Count, want.First+want.Count)-max(have.First, want.First))
+		}
+	}
+	f.allows = f.allows && f.leaves > 0
+	return f
+}
+
+func (f fit) compare(g fit) int {
+	if f.allows != g.allows {
+		if f.allows {
+			return 1
+		}
+		return -1
+	}
+	return cmp.Compare(f.leaves, g.leaves)
 }
 
 func kindOf(g *entitlement.Ground) ledger.Kind {

@@ -324,3 +324,40 @@ func TestPlanSaysWhatToBring(t *testing.T) {
 		t.Errorf("after one job: %+v", p)
 	}
 }
+
+// TestTheReceiptThatFitsIsUsed: of several the one that covers the job's epochs and leaves, wherever it stands.
+func TestTheReceiptThatFitsIsUsed(t *testing.T) {
+	t.Parallel()
+	w, m := shop(t, func(c *dataset.PackConfig) {
+		c.Source, c.SegmentBytes = strings.NewReader("a,b\n"+strings.Repeat("1,"+strings.Repeat("x", 64)+"\n", 10*rows)), 12<<10
+	})
+	all, first := w.data.Manifest.Tree.Size, w.data.Manifest.Segments[0].Leaves
+	if first == all {
+		t.Fatal("one segment: a receipt for a part of the package cannot be told from one for all")
+	}
+	few := func(c *receipt.Claims) { c.Epochs = 1 }
+	enough := func(c *receipt.Claims) { c.Epochs = 3 }
+	nothing := func(c *receipt.Claims) { c.Chunks = &receipt.Chunks{First: all, Count: 1} }
+	part := func(c *receipt.Claims) { c.Chunks = &receipt.Chunks{First: 0, Count: first} }
+	for name, c := range map[string]struct {
+		x, y   func(*receipt.Claims)
+		leaves int64
+	}{
+		"more epochs":        {few, enough, all},
+		"another part":       {nothing, part, first},
+		"more leaves":        {part, enough, all},
+		"epochs over leaves": {few, part, first},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, order := range [][]func(*receipt.Claims){{c.x, c.y}, {c.y, c.x}} {
+				w.with(w.sold(m, order[0]), w.sold(m, order[1]))
+				e := w.asking(1)
+				must(t, e.release(w.data))
+				o := e.grants[w.data.ID].Predicate.Obligations
+				if got := o.Leaves.Count(); got != c.leaves || o.Epochs != 2 {
+					t.Errorf("%d leaves in %d epochs, want %d in 2", got, o.Epochs, c.leaves)
+				}
+			}
+		})
+	}
+}
