@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ const (
 	maxEvidence  = 16 << 20
 	maxItems     = 64 << 10
 	kekSize      = 32
+	maxNonces    = 32 << 10 // stored at once: as many challenges in about four minutes
 )
 
 // Where things lie in the engine's storage. Keys are seal-wrapped where Vault can.
@@ -43,6 +45,7 @@ const (
 var (
 	errConfig   = errors.New("not configured: write config first")
 	errNonce    = errors.New("the nonce is unknown, used or expired")
+	errBusy     = errors.New("too many challenges are outstanding; try again shortly")
 	errUnwrap   = errors.New("the wrapped key does not open")
 	errEvidence = errors.New("the evidence is refused")
 )
@@ -53,7 +56,8 @@ type backend struct {
 
 	testOnlyFormats []attestation.Format
 
-	mu sync.Mutex // one writer of nonces, keys and configuration
+	mu     sync.Mutex // one writer of nonces, keys and configuration
+	nonces int        // stored, at least; -1 until they were counted
 }
 
 // Factory makes the engine; Vault calls it for each mount.
@@ -63,7 +67,7 @@ func Factory(ctx context.Context, c *logical.BackendConfig) (logical.Backend, er
 }
 
 func newBackend() *backend {
-	b := &backend{now: time.Now}
+	b := &backend{now: time.Now, nonces: -1}
 	b.Backend = &framework.Backend{
 		BackendType:  logical.TypeLogical,
 		Help:         "Wraps Glovebox data keys and seals them to attested enclaves. No data key is ever returned.",
@@ -142,6 +146,8 @@ func explained(f framework.OperationFunc) framework.OperationFunc {
 			return out, nil
 		case errors.Is(err, errNonce), errors.Is(err, errEvidence), errors.Is(err, errUnwrap), errors.Is(err, logical.ErrInvalidRequest), errors.Is(err, errConfig):
 			return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
+		case errors.Is(err, errBusy):
+			return nil, logical.CodedError(http.StatusServiceUnavailable, err.Error())
 		}
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -54,8 +55,11 @@ func (b *backend) writeConfig(ctx context.Context, r *logical.Request, d *framew
 		return nil, bad("reference: %v", err)
 	}
 	old, err := b.settings(ctx, r.Storage)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.Version = old.Version
+	case !errors.Is(err, errConfig): // not read is not none: older values must not come back
+		return nil, err
 	}
 	if err := ref.Fresh(b.now().Unix(), s.Version); err != nil {
 		return nil, bad("reference: %v", err)
@@ -87,8 +91,11 @@ func (b *backend) settings(ctx context.Context, st logical.Storage) (*settings, 
 	if err != nil {
 		return nil, err
 	}
-	if !ok || s.Broker.IsZero() || s.ReferenceKey.IsZero() {
+	if !ok {
 		return nil, errConfig
+	}
+	if s.Broker.IsZero() || s.ReferenceKey.IsZero() {
+		return nil, errors.New("the configuration in storage is damaged")
 	}
 	return &s, nil
 }

@@ -39,6 +39,9 @@ func (b *backend) challenge(ctx context.Context, r *logical.Request, d *framewor
 	if _, err := b.settings(ctx, r.Storage); err != nil {
 		return nil, err
 	}
+	if err := b.countNonce(ctx, r.Storage); err != nil {
+		return nil, err
+	}
 	id := envelope.NewNonce()
 	if err := put(ctx, r.Storage, storedNonces+id.String(), &n); err != nil {
 		return nil, err
@@ -46,7 +49,23 @@ func (b *backend) challenge(ctx context.Context, r *logical.Request, d *framewor
 	return &logical.Response{Data: map[string]any{"nonce": id.String(), "expires": n.Expires}}, nil
 }
 
-// tidy drops challenges that were never answered. Vault calls it once a minute.
+// countNonce makes room in the count for one more, before it is stored, or refuses. What it counts too much, tidy mends.
+func (b *backend) countNonce(ctx context.Context, st logical.Storage) error {
+	if b.nonces < 0 {
+		list, err := st.List(ctx, storedNonces)
+		if err != nil {
+			return err
+		}
+		b.nonces = len(list)
+	}
+	if b.nonces >= maxNonces {
+		return errBusy
+	}
+	b.nonces++
+	return nil
+}
+
+// tidy drops challenges that were never answered, and counts those that stay. Vault calls it once a minute.
 func (b *backend) tidy(ctx context.Context, r *logical.Request) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,6 +73,7 @@ func (b *backend) tidy(ctx context.Context, r *logical.Request) error {
 	if err != nil {
 		return err
 	}
+	b.nonces = len(list)
 	for _, id := range list {
 		var n nonce
 		ok, err := get(ctx, r.Storage, storedNonces+id, &n)
@@ -64,6 +84,7 @@ func (b *backend) tidy(ctx context.Context, r *logical.Request) error {
 			if err := r.Storage.Delete(ctx, storedNonces+id); err != nil {
 				return err
 			}
+			b.nonces--
 		}
 	}
 	return nil
