@@ -274,13 +274,15 @@ func TestGreedyBroker(t *testing.T) {
 // TestGenerousBroker: a broker cannot grant more than its owner's signed terms, nor let a heartbeat allow more than the
 // grant says.
 func TestGenerousBroker(t *testing.T) {
-	for name, change := range map[string]func(*grant.Obligations){
-		"epochs":       func(o *grant.Obligations) { o.Epochs = 3 },
-		"output bytes": func(o *grant.Obligations) { o.MaxOutput = 2 << 20 },
-		"output class": func(o *grant.Obligations) { o.Outputs = []string{"model", "table"} },
-		"allowance":    func(o *grant.Obligations) { o.Allowance = 4 },
-		"lease":        func(o *grant.Obligations) { o.Expires += 3600_000 },
-		"leaves":       func(o *grant.Obligations) { o.Leaves[0].Count++ },
+	for name, change := range map[string]func(*grant.Grant){
+		"epochs":       func(g *grant.Grant) { g.Obligations.Epochs = 3 },
+		"output bytes": func(g *grant.Grant) { g.Obligations.MaxOutput = 2 << 20 },
+		"output class": func(g *grant.Grant) { g.Obligations.Outputs = []string{"model", "table"} },
+		"allowance":    func(g *grant.Grant) { g.Obligations.Allowance = 4 },
+		"lease":        func(g *grant.Grant) { g.Obligations.Expires += 3600_000 },
+		"leaves":       func(g *grant.Grant) { g.Obligations.Leaves[0].Count++ },
+		"account":      func(g *grant.Grant) { g.Population = "another" },
+		"capability":   func(g *grant.Grant) { d := envelope.Sum([]byte("made up")); g.Entitlement = &d },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorldOf(t, 500, nil)
@@ -290,7 +292,7 @@ func TestGenerousBroker(t *testing.T) {
 				}
 				v, err := grant.VerifyGrant(r.Release.Grant, key.Public())
 				check(t, err)
-				change(&v.Predicate.Obligations)
+				change(&v.Predicate)
 				r.Release.Grant, _, err = grant.Sign(&v.Predicate, key)
 				return err
 			})

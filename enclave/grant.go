@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -90,7 +91,7 @@ func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Gran
 	case code && g.Ticket != nil:
 		return nil, fmt.Errorf("%w: the code's grant names a ticket", ErrGrant)
 	}
-	sel, err := withinTerms(g, p.m, r.job.Predicate.Purpose)
+	sel, err := withinTerms(g, p.m, &r.job.Predicate, r.packages[0].m.Owner)
 	if err != nil || code {
 		return sel, err
 	}
@@ -101,10 +102,10 @@ func (r *attempt) checkGrant(p *pack, code bool, v *envelope.Verified[grant.Gran
 	return sel, nil
 }
 
-// withinTerms: a broker may narrow what its owner signed, never widen it. What may leave is for a dataset's terms to say;
-// the job is the word of the code's own owner. Where terms ask for consent, what is granted holds no record whose
-// contributor does not agree to the purpose, from the grant's issue to its expiry.
-func withinTerms(g *grant.Grant, m *dataset.Manifest, purpose string) (*dataset.Selection, error) {
+// withinTerms: a broker may narrow what its owner signed, never widen it. Who asks, with whose code, for what, and what may
+// leave is for a dataset's terms to say; the job is the word of the code's own owner, coder. Where terms ask for consent,
+// what is granted holds no record whose contributor does not agree to the purpose, from the grant's issue to its expiry.
+func withinTerms(g *grant.Grant, m *dataset.Manifest, j *job.Job, coder envelope.PublicKey) (*dataset.Selection, error) {
 	o, t := &g.Obligations, &m.Terms
 	ok := slices.Contains(t.Modes, o.Mode) && o.Epochs <= t.MaxEpochs && o.Allowance <= t.Allowance &&
 		(o.Logs == grant.LogsOff || t.Logs == grant.LogsSealed) &&
@@ -117,11 +118,14 @@ func withinTerms(g *grant.Grant, m *dataset.Manifest, purpose string) (*dataset.
 	if !ok {
 		return nil, fmt.Errorf("%w: the broker grants more than its owner's terms", ErrGrant)
 	}
+	for _, b := range slices.Concat(usage.CheckGround(g, m), usage.CheckJob(j, o, m, coder)) {
+		return nil, fmt.Errorf("%w: the broker grants against its owner's terms: %s: %s", ErrGrant, b.Rule, b.Message)
+	}
 	sel, err := m.Select(o.Leaves.Spans())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGrant, err)
 	}
-	until, err := sel.Consented(m, purpose, g.Issued/1000)
+	until, err := sel.Consented(m, j.Purpose, g.Issued/1000)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrGrant, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // contributors are those of a world's dataset: p0 agreed to nothing, p1 to another purpose, the others to research.
@@ -158,7 +159,9 @@ func TestNobodyAgreed(t *testing.T) {
 // TestBrokerGrantsWithheldUnit: the enclave holds a broker to the consents that the owner signed.
 func TestBrokerGrantsWithheldUnit(t *testing.T) {
 	w, c := newWorldOfContributors(t, true)
-	m := w.data.Manifest
+	signed := *w.data.Manifest
+	m := &signed
+	m.Terms.Purposes = []string{"advertising", "research"}
 	keep := func(names ...string) grant.Ranges {
 		return grant.RangesOf(m.Keep(func(u *dataset.ErasureUnit) bool {
 			for _, n := range names {
@@ -171,10 +174,13 @@ func TestBrokerGrantsWithheldUnit(t *testing.T) {
 	}
 	now := (m.Terms.NotAfter - 300) * 1000
 	try := func(purpose string, leaves grant.Ranges, issued, expires int64) error {
-		g := &grant.Grant{Issued: issued, Assurance: "simulated", Obligations: grant.Obligations{
+		g := &grant.Grant{Issued: issued, Assurance: "simulated", Population: m.Terms.Privacy.Population, Obligations: grant.Obligations{
 			Mode: grant.ModeRaw, Leaves: leaves, Epochs: 1, Logs: grant.LogsOff, Allowance: 1, Expires: expires,
 		}}
-		_, err := withinTerms(g, m, purpose)
+		v, err := job.Verify(w.job)
+		check(t, err)
+		v.Predicate.Purpose = purpose
+		_, err = withinTerms(g, m, &v.Predicate, w.code.Manifest.Owner)
 		return err
 	}
 	if err := try("research", keep("p2", "p3"), now, now+1000); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
@@ -28,12 +29,18 @@ func (a *audit) checkGrant(i int) {
 	a.checkGrantTicket(l, p)
 	if a.job != nil {
 		a.checkGrantJob(g, p)
+		for _, b := range CheckJob(&a.job.Predicate, &g.Obligations, &l.manifest.Predicate, a.coder()) {
+			a.find(b.Rule, p, "%s", b.Message)
+		}
+	}
+	for _, b := range CheckGround(g, &l.manifest.Predicate) {
+		a.find(b.Rule, p, "%s", b.Message)
 	}
 	a.checkGrantTerms(g, &l.manifest.Predicate, p)
 	if l.manifest.Predicate.Kind == dataset.KindDataset {
-		a.checkGrantLicence(g, &l.manifest.Predicate.Terms, p)
+		a.checkGrantOutputs(g, &l.manifest.Predicate.Terms, p)
 	}
-	a.checkEntitlement(i)
+	a.checkReceipt(i)
 }
 
 // checkGrantTicket: the code comes with the ticket, everything else needs it, in time.
@@ -101,11 +108,18 @@ func (a *audit) checkGrantUnits(g *grant.Grant, m *dataset.Manifest, p string) {
 	}
 }
 
-// checkGrantLicence: what a creator lets out of her data and for what. The job is the word of the code's own owner, who
-// needs no second permission from herself.
-func (a *audit) checkGrantLicence(g *grant.Grant, t *dataset.Terms, p string) {
+// coder is who signed the code package; nobody if it does not verify.
+func (a *audit) coder() (k envelope.PublicKey) {
+	if m := a.manifests[0]; m != nil {
+		k = m.Predicate.Owner
+	}
+	return k
+}
+
+// checkGrantOutputs: what a creator lets out of her data. The job is the word of the code's own owner, who needs no second
+// permission from herself.
+func (a *audit) checkGrantOutputs(g *grant.Grant, t *dataset.Terms, p string) {
 	o := &g.Obligations
-	a.must(a.job == nil || slices.Contains(t.Purposes, a.job.Predicate.Purpose), "terms.purpose", p, "the job's purpose is not in the terms")
 	for _, c := range o.Outputs {
 		a.must(slices.Contains(t.Outputs, c), "terms.outputs", p, "output class %q is not in the terms", c)
 	}

@@ -108,10 +108,37 @@ func packageCases() map[string]bad {
 		"job names one manifest more":      {rule: "manifest.job", part: "bundle", scenario: onJob(func(j *job.Job) { j.Datasets = append(j.Datasets, other) })},
 		"mode not asked for":               {rule: "grant.mode", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Mode = "redacted" })},
 		"purpose not in the terms":         {rule: "terms.purpose", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.Purpose = "surveillance" })},
-		"more leaves than there are":       {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count++ })},
-		"a segment cut in half":            {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count = 1 })},
-		"a contributor cut in half":        {rule: "terms.leaves", part: "grant[1]", scenario: contributed(nil, func(g *grant.Grant) { g.Obligations.Leaves[0].Count-- })},
-		"a contributor who never agreed":   {rule: "terms.consent", part: "grant[1]", scenario: contributed(nil, nil)},
+		"a prohibited purpose":             {rule: "terms.licence", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.Licence.Prohibited = []string{"research"} })},
+		"another territory":                {rule: "terms.licence", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.Licence.Territories = []string{"CH"} })},
+		"commercial use": {rule: "terms.licence", part: "grant[1]", scenario: usagetest.Scenario{
+			Offer: onOffer(func(m *dataset.Manifest) { m.Terms.Licence.Commercial = false }).Offer, Job: func(j *job.Job) { j.Use.Commercial = true },
+		}},
+		"derivatives": {rule: "terms.licence", part: "grant[1]", scenario: usagetest.Scenario{
+			Offer: onOffer(func(m *dataset.Manifest) { m.Terms.Licence.Derivatives = false }).Offer, Job: func(j *job.Job) { j.Use.Derive = true },
+		}},
+		"a table out of training": {rule: "terms.licence", part: "grant[1]", scenario: usagetest.Scenario{
+			Offer: onOffer(training).Offer, Grant: onGrant(1, tables).Grant, Job: func(j *job.Job) { j.Outputs[0].Class = "table" },
+			Statement: func(s *usage.Statement) { s.Outputs[0].Class = "table" },
+		}},
+		"tables let out of training": {rule: "terms.licence", part: "grant[1]", scenario: usagetest.Scenario{Offer: onOffer(training).Offer, Grant: onGrant(1, tables).Grant}},
+		"a buyer not in the terms": {rule: "terms.buyers", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) {
+			m.Terms.Buyers.Any, m.Terms.Buyers.Keys = false, []envelope.PublicKey{mustKey(envelope.RoleBuyer).Public()}
+		})},
+		"code not in the terms": {rule: "terms.code", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) {
+			m.Terms.Code = dataset.Code{Manifests: []envelope.Digest{other}, Owners: []envelope.PublicKey{}}
+		})},
+		"code of another owner": {rule: "terms.code", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) {
+			m.Terms.Code = dataset.Code{Manifests: []envelope.Digest{}, Owners: []envelope.PublicKey{mustKey(envelope.RoleOwner).Public()}}
+		})},
+		"code that does not verify":      {rule: "terms.code", part: "grant[1]", scenario: byCoder(), after: resign(func(p *usage.Parts) *[]byte { return &p.Manifests[0] }, func(k usagetest.Keys) usagetest.Key { return k.Creator })},
+		"debited to another account":     {rule: "grant.population", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Population = "elsewhere" })},
+		"debited to no account":          {rule: "grant.population", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Population = "" })},
+		"code debited to an account":     {rule: "grant.population", part: "grant[0]", scenario: onGrant(0, func(g *grant.Grant) { g.Population = "default" })},
+		"a permit that nobody brought":   {rule: "grant.entitlement", part: "grant[1]", scenario: onOffer(func(m *dataset.Manifest) { m.Terms.Access = dataset.AccessPermit })},
+		"more leaves than there are":     {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count++ })},
+		"a segment cut in half":          {rule: "terms.leaves", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { g.Obligations.Leaves[0].Count = 1 })},
+		"a contributor cut in half":      {rule: "terms.leaves", part: "grant[1]", scenario: contributed(nil, func(g *grant.Grant) { g.Obligations.Leaves[0].Count-- })},
+		"a contributor who never agreed": {rule: "terms.consent", part: "grant[1]", scenario: contributed(nil, nil)},
 		"consent that ended": {rule: "terms.consent", part: "grant[1]", scenario: contributed(agreeing, func(g *grant.Grant) {
 			g.Issued, g.Obligations.Expires = contributorsEnd*1000, contributorsEnd*1000+1000
 		})},
@@ -127,6 +154,24 @@ func packageCases() map[string]bad {
 		"capability nobody asked for":   {rule: "grant.entitlement", part: "grant[1]", scenario: onGrant(1, func(g *grant.Grant) { d := other; g.Entitlement = &d })},
 		"job expired":                   {rule: "grant.expiry", part: "grant[1]", scenario: onJob(func(j *job.Job) { j.NotAfter = usagetest.Now/1000 - 10 })},
 	}
+}
+
+func training(m *dataset.Manifest) {
+	m.Terms.Licence.TrainingOnly, m.Terms.Outputs = true, []string{"metrics", "model", "table"}
+}
+
+func tables(g *grant.Grant) { g.Obligations.Outputs = []string{"metrics", "model", "table"} }
+
+// byCoder is a run over data whose terms admit the code of this run's code owner only.
+func byCoder() usagetest.Scenario {
+	var coder envelope.PublicKey
+	return usagetest.Scenario{Pack: func(i int, c *dataset.PackConfig) {
+		if i == 0 {
+			coder = c.Signer.Public()
+			return
+		}
+		c.Manifest.Terms.Code = dataset.Code{Manifests: []envelope.Digest{}, Owners: []envelope.PublicKey{coder}}
+	}}
 }
 
 func grantCases() map[string]bad {

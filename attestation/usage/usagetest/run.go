@@ -310,14 +310,14 @@ func (r *Run) release() {
 		g := grant.Grant{
 			Binding: r.d, Evidence: r.evidence, Job: r.jobID, Manifest: id, Buyer: r.job.Buyer, Ticket: &r.ticketID, Attempt: 1,
 			Assurance: string(r.s.Assurance), Reference: "enclave", Policy: envelope.Sum([]byte("policy")), Sequence: 4, Previous: &previous,
-			Issued: Now + 100 + int64(i),
+			Issued: Now + 100 + int64(i), Population: r.manifests[i].Terms.Privacy.Population,
 			Obligations: grant.Obligations{
 				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: r.granted(i), Epochs: 2,
 				Outputs: []string{"metrics", "model"}, MaxOutput: 1 << 16, Logs: grant.LogsOff, Allowance: 2, Expires: Now + 3_000_000,
 			},
 		}
 		if i == 0 {
-			g.Ticket, g.Obligations.Epochs = nil, 1
+			g.Ticket, g.Population, g.Obligations.Epochs = nil, "", 1
 		}
 		if r.s.Grant != nil {
 			r.s.Grant(i, &g)
