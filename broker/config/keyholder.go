@@ -3,13 +3,16 @@
 package config
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
@@ -242,6 +245,9 @@ func (c *Config) OpenFileKeyholder(prompt func() (keyholder.Unlock, error)) (*ke
 	return keyholder.OpenFile(c.layout.Keyholder(), u)
 }
 
+// ErrChanged means that a wrapped key is not the one that was read before.
+var ErrChanged = errors.New("config: the wrapped key was replaced meanwhile")
+
 // WrappedKey is one wrapped key in the directory.
 type WrappedKey struct {
 	Package envelope.Digest // zero for a contributor's
@@ -278,7 +284,8 @@ func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 }
 
 // Rewrap moves one wrapped key to the keyholder's latest version. The new one replaces the old one only after it was seen
-// to open to the same key; a running broker finds one or the other.
+// to open to the same key, and only if it is still the one that was read ([ErrChanged], [ErrShredded]); a running broker
+// finds one or the other. The caller holds [Layout.LockKeys] since [Config.WrappedKeys].
 func (w *WrappedKey) Rewrap(ctx context.Context, r keyholder.Retirer, k keyholder.Keyholder) error {
 	moved, err := r.Rewrap(ctx, w.Context, w.Wrapped)
 	if err != nil {
@@ -292,9 +299,28 @@ func (w *WrappedKey) Rewrap(ctx context.Context, r keyholder.Retirer, k keyholde
 	if subtle.ConstantTimeCompare(keys[0], keys[1]) != 1 {
 		return fmt.Errorf("%s: %w: rewrapping gave another key; nothing was changed", w.name(), keyholder.ErrUnwrap)
 	}
+	if err := w.unchanged(); err != nil {
+		return fmt.Errorf("%s: %w", w.name(), err)
+	}
 	if err := WriteFile(w.path, moved); err != nil {
 		return err
 	}
 	w.Wrapped = moved
+	return nil
+}
+
+// unchanged checks that the file still holds what was read from it: a list from before somebody was erased, or was wrapped
+// anew, must bring nothing back.
+func (w *WrappedKey) unchanged() error {
+	b, err := readFile(w.path, keyholder.MaxWrapped)
+	if w.Unit != nil {
+		b, err = readUnit(strings.TrimSuffix(w.path, wrapSuffix))
+	}
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(b, w.Wrapped) {
+		return ErrChanged
+	}
 	return nil
 }

@@ -4,8 +4,6 @@ package config
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -39,14 +37,28 @@ func (l Layout) ContributorKey(id dataset.ID) string {
 	return filepath.Join(l.at("contributors"), id.String()+".key")
 }
 
-// LockKeys keeps others from adding wrapped keys and from shredding any until unlock is called: a key that was wrapped by a
-// version of the key-encryption key which is shredded meanwhile would be lost.
-func (l Layout) LockKeys() (unlock func() error, err error) {
+// ErrLocked means that somebody else is adding, moving or shredding wrapped keys just now.
+var ErrLocked = errors.New("config: the wrapped keys are in use by another program")
+
+// LockKeys keeps others from adding wrapped keys, moving and shredding any until unlock is called: a key that was wrapped by
+// a version of the key-encryption key which is shredded meanwhile would be lost.
+func (l Layout) LockKeys() (unlock func() error, err error) { return l.lockKeys(syscall.LOCK_EX) }
+
+// TryLockKeys is [Layout.LockKeys] for those who cannot wait: it gives [ErrLocked] instead.
+func (l Layout) TryLockKeys() (unlock func() error, err error) {
+	unlock, err = l.lockKeys(syscall.LOCK_EX | syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrLocked
+	}
+	return unlock, err
+}
+
+func (l Layout) lockKeys(how int) (unlock func() error, err error) {
 	f, err := os.OpenFile(l.at("keys.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Close, nil
@@ -169,110 +181,25 @@ func unitOf(path string) (envelope.Digest, bool) {
 
 // wrappedUnits are the wrapped keys of all contributors, for [Config.WrappedKeys].
 func (c *Config) wrappedUnits() (out []WrappedKey, err error) {
-	folders, err := os.ReadDir(c.layout.units())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range folders {
-		var id dataset.ID
-		if err := id.UnmarshalText([]byte(f.Name())); err != nil {
-			continue
-		}
+	err = c.eachDataset(func(id dataset.ID) error {
 		units, err := c.UnitKeys(id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for unit := range units {
 			w, err := c.UnitKey(id, unit)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			path := filepath.Join(c.layout.Units(id), unit.Hex()+wrapSuffix)
-			out = append(out, WrappedKey{Unit: &grant.UnitRef{Dataset: id, ID: unit}, Context: keyholder.UnitContext(id, unit), Wrapped: w, path: path})
+			out = append(out, WrappedKey{
+				Unit: &grant.UnitRef{Dataset: id, ID: unit}, Context: keyholder.UnitContext(id, unit), Wrapped: w, path: c.unitPath(id, unit) + wrapSuffix,
+			})
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(out, func(a, b WrappedKey) int { return strings.Compare(a.path, b.path) })
 	return out, nil
-}
-
-// ShredUnit destroys a contributor's key, for good. In this order, each step durable before the next, so that a crash in
-// between leaves an erasure to be repeated and never one undone: a mark that stands for the key, the file overwritten, the
-// file gone. Then, where the keyholder's key has versions, a new version takes over every other wrapped key, and the old
-// ones are shredded: a copy of the file, in a backup or in what the disk remembers, opens no more. Shredding again what is
-// shredded does only the last part. The caller holds [Layout.LockKeys].
-func (c *Config) ShredUnit(ctx context.Context, k keyholder.Keyholder, id dataset.ID, unit envelope.Digest) error {
-	path := filepath.Join(c.layout.Units(id), unit.Hex())
-	if _, err := readUnit(path); err != nil && !errors.Is(err, ErrShredded) {
-		return err
-	}
-	if err := WriteFile(path+erasedSuffix, []byte{}); err != nil {
-		return err
-	}
-	if err := errors.Join(overwrite(path+wrapSuffix), sweepUnits(filepath.Dir(path))); err != nil {
-		return err
-	}
-	r, ok := k.(keyholder.Retirer)
-	if !ok {
-		return nil
-	}
-	return c.renew(ctx, r, k)
-}
-
-// overwrite replaces a file's bytes by random ones and removes it. That it is gone already is no error.
-func overwrite(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	noise := make([]byte, st.Size())
-	rand.Read(noise) //nolint:errcheck // never fails since Go 1.24
-	_, err = f.WriteAt(noise, 0)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Remove(path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// sweepUnits overwrites what an interrupted AddUnits left: wrapped keys without a name.
-func sweepUnits(folder string) error {
-	left, err := filepath.Glob(filepath.Join(folder, ".tmp-*"))
-	for _, path := range left {
-		err = errors.Join(err, overwrite(path))
-	}
-	return err
-}
-
-// renew moves every wrapped key to a new version of the keyholder's key and shreds the versions before. None is shredded
-// before all keys were seen to open under the new one.
-func (c *Config) renew(ctx context.Context, r keyholder.Retirer, k keyholder.Keyholder) error {
-	if err := r.Rotate(ctx); err != nil {
-		return err
-	}
-	keys, err := c.WrappedKeys()
-	if err != nil {
-		return err
-	}
-	for i := range keys {
-		if err := keys[i].Rewrap(ctx, r, k); err != nil {
-			return err
-		}
-	}
-	v, err := r.Versions(ctx)
-	if err != nil {
-		return err
-	}
-	return r.Retire(ctx, v.Latest)
 }

@@ -243,3 +243,7 @@ func TestWrappedKeysHaveUnits(t *testing.T) {
 		}
 	}
 }
+
+func unitFile(c *config.Config, id dataset.ID, unit envelope.Digest, suffix string) string {
+	return filepath.Join(c.Layout().Units(id), unit.Hex()+suffix)
+}
