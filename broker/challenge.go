@@ -25,6 +25,9 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 	}
 	nonce := envelope.NewNonce()
 	if s, ok := b.keys.(keyholder.Sealer); ok { // it checks the evidence too, and that this answers a challenge of its own
+		if err := b.admit(ctx, r); err != nil {
+			return nil, err
+		}
 		if nonce, err = s.Challenge(ctx, r.Manifest, r.Job); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrKey, err)
 		}
@@ -48,6 +51,13 @@ func (b *Broker) Challenge(ctx context.Context, r *grant.ChallengeRequest) ([]by
 		return nil, err
 	}
 	return signed, nil
+}
+
+// admit makes sure that there is room for one more challenge before a keyholder is asked for it.
+func (b *Broker) admit(ctx context.Context, r *grant.ChallengeRequest) error {
+	return b.update(ctx, func(t *ledger.Tx, now int64) error {
+		return b.makeRoom(t, &grant.Challenge{Manifest: r.Manifest, Job: r.Job, Issued: now})
+	})
 }
 
 // makeRoom drops the oldest unanswered challenges, of the job and of the package, when there are too many: a stranger
