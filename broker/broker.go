@@ -73,6 +73,8 @@ type Broker struct {
 	reference  *watched[*reference]                         // the owner's reference values
 	permits    *watched[[]*envelope.Verified[grant.Permit]] // the owner's
 
+	shredder shredder
+
 	referenceSeen atomic.Int64 // highest version of reference values known to be in the ledger
 
 	mu          sync.Mutex // guards the caches below; what they hold is in the ledger or in files too
@@ -108,6 +110,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.started = b.now()
 	b.clock.wall = b.now
+	b.shredder.wake = make(chan struct{}, 1)
 	b.watch()
 	if err := b.open(ctx); err != nil {
 		return nil, err
@@ -158,6 +161,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err := errors.Join(b.keepRevision(ctx), b.succeed(ctx), b.startClock(ctx), b.scan(ctx)); err != nil {
 		return errors.Join(err, b.ledger.Close())
 	}
+	b.startShredding()
 	return nil
 }
 
@@ -198,6 +202,7 @@ func (b *Broker) Key() envelope.PublicKey { return b.signer.Public() }
 
 // Close gives ledger and keyholder up. Requests that come later fail.
 func (b *Broker) Close() error {
+	b.stopShredding()
 	err := b.ledger.Close()
 	if c, ok := b.keys.(io.Closer); ok {
 		err = errors.Join(err, c.Close())

@@ -31,6 +31,9 @@ const (
 	maxDecision   = 2 * time.Second  // of the rules, the owner's own included; all others wait for it
 	rescanTicks   = 4                // ticks from one reading of all withdrawals to the next
 	unreadGrace   = 10 * time.Second // for a withdrawal that cannot be read, before running leases get no more data
+	shredEvery    = time.Minute      // from one look for erasures that were cut off to the next
+	shredRetry    = 2 * time.Second  // after the first failure of an erasure
+	shredLocked   = 250 * time.Millisecond
 	tickInterval  = 250 * time.Millisecond
 	publishBatch  = 64
 	publishRetry  = 2 * time.Second
