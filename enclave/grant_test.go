@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -101,6 +103,32 @@ func TestBrokerGrantsAgainstTheTerms(t *testing.T) {
 		if !errors.Is(err, ErrGrant) || !strings.Contains(err.Error(), c.want) || data.grant != nil || len(r.live) != 0 {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
+	}
+}
+
+// TestTermsThatNameEverybody: terms that name one buyer, one owner's code, one country and ask for a permit are kept by a
+// real broker's grant, and the run completes.
+func TestTermsThatNameEverybody(t *testing.T) {
+	w := newWorldOf(t, 100, nil)
+	signed, err := job.Verify(w.job)
+	check(t, err)
+	offer := w.offer(w.creator, dataset.KindDataset)
+	offer.Terms.Access = dataset.AccessPermit
+	offer.Terms.Buyers.Any, offer.Terms.Buyers.Keys = false, []envelope.PublicKey{signed.Predicate.Buyer}
+	offer.Terms.Code = dataset.Code{Manifests: []envelope.Digest{}, Owners: []envelope.PublicKey{w.code.Manifest.Owner}}
+	offer.Terms.Licence.Territories, offer.Terms.Licence.TrainingOnly, offer.Terms.Privacy.Population = []string{"DE"}, true, "volunteers"
+	w.data = w.packNumbers(offer)
+	w.signJob(nil)
+	_, err = config.AddPermit(w.creator.dir, &grant.Permit{ID: envelope.NewNonce(), Dataset: w.data.Manifest.Dataset, Count: 1, NotAfter: offer.Terms.NotAfter})
+	check(t, err)
+	res, no := w.run(reader{})
+	if res == nil || res.Outcome != usage.OutcomeCompleted {
+		t.Fatalf("%+v, %+v", res, no)
+	}
+	g, err := grant.VerifyGrant(res.Grants[1], offer.Broker.Key)
+	check(t, err)
+	if g.Predicate.Entitlement == nil || g.Predicate.Population != "volunteers" {
+		t.Errorf("%+v", g.Predicate)
 	}
 }
 
