@@ -26,7 +26,14 @@ func migrate(ctx context.Context, c *sql.Conn) error {
 	case 0:
 		steps = func(ctx context.Context, c *sql.Conn) error { return run(ctx, c, schema) }
 	case 1:
-		steps = fromVersion1
+		steps = func(ctx context.Context, c *sql.Conn) error {
+			if err := fromVersion1(ctx, c); err != nil {
+				return err
+			}
+			return fromVersion2(ctx, c)
+		}
+	case 2:
+		steps = fromVersion2
 	default:
 		return fmt.Errorf("%w: schema version %d, this build has %d", ErrVersion, version, schemaVersion)
 	}
@@ -80,6 +87,16 @@ func fromVersion1(ctx context.Context, c *sql.Conn) error {
 		WHERE EXISTS (SELECT 1 FROM leases l WHERE l.manifest = a.manifest AND l.job = a.job)
 		ON CONFLICT DO UPDATE SET reserved = excluded.reserved, charged = excluded.charged, used = excluded.used;
 		DROP TABLE leases1; DROP TABLE accounts1`)
+}
+
+// fromVersion2 remembers packages. Builds of version 2 gave a use of a sale over two packages back when one of them had
+// read nothing: it counts again.
+func fromVersion2(ctx context.Context, c *sql.Conn) error {
+	return run(ctx, c, schemaPackages+`
+		INSERT INTO spent SELECT 'receipt', receipt, job FROM leases l WHERE receipt <> x'' AND `+keptUse+` ON CONFLICT DO NOTHING;
+		INSERT INTO spent SELECT 'permit', permit, job FROM leases l WHERE permit <> x'' AND `+keptUse+` ON CONFLICT DO NOTHING;
+		UPDATE accounts AS a SET used = 1 WHERE used = 0 AND (charged > 0 OR EXISTS
+			(SELECT 1 FROM leases l WHERE l.manifest = a.manifest AND l.job = a.job AND l.state <> 'live' AND `+keptUse+`))`)
 }
 
 // leaseOfVersion1 reads a lease as version 1 stored it, whose leaves were one range.

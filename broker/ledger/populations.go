@@ -59,26 +59,37 @@ const (
 // DeclarePopulation records a population, or compares it with what was recorded: [ErrPopulation] if adjacency, unit or δ
 // differ. [Tx.ReservePrivacy] does it too.
 func (t *Tx) DeclarePopulation(p *Population) error {
-	if err := p.validate(); err != nil {
-		return err
-	}
-	was, err := t.population(p.Name)
-	if errors.Is(err, ErrNotFound) {
-		_, err = t.exec(`INSERT INTO populations VALUES (?,?,?,?,?,?)`, p.Name, p.Unit, p.Adjacency, p.Delta, p.Cap, p.BuyerCap)
-		return err
-	}
+	was, err := t.ComparePopulation(p)
 	if err != nil {
 		return err
 	}
-	if was.Unit != p.Unit || was.Adjacency != p.Adjacency || was.Delta != p.Delta {
-		return fmt.Errorf("%w: population %q has unit %q, adjacency %q and δ %d·10⁻¹², not %q, %q and %d", ErrPopulation,
-			p.Name, was.Unit, was.Adjacency, was.Delta, p.Unit, p.Adjacency, p.Delta)
+	if was == nil {
+		_, err = t.exec(`INSERT INTO populations VALUES (?,?,?,?,?,?)`, p.Name, p.Unit, p.Adjacency, p.Delta, p.Cap, p.BuyerCap)
+		return err
 	}
 	if was.Cap == p.Cap && was.BuyerCap == p.BuyerCap {
 		return nil
 	}
 	_, err = t.exec(`UPDATE populations SET cap = ?, buyer_cap = ? WHERE name = ?`, p.Cap, p.BuyerCap, p.Name)
 	return err
+}
+
+// ComparePopulation is [Tx.DeclarePopulation] without the record: what was recorded under the name, nil if nothing.
+func (t *Tx) ComparePopulation(p *Population) (*Population, error) {
+	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	was, err := t.population(p.Name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case was.Unit != p.Unit || was.Adjacency != p.Adjacency || was.Delta != p.Delta:
+		return nil, fmt.Errorf("%w: population %q has unit %q, adjacency %q and δ %d·10⁻¹², not %q, %q and %d", ErrPopulation,
+			p.Name, was.Unit, was.Adjacency, was.Delta, p.Unit, p.Adjacency, p.Delta)
+	}
+	return &was, nil
 }
 
 func (t *Tx) population(name string) (p Population, err error) {

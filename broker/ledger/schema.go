@@ -2,7 +2,7 @@
 
 package ledger
 
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Records are never changed or deleted. Everything else is state that the records and the protocol imply.
 const schema = `
@@ -34,7 +34,7 @@ CREATE INDEX nonce_job ON nonces(manifest, job, expires);
 CREATE TABLE denials(manifest BLOB NOT NULL, binding BLOB NOT NULL, signed BLOB NOT NULL, PRIMARY KEY(manifest, binding)) STRICT;
 CREATE TABLE jobs(job BLOB PRIMARY KEY, signed BLOB NOT NULL) STRICT;
 CREATE TABLE withdrawn(kind TEXT NOT NULL, name TEXT NOT NULL, statement BLOB NOT NULL, PRIMARY KEY(kind, name)) STRICT;
-` + schemaLeases + schemaAccounts + schemaSpent + schemaOutstanding
+` + schemaLeases + schemaAccounts + schemaSpent + schemaOutstanding + schemaPackages
 
 // What a lease is never changes, but for its end and its sealed key; how far it got is in progress, whose rows are small.
 // The tables admit one lease for each binding, each ticket and each attempt, and one live one for each job and package.
@@ -180,4 +180,13 @@ END;
 CREATE TRIGGER nonce_gone AFTER DELETE ON nonces BEGIN
 	UPDATE outstanding SET n = n - 1 WHERE manifest = old.manifest;
 END;
+`
+
+// Every package that was ever here. Rows are never changed or deleted.
+const schemaPackages = `
+CREATE TABLE packages(
+	manifest BLOB PRIMARY KEY,
+	dataset  BLOB NOT NULL,
+	version  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `

@@ -15,6 +15,7 @@ type books struct {
 	n      int64 // records
 	atWant envelope.Digest
 	ended  map[envelope.Digest]bool    // every grant, and whether its end is recorded
+	minted map[envelope.Digest]bool    // grants whose leases have a capability
 	owed   map[[2]envelope.Digest]debt // by manifest and job
 }
 
@@ -31,11 +32,11 @@ const completed = "completed"
 // head as stored, no lease and no charge missing that a record tells of, every counter the sum of its entries. It returns
 // the number of records and the head after record want.
 func verify(t *Tx, want int64) (n int64, atWant envelope.Digest, err error) {
-	b := books{ended: map[envelope.Digest]bool{}, owed: map[[2]envelope.Digest]debt{}}
+	b := books{ended: map[envelope.Digest]bool{}, minted: map[envelope.Digest]bool{}, owed: map[[2]envelope.Digest]debt{}}
 	if err := b.readRecords(t, want); err != nil {
 		return 0, atWant, err
 	}
-	for _, check := range []func(*Tx) error{checkPages, b.checkLeases, b.checkAccounts, checkCounters, checkSums} {
+	for _, check := range []func(*Tx) error{checkPages, b.checkLeases, b.checkAccounts, b.checkCapabilities, checkUses, checkCounters, checkSums} {
 		if err := check(t); err != nil {
 			return 0, atWant, err
 		}
@@ -99,7 +100,7 @@ func (b *books) verifyRecord(r, last *Record) error {
 	case envelope.CommitType:
 		b.ended[p.Grant] = true
 		k := [2]envelope.Digest{r.Manifest, p.Job}
-		b.owed[k] = debt{max(b.owed[k].charged, p.Amount), b.owed[k].used || p.Outcome == completed}
+		b.owed[k] = debt{max(b.owed[k].charged, p.Amount), b.owed[k].used || p.Outcome == completed || p.Amount > 0}
 	case envelope.LeaseLostType:
 		b.ended[p.Grant] = true
 	}
@@ -127,6 +128,9 @@ func (b *books) checkLeases(t *Tx) error {
 			return fmt.Errorf("%w: the records do not say of lease %s what it says", ErrCorrupt, l.Grant)
 		}
 		delete(b.ended, l.Grant)
+		if len(l.Entitlement) > 0 {
+			b.minted[l.Grant] = true
+		}
 		return nil
 	})
 	if err == nil && len(b.ended) > 0 {
@@ -152,6 +156,46 @@ func (b *books) checkAccounts(t *Tx) error {
 	})
 	if err == nil && len(b.owed) > 0 {
 		err = fmt.Errorf("%w: %d jobs with a commit have lost their accounts", ErrCorrupt, len(b.owed))
+	}
+	return err
+}
+
+// keptUse says of a lease l that its use stands: it lives, it completed, leaves were read, or it ended unheard with its
+// key sealed.
+const keptUse = `(l.state IN ('live', 'completed') OR (l.state = 'lost' AND l.sealed <> x'') OR
+	(l.state = 'failed' AND EXISTS (SELECT 1 FROM usages u WHERE u.grant_id = l.grant_id AND u.chunks > 0)))`
+
+// checkUses: what a lease stands on is spent by its job, and a use that stands is in its account.
+func checkUses(t *Tx) error {
+	var wrong bool
+	err := t.row(`SELECT EXISTS (SELECT 1 FROM leases l WHERE l.receipt <> x'' AND `+keptUse+` AND NOT EXISTS
+			(SELECT 1 FROM spent s WHERE s.kind = 'receipt' AND s.id = l.receipt AND s.by = l.job))
+		OR EXISTS (SELECT 1 FROM leases l WHERE l.permit <> x'' AND `+keptUse+` AND NOT EXISTS
+			(SELECT 1 FROM spent s WHERE s.kind = 'permit' AND s.id = l.permit AND s.by = l.job))
+		OR EXISTS (SELECT 1 FROM leases l JOIN accounts a ON a.manifest = l.manifest AND a.job = l.job
+			WHERE l.state <> 'live' AND a.used = 0 AND `+keptUse+`)`, nil, []any{&wrong})
+	if err == nil && wrong {
+		err = fmt.Errorf("%w: a lease's receipt, permit or use is not spent", ErrCorrupt)
+	}
+	return err
+}
+
+// checkCapabilities: each that was minted is spent on its grant.
+func (b *books) checkCapabilities(t *Tx) error {
+	err := t.rows(`SELECT by FROM spent WHERE kind = 'capability'`, nil, func(scan func(...any) error) error {
+		var by []byte
+		if err := scan(&by); err != nil {
+			return err
+		}
+		var d envelope.Digest
+		if !fill(d[:], by) {
+			return fmt.Errorf("%w: capability spent by nobody", ErrCorrupt)
+		}
+		delete(b.minted, d)
+		return nil
+	})
+	if err == nil && len(b.minted) > 0 {
+		err = fmt.Errorf("%w: %d capabilities are not spent", ErrCorrupt, len(b.minted))
 	}
 	return err
 }
