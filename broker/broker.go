@@ -69,7 +69,7 @@ type Broker struct {
 	jobs       *cache[*envelope.Verified[job.Job]]
 	codes      *cache[*envelope.Verified[dataset.Manifest]]
 	statements []*watched[struct{}]                         // folders of revocations and cancellations
-	versions   *watched[map[dataset.ID]int64]               // the latest of each dataset
+	versions   *watched[map[dataset.ID]int64]               // the highest of each dataset that was ever here
 	reference  *watched[*reference]                         // the owner's reference values
 	permits    *watched[[]*envelope.Verified[grant.Permit]] // the owner's
 
@@ -158,7 +158,7 @@ func (b *Broker) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.keepRevision(ctx), b.succeed(ctx), b.startClock(ctx), b.scan(ctx)); err != nil {
+	if err := errors.Join(b.keepRevision(ctx), b.succeed(ctx), b.startClock(ctx), b.startPackages(ctx), b.scan(ctx)); err != nil {
 		return errors.Join(err, b.ledger.Close())
 	}
 	b.startShredding()

@@ -34,6 +34,7 @@ var (
 	ErrAmount        = errors.New("the amount is out of range")
 	ErrWithdrawals   = errors.New("a revocation or cancellation on file cannot be read")
 	ErrPermits       = errors.New("the owner's permits cannot be read")
+	ErrPackages      = errors.New("a package on file cannot be read, and may be a newer version of any")
 	ErrKey           = errors.New("the package's key cannot be unwrapped")
 	ErrEnrolment     = errors.New("the attestation key was not enrolled")
 )
@@ -78,6 +79,7 @@ func failures() []failure {
 		{ErrAmount, grant.CodeInvalid, "ask for fewer epochs"},
 		{ErrWithdrawals, grant.CodeTryAgain, "the owner must repair the file in revocations or cancellations"},
 		{ErrPermits, grant.CodeTryAgain, "the owner must repair the folder permits"},
+		{ErrPackages, grant.CodeTryAgain, "the owner must repair the package's folder in packages"},
 		{keyholder.ErrUnavailable, grant.CodeTryAgain, "the owner's keyholder does not answer; try again shortly"},
 		{ErrKey, grant.CodeTryAgain, "the owner must restore key.wrap or the keyholder"},
 		{ErrBusy, grant.CodeTryAgain, "try again shortly"},

@@ -35,6 +35,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		if err := scan(ctx); err != nil && ctx.Err() == nil {
 			b.log.Error("revocations", "error", err)
 		}
+		if _, err := b.versions.get(); err != nil && ctx.Err() == nil { // a new one is remembered also where nobody asks for it
+			b.log.Error("packages", "error", err)
+		}
 		if err := b.ExpireLeases(ctx); err != nil && ctx.Err() == nil {
 			b.log.Error("leases", "error", err)
 		}

@@ -4,8 +4,10 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/broker/config"
@@ -37,27 +39,127 @@ func (b *Broker) pack(manifest envelope.Digest) (*config.Package, error) {
 	return p, nil
 }
 
-// latest is the highest version of a dataset that this broker holds.
+// latest is the highest version of a dataset that this broker holds or ever held: where the newest is damaged or gone, the
+// one before it does not come back, whose terms may allow what the owner has since forbidden.
 func (b *Broker) latest(id dataset.ID) (int64, error) {
 	versions, err := b.versions.get()
 	return versions[id], err
 }
 
+// readVersions reads the folder of packages, and has the ledger remember what it sees for the first time. One that was
+// never seen and cannot be read may be of any dataset: that is an error.
 func (b *Broker) readVersions() (map[dataset.ID]int64, error) {
-	ids, err := b.cfg.Settings.PackageIDs()
+	here, unread, err := b.readPackages()
 	if err != nil {
 		return nil, err
 	}
-	out := map[dataset.ID]int64{}
+	all, err := b.seePackages(context.Background(), here)
+	if err != nil {
+		return nil, err
+	}
+	out, known := map[dataset.ID]int64{}, map[envelope.Digest]bool{}
+	for _, p := range all {
+		out[p.Dataset] = max(out[p.Dataset], p.Version)
+		known[p.Manifest] = true
+	}
+	for _, d := range unread {
+		if !known[d] {
+			return nil, fmt.Errorf("%w: %s", ErrPackages, d)
+		}
+	}
+	return out, nil
+}
+
+// readPackages lists the owner's packages, whichever broker they name, and those that cannot be read.
+func (b *Broker) readPackages() (here []ledger.Package, unread []envelope.Digest, err error) {
+	ids, err := b.cfg.Settings.PackageIDs()
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, d := range ids {
 		p, err := b.pack(d)
 		if err != nil {
 			b.log.Warn("package is unusable", "manifest", d.String(), "error", err)
+			p, err = b.cfg.Settings.LoadPackage(d)
+		}
+		if err != nil {
+			unread = append(unread, d)
 			continue
 		}
-		out[p.Manifest.Dataset] = max(out[p.Manifest.Dataset], p.Manifest.Version)
+		here = append(here, ledger.Package{Manifest: d, Dataset: p.Manifest.Dataset, Version: p.Manifest.Version})
 	}
-	return out, nil
+	return here, unread, nil
+}
+
+// seePackages makes the ledger remember packages, and lists all that it remembers.
+func (b *Broker) seePackages(ctx context.Context, here []ledger.Package) (all []ledger.Package, err error) {
+	read := func(t *ledger.Tx) (err error) {
+		all, err = t.Packages()
+		return err
+	}
+	if err := b.ledger.View(ctx, read); err != nil {
+		return nil, err
+	}
+	known := make(map[envelope.Digest]bool, len(all))
+	for _, p := range all {
+		known[p.Manifest] = true
+	}
+	here = slices.DeleteFunc(here, func(p ledger.Package) bool { return known[p.Manifest] })
+	if len(here) == 0 {
+		return all, nil
+	}
+	err = b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		for _, p := range here {
+			if err := t.SeePackage(p); err != nil {
+				return err
+			}
+		}
+		return read(t)
+	})
+	return all, err
+}
+
+// startPackages remembers the packages that are here at start, and names the datasets of the leases of release 0.1.
+func (b *Broker) startPackages(ctx context.Context) error {
+	_, err := b.versions.get()
+	switch {
+	case errors.Is(err, ErrPackages): // releases say so until it is mended
+		b.log.Error("packages", "error", err)
+	case err != nil:
+		return err
+	}
+	var unnamed []envelope.Digest
+	err = b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
+		unnamed, err = t.Unnamed()
+		return err
+	})
+	if err != nil || len(unnamed) == 0 {
+		return err
+	}
+	return b.ledger.Update(ctx, func(t *ledger.Tx) error {
+		for _, d := range unnamed {
+			if err := b.nameLeases(t, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// nameLeases does it for one package. Where its manifest is gone, what the leases were for stays unknown, and any dataset
+// that is revoked may be theirs.
+func (b *Broker) nameLeases(t *ledger.Tx, manifest envelope.Digest) error {
+	p, err := b.cfg.Settings.LoadPackage(manifest)
+	if err != nil {
+		b.log.Error("leases of release 0.1 on a package that cannot be read", "manifest", manifest.String(), "error", err)
+		return nil
+	}
+	var people *ledger.Population
+	if populationOf(p.Manifest) != "" {
+		of := population(&p.Manifest.Terms.Privacy)
+		people = &of
+	}
+	return t.NameLeases(ledger.Package{Manifest: manifest, Dataset: p.Manifest.Dataset, Version: p.Manifest.Version}, people)
 }
 
 // reference is the owner's verified reference values, and the verifier over them.

@@ -175,6 +175,8 @@ func (s *subject) withdrawn(t *ledger.Tx) (r input.Revoked, cancelled bool, err 
 	ask(&cancelled, ledger.WithdrawnByBuyer, s.job.String())
 	if !s.dataset.IsZero() {
 		ask(&r.Dataset, ledger.WithdrawnDataset, s.dataset.String())
+	} else if any, lerr := t.Withdrawals(ledger.WithdrawnDataset, ""); err == nil { // of release 0.1, and its package is gone
+		r.Dataset, err = len(any) > 0, lerr
 	}
 	if !s.code.IsZero() {
 		ask(&r.Code, ledger.WithdrawnCode, s.code.String())
