@@ -4,11 +4,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/hpke"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +22,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/broker/keyholder/keyholdertest"
 	"github.com/glovebox-dev/glovebox/broker/keyholder/vault"
 	"github.com/glovebox-dev/glovebox/broker/keyholder/vault/vaulttest"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -103,7 +106,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) open() *vault.Plugin {
+func (w *world) open() *vault.Plugin { return w.openAt(mount) }
+
+func (w *world) openAt(mount string) *vault.Plugin {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "token")
 	vaulttest.Secret(w.t, path, w.Root)
@@ -260,4 +265,39 @@ func (e *enclave) open(t *testing.T, sealed []byte, aad envelope.Digest) []byte 
 		t.Fatal(err)
 	}
 	return key
+}
+
+// suite makes the plug-in look like any keyholder: what it cannot show, an enclave of the test opens.
+type suite struct {
+	*vault.Plugin
+	w *world
+}
+
+func (s suite) Unwrap(ctx context.Context, context, wrapped []byte) ([]byte, error) {
+	manifest, order, grantID := envelope.Sum([]byte("manifest")), envelope.Sum([]byte("job")), envelope.Sum([]byte("grant"))
+	if ctx.Err() != nil {
+		return nil, keyholder.Interrupted(ctx)
+	}
+	e := s.w.enclave(s.Plugin, manifest, order)
+	sealed, err := s.Seal(ctx, keyholder.SealRequest{
+		Items:    []keyholder.SealItem{{Item: keyholder.Item{Context: context, Wrapped: wrapped}}},
+		Manifest: manifest, Job: order, Evidence: e.evidence, Grant: grantID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e.open(s.w.t, sealed, grantID), nil
+}
+
+// TestSuite runs the suite of all keyholders against engines in a real Vault, each with a key of its own.
+func TestSuite(t *testing.T) {
+	w := newWorld(t)
+	n := 0
+	keyholdertest.Run(t, func(t *testing.T) keyholder.Keyholder {
+		n++
+		at := fmt.Sprintf("engine-%d", n)
+		w.MustDo(t, http.MethodPut, "sys/mounts/"+at, map[string]string{"type": name}, nil)
+		w.MustDo(t, http.MethodPut, at+"/config", w.config, nil)
+		return suite{w.openAt(at), w}
+	})
 }

@@ -22,8 +22,8 @@ func newRotate(role config.Role) *cobra.Command {
 		Long: `Rotate makes a new key for the broker and signs, with the owner's key, that it speaks for the packages from now on: they
 need not be packed again. Stop the broker first. Leases that run end as lost.
 
-After a broker was restored from a copy it does the same: the signature names the ledger's head, and says that the owner
-accepts this state. A rotation that was cut off is finished by asking again.`,
+After a broker was restored from a copy, ledger and anchor together, it does the same: the signature names the ledger's head,
+and says that the owner accepts this state. A rotation that was cut off is finished by asking again.`,
 		Example: fmt.Sprintf("  glovebox %s rotate --dir %s --reason 'yearly rotation'", role, defaultDir(role)),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := openOwner(dir, role)
