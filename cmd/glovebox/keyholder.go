@@ -127,6 +127,17 @@ func (s *keyholderStatus) print(w io.Writer) {
 		[]string{"wrapped keys", fmt.Sprint(s.Keys)}, []string{"wrapped by an older version", fmt.Sprint(s.Behind)}, []string{"lost", fmt.Sprint(s.Lost)})
 }
 
+// changeKeyholder runs work alone: nobody packs, erases or moves wrapped keys from before work looks at them until it is done.
+func changeKeyholder(cmd *cobra.Command, role config.Role, dir string, asJSON bool, work func(o *owner, k ownerKeyholder) error) error {
+	return withKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
+		unlock, err := o.layout.LockKeys()
+		if err != nil {
+			return err
+		}
+		return errors.Join(work(o, k), unlock())
+	})
+}
+
 // withKeyholder runs work and shows what the keyholder is like afterwards.
 func withKeyholder(cmd *cobra.Command, role config.Role, dir string, asJSON bool, work func(o *owner, k ownerKeyholder) error) error {
 	o, err := openOwner(dir, role)
@@ -170,7 +181,7 @@ func newKeyholderRotate(role config.Role) *cobra.Command {
 		Long: `Rotate makes a new version of the key-encryption key. Keys wrapped before still open; a running broker need not be
 started again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeyholder(cmd, role, dir, asJSON, func(_ *owner, k ownerKeyholder) error { return k.Rotate(cmd.Context()) })
+			return changeKeyholder(cmd, role, dir, asJSON, func(_ *owner, k ownerKeyholder) error { return k.Rotate(cmd.Context()) })
 		},
 	}
 	dirFlag(cmd, &dir, role)
@@ -186,7 +197,7 @@ func newKeyholderRewrap(role config.Role) *cobra.Command {
 		Long: `Rewrap replaces each key that an older version wrapped by the same key, wrapped by the latest one. Nothing is
 encrypted or published again. It may be cut off and run again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
+			return changeKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
 				_, behind, err := o.keyholderStatus(cmd.Context(), k)
 				if err != nil {
 					return err
@@ -214,7 +225,7 @@ func newKeyholderRetire(role config.Role) *cobra.Command {
 		Long: `Retire shreds every version of the key but the latest. It refuses while a package or a contributor's key depends on one of them; rewrap first.
 With --shred it shreds them all the same: what depends on them can never be opened again, by nobody.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
+			return changeKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {
 				s, behind, err := o.keyholderStatus(cmd.Context(), k)
 				if err != nil {
 					return err
