@@ -91,6 +91,19 @@ func declare(t *ledger.Tx, m *dataset.Manifest) error {
 	return t.DeclarePopulation(&p)
 }
 
+// clash is why a release would be denied for its population, if it would.
+func clash(t *ledger.Tx, m *dataset.Manifest) ([]grant.Reason, error) {
+	if populationOf(m) == "" {
+		return nil, nil
+	}
+	p := population(&m.Terms.Privacy)
+	_, err := t.ComparePopulation(&p)
+	if errors.Is(err, ledger.ErrPopulation) {
+		return []grant.Reason{otherPopulation(err)}, nil
+	}
+	return nil, err
+}
+
 func otherPopulation(err error) grant.Reason {
 	return grant.Reason{
 		Rule: "population", Message: err.Error(),

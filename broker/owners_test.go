@@ -156,6 +156,11 @@ func TestTwoMeaningsOfOnePopulation(t *testing.T) {
 	must(t, w.asking(1).release(w.data))
 	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) { t.Privacy.Adjacency = dataset.ReplaceOne }))
 	w.newJob(nil)
+	r, err := w.creator.Plan(w.t.Context(), &grant.PlanRequest{Job: w.signedJob, Manifest: w.data.Signed, Code: w.code.Signed})
+	must(t, err)
+	if r.Allowed || len(r.Reasons) != 1 || r.Reasons[0].Rule != "population" || r.Reasons[0].Satisfy == "" {
+		t.Errorf("planned: %v %v", r.Allowed, r.Reasons)
+	}
 	if got := rules(t, w.asking(1).release(w.data)); got[0] != "population" {
 		t.Errorf("rules %v", got)
 	}

@@ -47,8 +47,12 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 		return nil, err
 	}
 	var f facts
+	var clashes []grant.Reason
 	err = b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
-		f, err = b.facts(t, q, q.now)
+		if f, err = b.facts(t, q, q.now); err != nil {
+			return err
+		}
+		clashes, err = clash(t, q.pack.Manifest)
 		return err
 	})
 	if err != nil {
@@ -63,7 +67,7 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 		return nil, err
 	}
 	return &grant.PlanReply{
-		Allowed: d.Allow, Reasons: append([]grant.Reason{}, d.Reasons...), MaxAmount: f.in.Account.Cost,
+		Allowed: d.Allow && len(clashes) == 0, Reasons: append(append([]grant.Reason{}, d.Reasons...), clashes...), MaxAmount: f.in.Account.Cost,
 		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-f.in.Account.Uses),
 		BuyerUsesLeft: max(0, terms.Buyers.MaxUses-f.in.Account.BuyerUses), Assurance: terms.MinAssurance,
 		BrokerAway: terms.BrokerAway, Access: accessOf(q.pack.Manifest, f.in.Entitlement.Left),
