@@ -45,10 +45,7 @@ func affected(ctx context.Context, args []string) error {
 }
 
 func revocation(s *config.Config, which string) (*grant.Revocation, error) {
-	files, err := config.SignedFiles(s.Layout().Revocations())
-	if err != nil {
-		return nil, err
-	}
+	files, err := config.SignedFiles(s.Layout().Revocations()) // those that can be read, beside others that cannot
 	for _, signed := range files {
 		if id, err := envelope.ID(signed); err != nil || id.String() != which {
 			continue
@@ -58,6 +55,9 @@ func revocation(s *config.Config, which string) (*grant.Revocation, error) {
 			return nil, err
 		}
 		return &v.Predicate, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	return nil, fmt.Errorf("%w: no revocation %q", errUsage, which)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,18 +83,20 @@ With --notices DIR it signs a notice for each result that left, to be sent to it
 	return cmd
 }
 
-// findRevocation reads the one that begins with prefix, else the last.
+// findRevocation reads the one that begins with prefix, else the last. One that is named is found beside others that cannot
+// be read; which was the last, nobody knows then.
 func (o *owner) findRevocation(prefix string) (id envelope.Digest, r *grant.Revocation, err error) {
 	files, err := config.SignedFiles(o.layout.Revocations())
-	if err != nil {
-		return id, nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
 	}
 	prefix = strings.TrimPrefix(prefix, "sha256:")
 	found := 0
 	for _, signed := range files {
-		v, err := grant.VerifyRevocation(signed, o.Owner)
-		if err != nil {
-			return id, nil, err
+		v, verr := grant.VerifyRevocation(signed, o.Owner)
+		if verr != nil {
+			err = errors.Join(err, verr)
+			continue
 		}
 		if !strings.HasPrefix(v.ID.Hex(), prefix) {
 			continue
@@ -104,6 +107,8 @@ func (o *owner) findRevocation(prefix string) (id envelope.Digest, r *grant.Revo
 		}
 	}
 	switch {
+	case err != nil && (found != 1 || prefix == ""):
+		return id, nil, err
 	case found == 0:
 		return id, nil, Errorf(KindUsage, "revoke something first: glovebox creator revoke --dir %s", o.dir).because("no revocation %s in %s", prefix, o.dir)
 	case found > 1 && prefix != "":

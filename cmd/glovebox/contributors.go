@@ -224,30 +224,33 @@ func consentOf(fields []string) (*dataset.Consent, error) {
 	return c, nil
 }
 
-// unitNamed finds a contributor's records in a dataset.
-func (o *owner) unitNamed(what, contributor string) (*grant.UnitRef, error) {
+// unitNamed finds a contributor's records in a dataset, also where a version of it cannot be read.
+func (o *owner) unitNamed(what, contributor string) (*grant.UnitRef, []error, error) {
 	if what == "" {
-		return nil, Errorf(KindUsage, "give --dataset too").because("whose contributor %q is, is not said", contributor)
+		return nil, nil, Errorf(KindUsage, "give --dataset too").because("whose contributor %q is, is not said", contributor)
 	}
-	id, err := o.datasetNamed(what)
+	id, damaged, err := o.datasetAmong(what)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	index, err := os.ReadFile(o.layout.ContributorKey(*id))
 	if err != nil {
-		return nil, Errorf(KindUsage, "pack it with --contributor COLUMN").because("dataset %s was not packed by contributor", id)
+		return nil, nil, Errorf(KindUsage, "pack it with --contributor COLUMN").because("dataset %s was not packed by contributor", id)
 	}
 	u := &grant.UnitRef{Dataset: *id, ID: dataset.UnitID(index, contributor)}
-	list, err := config.ListPackages(o.dir)
+	if _, err := o.UnitKey(u.Dataset, u.ID); err == nil || errors.Is(err, config.ErrShredded) {
+		return u, damaged, nil
+	}
+	list, more, err := o.readable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, p := range list {
 		if p.Manifest.Dataset == *id && slices.ContainsFunc(p.Manifest.Units, func(e dataset.ErasureUnit) bool { return e.ID == u.ID }) {
-			return u, nil
+			return u, more, nil
 		}
 	}
-	return nil, Errorf(KindUsage, "write the name exactly as in the records").because("dataset %s has no contributor %q", id, contributor)
+	return nil, nil, Errorf(KindUsage, "write the name exactly as in the records").because("dataset %s has no contributor %q", id, contributor)
 }
 
 // shred destroys a contributor's key.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,9 +41,12 @@ What had finished before is listed by: glovebox creator affected`,
 			if err != nil {
 				return err
 			}
-			r, err := o.revocation(&f)
+			r, damaged, err := o.revocation(&f)
 			if err != nil {
 				return err
+			}
+			for _, d := range damaged {
+				say(cmd, "passed over, since it cannot be read: %v", d)
 			}
 			r.Reason, r.Time = reason, time.Now().UnixMilli()
 			id, err := config.AddRevocation(o.dir, r)
@@ -66,7 +70,7 @@ What had finished before is listed by: glovebox creator affected`,
 func (f *revokeFlags) register(cmd *cobra.Command, role config.Role) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.pkg, "package", "", "package version to withdraw: name or manifest digest")
-	fl.StringVar(&f.dataset, "dataset", "", "package to withdraw in all versions: name, or digest of one of its manifests")
+	fl.StringVar(&f.dataset, "dataset", "", "package to withdraw in all versions: name, digest of one of its manifests, or its own 32 hex digits")
 	fl.StringVar(&f.job, "job", "", "job to stop, by digest")
 	fl.StringVar(&f.buyer, "buyer", "", "buyer to refuse from now on, as did:key")
 	fl.StringVar(&f.lease, "grant", "", "one lease to stop, by its grant's digest")
@@ -78,16 +82,18 @@ func (f *revokeFlags) register(cmd *cobra.Command, role config.Role) {
 	fl.StringVar(&f.permit, "permit", "", "counted permit to end, by its digest")
 }
 
-// revocation is what the flags name, without reason and time.
-func (o *owner) revocation(f *revokeFlags) (*grant.Revocation, error) {
+// revocation is what the flags name, without reason and time, and which packages could not be read for it: what stops runs
+// must work beside a damaged manifest too.
+func (o *owner) revocation(f *revokeFlags) (*grant.Revocation, []error, error) {
 	dataset := f.dataset
 	if f.contributor != "" {
 		dataset = "" // it only says whose contributor
 	}
 	if given(f.pkg, dataset, f.contributor, f.job, f.buyer, f.lease, f.code, f.permit) != 1 {
-		return nil, Errorf(KindUsage, "give one of --package, --dataset, --job, --buyer, --grant, --code, --permit, or --dataset with --contributor").because("say what is revoked")
+		return nil, nil, Errorf(KindUsage, "give one of --package, --dataset, --job, --buyer, --grant, --code, --permit, or --dataset with --contributor").because("say what is revoked")
 	}
 	r := &grant.Revocation{}
+	var damaged []error
 	var err error
 	digest := func(to **envelope.Digest, s string) {
 		if s != "" && err == nil {
@@ -103,34 +109,97 @@ func (o *owner) revocation(f *revokeFlags) (*grant.Revocation, error) {
 	switch {
 	case err != nil:
 	case f.pkg != "":
-		r.Manifest, err = o.manifestNamed(f.pkg)
+		r.Manifest, damaged, err = o.manifestNamed(f.pkg)
 	case f.contributor != "":
-		r.Unit, err = o.unitNamed(f.dataset, f.contributor)
+		r.Unit, damaged, err = o.unitNamed(f.dataset, f.contributor)
 	case dataset != "":
-		r.Dataset, err = o.datasetNamed(dataset)
+		r.Dataset, damaged, err = o.datasetAmong(dataset)
 	case f.buyer != "":
 		var k envelope.PublicKey
 		if k, err = envelope.ParsePublicKey(f.buyer); err != nil {
-			return nil, usageError(err)
+			return nil, nil, usageError(err)
 		}
 		r.Buyer = &k
 	}
-	return r, err
+	return r, damaged, err
 }
 
-func (o *owner) manifestNamed(what string) (*envelope.Digest, error) {
-	p, err := o.find(what)
+// readable lists the packages that can be read, and why the others cannot.
+func (o *owner) readable() (list []config.Package, damaged []error, err error) {
+	ids, err := o.PackageIDs()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &p.ID, nil
+	for _, id := range ids {
+		p, err := o.LoadPackage(id)
+		if err != nil {
+			damaged = append(damaged, fmt.Errorf("package %s: %w", id, err))
+			continue
+		}
+		list = append(list, *p)
+	}
+	return list, damaged, nil
 }
 
-// datasetNamed resolves a name that several versions may share, or a manifest's digest.
-func (o *owner) datasetNamed(what string) (*envelope.PackageID, error) {
-	list, err := config.ListPackages(o.dir)
+// notFound says that a name is none, or that it may be that of a package which cannot be read.
+func (o *owner) notFound(what string, damaged []error) error {
+	if len(damaged) > 0 {
+		return Errorf(KindVerify, "if it is one of these, name it by its whole digest, or restore its manifest from your copy of the directory").
+			because("no package %q among those that can be read in %s\n%w", what, o.dir, errors.Join(damaged...))
+	}
+	return Errorf(KindUsage, "see what there is with: %s", o.listCommand()).because("no package %q in %s", what, o.dir)
+}
+
+// manifestNamed resolves a package version. By a digest, or the beginning of one, it is found without being read.
+func (o *owner) manifestNamed(what string) (*envelope.Digest, []error, error) {
+	if d, err := parseDigest(what); err == nil {
+		return &d, nil, nil
+	}
+	list, damaged, err := o.readable()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	ids, err := o.PackageIDs()
+	if err != nil {
+		return nil, nil, err
+	}
+	matches := map[envelope.Digest]bool{}
+	for _, p := range list {
+		if p.Manifest.Name == what {
+			matches[p.ID] = true
+		}
+	}
+	prefix := strings.TrimPrefix(what, "sha256:")
+	for _, id := range ids {
+		if len(prefix) >= 4 && strings.HasPrefix(id.Hex(), prefix) {
+			matches[id] = true
+		}
+	}
+	if len(matches) > 1 {
+		return nil, nil, Errorf(KindUsage, "give more of its digest").because("%d packages match %q", len(matches), what)
+	}
+	for id := range matches {
+		return &id, damaged, nil
+	}
+	return nil, nil, o.notFound(what, damaged)
+}
+
+// datasetNamed is datasetAmong for those who must have read every package.
+func (o *owner) datasetNamed(what string) (*envelope.PackageID, error) {
+	id, damaged, err := o.datasetAmong(what)
+	return id, errors.Join(append(damaged, err)...)
+}
+
+// datasetAmong resolves a name that several versions may share, a manifest's digest, or the dataset's own identity, which
+// needs no reading.
+func (o *owner) datasetAmong(what string) (*envelope.PackageID, []error, error) {
+	var own envelope.PackageID
+	if err := own.UnmarshalText([]byte(what)); err == nil {
+		return &own, nil, nil
+	}
+	list, damaged, err := o.readable()
+	if err != nil {
+		return nil, nil, err
 	}
 	var id *envelope.PackageID
 	for _, p := range list {
@@ -138,14 +207,14 @@ func (o *owner) datasetNamed(what string) (*envelope.PackageID, error) {
 			continue
 		}
 		if id != nil && *id != p.Manifest.Dataset {
-			return nil, Errorf(KindUsage, "give the digest of one of its manifests, as \"creator ls\" prints it").because("several datasets are called %q", what)
+			return nil, nil, Errorf(KindUsage, "give the digest of one of its manifests, as \"creator ls\" prints it").because("several datasets are called %q", what)
 		}
 		id = &p.Manifest.Dataset
 	}
 	if id == nil {
-		return nil, Errorf(KindUsage, "see what there is with: %s", o.listCommand()).because("no package %q in %s", what, o.dir)
+		return nil, nil, o.notFound(what, damaged)
 	}
-	return id, nil
+	return id, damaged, nil
 }
 
 func given(flags ...string) (n int) {
