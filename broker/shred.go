@@ -18,7 +18,7 @@ import (
 // forgetUnit records that a contributor's records are withdrawn, together with every live lease that was granted some of
 // them. Her key is destroyed in the background.
 func (b *Broker) forgetUnit(ctx context.Context, signed []byte, u *grant.UnitRef, id envelope.Digest) error {
-	versions, err := unitSelectors(b.cfg.Settings, u)
+	versions, err := b.versionsWith(u)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (b *Broker) forgetUnit(ctx context.Context, signed []byte, u *grant.UnitRef
 		if err := t.Withdraw(ledger.WithdrawnUnit, ledger.UnitName(u.Dataset, u.ID), id); err != nil {
 			return err
 		}
-		return stopLeases(t, versions, id)
+		return stopLeases(t, versions, u.Dataset, id)
 	})
 	if err == nil {
 		b.shredder.hurry()
@@ -37,15 +37,39 @@ func (b *Broker) forgetUnit(ctx context.Context, signed []byte, u *grant.UnitRef
 	return err
 }
 
-// stopLeases withdraws the live leases among those selected.
-func stopLeases(t *ledger.Tx, versions []selected, id envelope.Digest) error {
+// versionsWith are the leases on each version that holds records of the unit. Of a version that cannot be read nobody knows
+// whether it does, so all leases on it are among them: a damaged manifest does not keep a withdrawal from being recorded.
+func (b *Broker) versionsWith(u *grant.UnitRef) ([]selected, error) {
+	out, err := unitSelectors(b.cfg.Settings, u)
+	if err == nil {
+		return out, nil
+	}
+	b.log.Error("a contributor is withdrawn beside a package that cannot be read", "error", err)
+	ids, err := b.cfg.Settings.PackageIDs()
+	if err != nil {
+		return nil, err
+	}
+	out = nil
+	for _, id := range ids {
+		p, err := b.cfg.Settings.LoadPackage(id)
+		if err != nil {
+			out = append(out, selected{leases: ledger.OfManifest(id)})
+		} else if leaves := leavesOf(p.Manifest, u.ID); p.Manifest.Dataset == u.Dataset && len(leaves) > 0 {
+			out = append(out, selected{ledger.OfLeaves(id, leaves...), leaves})
+		}
+	}
+	return out, nil
+}
+
+// stopLeases withdraws the live leases of a dataset among those selected. Leases of the first releases name no dataset.
+func stopLeases(t *ledger.Tx, versions []selected, of dataset.ID, id envelope.Digest) error {
 	for _, v := range versions {
 		leases, err := t.Leases(v.leases)
 		if err != nil {
 			return err
 		}
 		for _, l := range leases {
-			if l.State != ledger.Live {
+			if l.State != ledger.Live || l.Dataset != of && !l.Dataset.IsZero() {
 				continue
 			}
 			if err := t.Withdraw(ledger.WithdrawnGrant, l.Grant.String(), id); err != nil {

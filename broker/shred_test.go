@@ -228,3 +228,33 @@ func TestCloseEndsShredding(t *testing.T) {
 	w.creator.start()
 	c.erased(10 * time.Second)
 }
+
+// TestContributorRevokedBesideADamagedManifest: her withdrawal is recorded, and stops what may read her records; runs on
+// other datasets go on.
+func TestContributorRevokedBesideADamagedManifest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.creator.pack(dataset.KindDataset)
+	w.more = []*packed{other}
+	w.newJob(nil)
+	e := w.newEnclave(nil)
+	for _, p := range w.packs() {
+		must(t, e.release(p))
+	}
+	c := newContributor(w)
+	for _, p := range []*packed{w.data, other} {
+		must(t, config.WriteFile(filepath.Join(w.creator.cfg.Layout().Package(p.ID), "manifest.dsse"), []byte("{}")))
+	}
+	c.revoke()
+	a, err := e.heartbeat(w.data, 0)
+	must(t, err)
+	if a.Stop != grant.StopRevoked {
+		t.Errorf("a run that may read her records goes on: %q", a.Stop)
+	}
+	a, err = e.heartbeat(other, 0)
+	must(t, err)
+	if a.Stop != "" {
+		t.Errorf("a run on another dataset: %q", a.Stop)
+	}
+	c.erased(10 * time.Second)
+}
