@@ -73,6 +73,9 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if err := t.apply(cmd, &m, time.Now()); err != nil {
 				return err
 			}
+			if err := o.releasable(&m, &by); err != nil {
+				return err
+			}
 			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}
 			p, err := packPath(cmd, o, c, args[0], previous, &by)
 			if err != nil {
