@@ -95,11 +95,12 @@ func showPopulations(w io.Writer, r *report.Report) {
 		}
 		rows = append(rows, []string{
 			fmt.Sprintf("%s (%s, %s, delta %s)", p.Name, p.Unit, p.Adjacency, fraction(p.Delta, 12)), "all", fmt.Sprint(p.Releases),
-			fmt.Sprint(p.Unbounded), epsilon(p.Epsilon), fraction(p.Cap, 6), fraction(p.Left, 6), label, lasts(p.Forecast, r.Time),
+			fmt.Sprint(p.Unbounded), epsilon(p.Epsilon, p.Unbounded), budget(p.Cap, p.Cap), budget(p.Cap, p.Left), label, lasts(p.Forecast, r.Time),
 		})
 		for _, b := range p.Buyers {
 			rows = append(rows, []string{
-				p.Name, b.Buyer.String(), fmt.Sprint(b.Releases), fmt.Sprint(b.Unbounded), epsilon(b.Epsilon), fraction(b.Cap, 6), fraction(b.Left, 6), label, "",
+				p.Name, b.Buyer.String(), fmt.Sprint(b.Releases), fmt.Sprint(b.Unbounded), epsilon(b.Epsilon, b.Unbounded),
+				budget(b.Cap, b.Cap), budget(b.Cap, b.Left), label, "",
 			})
 		}
 	}
@@ -145,11 +146,28 @@ func lasts(f report.Forecast, now int64) string {
 	return "until " + when(f.Until)[:len("2006-01-02")]
 }
 
-func epsilon(e *int64) string {
-	if e == nil {
-		return "none holds"
+// epsilon is what all releases together may have told, without bound where one of them had none, and then what the others
+// told.
+func epsilon(e *int64, unbounded int64) string {
+	holds := "none holds"
+	if e != nil {
+		holds = fraction(*e, 6)
 	}
-	return fraction(*e, 6)
+	switch {
+	case unbounded == 0:
+		return holds
+	case e != nil && *e == 0:
+		return "∞"
+	}
+	return "∞ (others: " + holds + ")"
+}
+
+// budget is v where there is a cap. Caps are of releases with an ε only.
+func budget(limit, v int64) string {
+	if limit == 0 {
+		return "none"
+	}
+	return fraction(v, 6)
 }
 
 // fraction writes v·10⁻ᵈⁱᵍⁱᵗˢ.

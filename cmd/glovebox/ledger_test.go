@@ -43,3 +43,25 @@ func TestReportInWords(t *testing.T) {
 		}
 	}
 }
+
+// TestUnboundedIsNotNothing: raw access is an infinite ε, not one of 0, and no cap is not one of 0.
+func TestUnboundedIsNotNothing(t *testing.T) {
+	zero, some := int64(0), int64(1_500_000)
+	for _, c := range []struct {
+		e         *int64
+		unbounded int64
+		want      string
+	}{{&zero, 0, "0"}, {&some, 0, "1.5"}, {nil, 0, "none holds"}, {&zero, 3, "∞"}, {&some, 1, "∞ (others: 1.5)"}, {nil, 1, "∞ (others: none holds)"}} {
+		if got := epsilon(c.e, c.unbounded); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+	var b strings.Builder
+	showPopulations(&b, &report.Report{Populations: []report.Population{{
+		Name: "people", Unit: "record", Adjacency: "replace", Unbounded: 2, Epsilon: &zero,
+		Buyers: []report.PopulationBuyer{{Unbounded: 2, Epsilon: &zero, Cap: 2_000_000}},
+	}}})
+	if got := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(got, "0 2 ∞ none none unconditional") || !strings.Contains(got, "0 2 ∞ 2 0") {
+		t.Error(got)
+	}
+}
