@@ -41,18 +41,27 @@ func sources(fsys fs.FS) (map[string]string, envelope.Digest, error) {
 	return modules, envelope.Hash(policyLabel, fields...), nil
 }
 
-// compile parses and checks modules in strict mode, against the shape of the document.
-func compile(modules map[string]string, can *ast.Capabilities) (*ast.Compiler, error) {
-	parsed := map[string]*ast.Module{}
-	for name, src := range modules {
+// parse reads modules in Rego version 1.
+func parse(sources map[string]string, can *ast.Capabilities) (map[string]*ast.Module, error) {
+	modules := map[string]*ast.Module{}
+	for name, src := range sources {
 		m, err := ast.ParseModuleWithOpts(name, src, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: can})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 		}
-		parsed[name] = m
+		modules[name] = m
+	}
+	return modules, nil
+}
+
+// compile parses and checks modules in strict mode, against the shape of the document.
+func compile(sources map[string]string, can *ast.Capabilities) (*ast.Compiler, error) {
+	modules, err := parse(sources, can)
+	if err != nil {
+		return nil, err
 	}
 	c := newCompiler(can)
-	if c.Compile(parsed); c.Failed() {
+	if c.Compile(modules); c.Failed() {
 		return nil, fmt.Errorf("%w: %w", ErrPolicy, c.Errors)
 	}
 	return c, nil

@@ -27,6 +27,6 @@ expires := min([lease_end, input.job.notAfter * 1000, input.terms.notAfter * 100
 
 lease_end := input.now + (input.terms.leaseSeconds * 1000)
 
-entitlement_end := input.entitlement.notAfter * 1000 if data.glovebox.entitlement.required == true
+entitlement_end := input.entitlement.notAfter * 1000 if data.glovebox.entitlement.required
 
-entitlement_end := lease_end if data.glovebox.entitlement.required == false
+entitlement_end := lease_end if not data.glovebox.entitlement.required

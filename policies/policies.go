@@ -16,7 +16,9 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/policies/input"
@@ -32,13 +34,13 @@ var (
 // The queries. Reasons are asked for only where there are no obligations, and obligations are defined only where release
 // is allowed.
 const (
-	obligationsQuery = "x := data.glovebox.release.obligations"
+	obligationsQuery = "x = data.glovebox.release.obligations"
 	reasonsQuery     = "x := data.glovebox.release.reasons"
 )
 
 // Engine holds the compiled policy. It is safe for concurrent use.
 type Engine struct {
-	obligations rego.PreparedEvalQuery
+	obligations map[dataset.Kind]*rego.PreparedEvalQuery // see specialise
 	reasons     rego.PreparedEvalQuery
 	creator     *creator // nil: no rules of the creator's own
 	digest      envelope.Digest
@@ -66,9 +68,11 @@ func LoadWith(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{digest: digest, shape: documentShape()}
-	if e.obligations, err = prepare(ctx, c, obligationsQuery); err != nil {
-		return nil, err
+	e := &Engine{digest: digest, shape: documentShape(), obligations: map[dataset.Kind]*rego.PreparedEvalQuery{}}
+	for _, kind := range []dataset.Kind{dataset.KindDataset, dataset.KindCode} {
+		if e.obligations[kind], err = specialise(ctx, modules, kind); err != nil {
+			return nil, err
+		}
 	}
 	if e.reasons, err = prepare(ctx, c, reasonsQuery); err != nil {
 		return nil, err
@@ -140,9 +144,13 @@ func (e *Engine) decide(ctx context.Context, doc ast.Value, released grant.Range
 	return Decision{Allow: true, Obligations: *o}, nil
 }
 
-// allowed returns the obligations, nil where the rules do not allow.
+// allowed returns the obligations, nil where the rules do not allow. No rule allows a package of another kind.
 func (e *Engine) allowed(ctx context.Context, doc ast.Value) (*grant.Obligations, error) {
-	v, err := one(ctx, &e.obligations, doc)
+	q := e.obligations[kindOf(doc)]
+	if q == nil {
+		return nil, nil
+	}
+	v, err := one(ctx, q, doc, unhindered())
 	if v == nil || err != nil {
 		return nil, err
 	}
@@ -150,7 +158,7 @@ func (e *Engine) allowed(ctx context.Context, doc ast.Value) (*grant.Obligations
 }
 
 func (e *Engine) denied(ctx context.Context, doc ast.Value) (Decision, error) {
-	v, err := one(ctx, &e.reasons, doc)
+	v, err := one(ctx, &e.reasons, doc, unhindered())
 	if err != nil {
 		return Decision{}, err
 	}
@@ -173,9 +181,27 @@ func (d Decision) sorted() Decision {
 	return d
 }
 
+// kindOf is the package's kind as the document says it.
+func kindOf(doc ast.Value) dataset.Kind {
+	kind, err := doc.Find(kindPath)
+	if err != nil {
+		return ""
+	}
+	s, _ := kind.(ast.String)
+	return dataset.Kind(s)
+}
+
+var kindPath = ast.Ref{ast.StringTerm("package"), ast.StringTerm("kind")}
+
+// unhindered is for this build's rules, which end by themselves: watching the context takes a goroutine for each evaluation.
+func unhindered() rego.EvalOption { return rego.EvalExternalCancel(topdown.NewCancel()) }
+
 // one evaluates a query with one answer, nil where it is undefined.
-func one(ctx context.Context, q *rego.PreparedEvalQuery, doc ast.Value) (any, error) {
-	rs, err := q.Eval(ctx, rego.EvalParsedInput(doc))
+func one(ctx context.Context, q *rego.PreparedEvalQuery, doc ast.Value, options ...rego.EvalOption) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResult, err)
+	}
+	rs, err := q.Eval(ctx, append(options, rego.EvalParsedInput(doc))...)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrResult, err)

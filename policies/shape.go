@@ -126,6 +126,22 @@ func (s *shape) fitsObject(v ast.Object) bool {
 	return true
 }
 
+// names adds the terms of all member names.
+func (s *shape) names(all map[string]*ast.Term) {
+	for _, k := range s.keys {
+		name := string(k.Value.(ast.String))
+		all[name] = k
+		m := s.members[name]
+		m.names(all)
+	}
+	if s.items != nil {
+		s.items.names(all)
+	}
+}
+
+// object is a JSON object.
+type object = map[string]any
+
 // schema is the shape as a JSON schema.
 func (s *shape) schema() object {
 	switch {
