@@ -110,7 +110,7 @@ func tally(e *ledger.Entry) report.Tally {
 func (m *reporter) job(e *ledger.Entry) report.Job {
 	j := report.Job{
 		Manifest: e.Manifest, Job: e.Job, Buyer: e.Buyer, Purpose: e.Purpose, Population: e.Population, Attempts: e.Attempts,
-		State: string(e.State), Used: e.Used, Live: e.Live, First: e.First, Tally: tally(e),
+		State: string(e.State), Grant: e.Grant, Used: e.Used, Live: e.Live, First: e.First, Tally: tally(e),
 	}
 	if !e.Code.IsZero() {
 		j.Code = &e.Code

@@ -30,6 +30,9 @@ func TestReport(t *testing.T) {
 	if len(r.Jobs) != 1 || !r.Jobs[0].Live || r.Jobs[0].Used || r.Jobs[0].Reserved == 0 || r.Packages[0].Uses != 1 {
 		t.Errorf("live: %+v", r)
 	}
+	if r.Jobs[0].State != "live" || r.Jobs[0].Grant != e.grants[w.data.ID].ID {
+		t.Errorf("a revocation of the lease cannot name it: %+v", r.Jobs[0])
+	}
 	_, err := e.commit(w.data, e.usage(nil))
 	must(t, err)
 	r = w.report()

@@ -20,7 +20,8 @@ type Entry struct {
 	Purpose    string
 	Population string
 	Attempts   int64
-	State      State // of the last attempt
+	State      State           // of the last attempt
+	Grant      envelope.Digest // of the last attempt
 	First      int64 // when the first attempt was granted, Unix milliseconds
 	Live       bool
 	Account
@@ -37,7 +38,7 @@ func (t *Tx) Entries() (out []*Entry, err error) {
 		history AS (SELECT l.manifest, l.job, COUNT(*) AS attempts, MIN(l.issued) AS first, MAX(l.attempt) AS last,
 			SUM(CASE WHEN l.state = 'lost' AND l.sealed <> x'' THEN p.allowed ELSE 0 END) AS unheard
 			FROM leases l JOIN progress p ON p.n = l.n GROUP BY l.manifest, l.job)
-		SELECT a.manifest, a.job, a.buyer, a.reserved, a.charged, a.used, a.live, h.attempts, h.first, h.unheard, l.dataset, l.code, l.state,
+		SELECT a.manifest, a.job, a.buyer, a.reserved, a.charged, a.used, a.live, h.attempts, h.first, h.unheard, l.dataset, l.code, l.grant_id, l.state,
 			coalesce(json_extract(CAST(l.fixed AS TEXT), '$.purpose'), ''), coalesce(json_extract(CAST(l.fixed AS TEXT), '$.population'), ''),
 			coalesce(u.chunks, 0), coalesce(u.bytes, 0), coalesce(u.records, 0)
 		FROM accounts a JOIN history h ON h.manifest = a.manifest AND h.job = a.job
@@ -45,14 +46,14 @@ func (t *Tx) Entries() (out []*Entry, err error) {
 			LEFT JOIN heard u ON u.manifest = a.manifest AND u.job = a.job
 		ORDER BY h.first, a.job`, nil, func(scan func(...any) error) error {
 		var e Entry
-		var manifest, job, dataset, code []byte
+		var manifest, job, dataset, code, grant []byte
 		var buyer, state string
 		err := scan(&manifest, &job, &buyer, &e.Reserved, &e.Charged, &e.Used, &e.Live, &e.Attempts, &e.First, &e.Unheard, &dataset, &code,
-			&state, &e.Purpose, &e.Population, &e.Chunks, &e.Bytes, &e.Records)
+			&grant, &state, &e.Purpose, &e.Population, &e.Chunks, &e.Bytes, &e.Records)
 		if err != nil {
 			return err
 		}
-		if !fill(e.Manifest[:], manifest) || !fill(e.Job[:], job) || (len(dataset) > 0 && !fill(e.Dataset[:], dataset)) ||
+		if !fill(e.Manifest[:], manifest) || !fill(e.Job[:], job) || !fill(e.Grant[:], grant) || (len(dataset) > 0 && !fill(e.Dataset[:], dataset)) ||
 			(len(code) > 0 && !fill(e.Code[:], code)) {
 			return fmt.Errorf("%w: account with a digest of the wrong length", ErrCorrupt)
 		}

@@ -45,10 +45,10 @@ func TestEntries(t *testing.T) {
 		}
 		e := list[0]
 		if e.Attempts != 2 || e.State != Completed || e.First != 1 || e.Live || !e.Used || e.Charged != 3 || e.Reserved != 0 || e.Chunks != 4 ||
-			e.Bytes != 100 || e.Records != 40 || e.Unheard != 7 || e.Purpose != "research" || e.Population != "p" || !e.Buyer.Equal(buyer) {
+			e.Bytes != 100 || e.Records != 40 || e.Unheard != 7 || e.Purpose != "research" || e.Population != "p" || !e.Buyer.Equal(buyer) || e.Grant != again.Grant {
 			t.Errorf("%+v", e)
 		}
-		if e := list[1]; !e.Live || e.Used || e.Attempts != 1 || e.Code != second.Code {
+		if e := list[1]; !e.Live || e.Used || e.Attempts != 1 || e.Code != second.Code || e.Grant != second.Grant {
 			t.Errorf("%+v", e)
 		}
 		return nil

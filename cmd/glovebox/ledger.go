@@ -27,7 +27,8 @@ func newLedger() *cobra.Command {
 what each job read, and until when the rest lasts at the rate of the last days. It reads beside a running broker.
 
 Money that is held belongs to runs that have not ended. Leaves "unheard" went to runs that never reported: that many were
-delivered at most. An ε marked "conditional" holds only for what raw access before it did not reveal.`,
+delivered at most. With --all each job has the grant of its last lease, which revoke --grant ends. An ε marked "conditional"
+holds only for what raw access before it did not reveal.`,
 		Example: "  glovebox creator ledger --dir alice",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := openOwner(dir, config.Creator)
@@ -44,7 +45,7 @@ delivered at most. An ε marked "conditional" holds only for what raw access bef
 	f := cmd.Flags()
 	dirFlag(cmd, &dir, config.Creator)
 	f.Int64Var(&days, "days", 30, "days that the forecasts rest on")
-	f.BoolVar(&all, "all", false, fmt.Sprintf("show every job, not only the last %d", shownJobs))
+	f.BoolVar(&all, "all", false, fmt.Sprintf("show every job, not only the last %d, and their grants", shownJobs))
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -118,15 +119,22 @@ func showJobs(w io.Writer, r *report.Report, all bool) {
 		return
 	}
 	rows := [][]string{{"SINCE", "PACKAGE", "JOB", "BUYER", "PURPOSE", "STATE", "ATTEMPTS", "COUNTS", "EARNED", "RECORDS"}}
+	if all {
+		rows[0] = append(rows[0], "GRANT") // whole, as revoke --grant wants it
+	}
 	for _, j := range jobs {
 		counts := "no"
 		if j.Used || j.Live {
 			counts = "yes"
 		}
-		rows = append(rows, []string{
+		row := []string{
 			when(j.First), cmp.Or(j.Name, short(j.Manifest.String())), short(j.Job.String()), shortKey(j.Buyer.String()), cmp.Or(j.Purpose, "-"), j.State,
 			fmt.Sprint(j.Attempts), counts, money(j.Charged, j.Currency), fmt.Sprint(j.Records),
-		})
+		}
+		if all {
+			row = append(row, j.Grant.String())
+		}
+		rows = append(rows, row)
 	}
 	fmt.Fprintln(w)
 	table(w, rows...)

@@ -42,6 +42,11 @@ func TestReportInWords(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b.String())
 		}
 	}
+	b.Reset()
+	r.Jobs[0].Grant[0] = 0xab
+	if showReport(&b, &r, true); !strings.Contains(b.String(), r.Jobs[0].Grant.String()) {
+		t.Errorf("no grant to revoke in\n%s", b.String())
+	}
 }
 
 // TestUnboundedIsNotNothing: raw access is an infinite ε, not one of 0, and no cap is not one of 0.

@@ -112,6 +112,7 @@ type Job struct {
 	Population string             `json:"population"`
 	Attempts   int64              `json:"attempts"`
 	State      string             `json:"state"` // of the last attempt
+	Grant      envelope.Digest    `json:"grant"` // of the last attempt: what a revocation of one lease names
 	Used       bool               `json:"used"`  // counts as a use for good
 	Live       bool               `json:"live"`  // counts as a use while its lease lives
 	Currency   string             `json:"currency"`
