@@ -22,7 +22,7 @@ type Entry struct {
 	Attempts   int64
 	State      State           // of the last attempt
 	Grant      envelope.Digest // of the last attempt
-	First      int64 // when the first attempt was granted, Unix milliseconds
+	First      int64           // when the first attempt was granted, Unix milliseconds
 	Live       bool
 	Account
 	Chunks  int64 // leaves delivered, repeats included, by usage statements
