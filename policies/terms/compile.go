@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -105,13 +106,24 @@ func (c *compiler) number(path string, parse func(string) (int64, error), least,
 		c.problem(v.at, path, err.Error(), "")
 		return absent
 	case n < least:
-		c.problem(v.at, path, fmt.Sprintf("%q is too little", v.text), "")
+		c.problem(v.at, path, fmt.Sprintf("%q is too little", v.text), bound("at least", least, parse))
 		return absent
 	case n > most:
-		c.problem(v.at, path, fmt.Sprintf("%q is too much", v.text), "")
+		c.problem(v.at, path, fmt.Sprintf("%q is too much", v.text), bound("at most", most, parse))
 		return absent
 	}
 	return n
+}
+
+// bound names a limit where it can be written as the key's values are: counts, bytes and seconds.
+func bound(what string, n int64, parse func(string) (int64, error)) string {
+	for _, unit := range []string{"", "s"} {
+		s := strconv.FormatInt(n, 10) + unit
+		if got, err := parse(s); err == nil && got == n {
+			return what + " " + s
+		}
+	}
+	return ""
 }
 
 func (c *compiler) word(path, absent string, of ...string) string {

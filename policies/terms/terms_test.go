@@ -406,6 +406,20 @@ func TestPageIsTrue(t *testing.T) {
 	}
 }
 
+// TestLimitsAreNamed: who goes beyond a limit is told it.
+func TestLimitsAreNamed(t *testing.T) {
+	for change, want := range map[[2]string]string{
+		{"epochs: 20", "epochs: 20000"}: `uses.epochs: "20000" is too much (at most 10000)`,
+		{"epochs: 20", "epochs: 0"}:     `uses.epochs: "0" is too little (at least 1)`,
+		{"lease: 2h", "lease: 8d"}:      `run.lease: "8d" is too much (at most 604800s)`,
+		{"most: 16MiB", "most: 5GiB"}:   `outputs.most: "5GiB" is too much (at most 4294967296)`,
+	} {
+		if _, err := compile(t, strings.Replace(plain, change[0], change[1], 1)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+}
+
 // FuzzTerms: whatever bytes come, terms compile to something valid or to problems, and never to both.
 func FuzzTerms(f *testing.F) {
 	seeds := []string{plain, Template(testNow), "version: 1", "a: &a [b, *a]", "modes: {dp-training: {epsilon: NaN}}", "buyers: {require: {country: [DE]}}"}
