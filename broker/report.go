@@ -25,7 +25,7 @@ func Report(ctx context.Context, s *config.Config, anchor ledger.Anchor, now, da
 		return nil, err
 	}
 	m := reporter{
-		out:     &report.Report{Time: now, WindowDays: days, Packages: []report.Package{}, Populations: []report.Population{}, Jobs: []report.Job{}},
+		out:     &report.Report{Time: now, WindowDays: days, Packages: []report.Package{}, Populations: []report.Population{}, Jobs: []report.Job{}, Permits: []report.Permit{}},
 		known:   map[envelope.Digest]*dataset.Manifest{},
 		entries: map[envelope.Digest][]*ledger.Entry{},
 	}
@@ -61,6 +61,13 @@ func (m *reporter) read(t *ledger.Tx) (err error) {
 	}
 	if err := m.packages(); err != nil {
 		return err
+	}
+	permits, err := t.PermitUses()
+	if err != nil {
+		return err
+	}
+	for _, p := range permits {
+		m.out.Permits = append(m.out.Permits, report.Permit(p))
 	}
 	populations, err := t.Populations()
 	if err != nil {

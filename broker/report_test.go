@@ -9,6 +9,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/broker"
 	"github.com/glovebox-dev/glovebox/broker/ledger/report"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 )
 
 func (w *world) report() *report.Report {
@@ -50,5 +51,19 @@ func TestReport(t *testing.T) {
 	must(t, json.Unmarshal(text, &back))
 	if back.Jobs[0].Charged != j.Charged || !back.Packages[0].Buyers[0].Buyer.Equal(j.Buyer) {
 		t.Errorf("through JSON: %+v", back)
+	}
+}
+
+// TestReportOfPermits: the owner is told how often a permit was used.
+func TestReportOfPermits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withTerms(func(t *dataset.Terms) { t.Access = dataset.AccessPermit }))
+	id := w.permit(nil)
+	if r := w.report(); r.Permits == nil || len(r.Permits) != 0 {
+		t.Errorf("before anything: %+v", r.Permits)
+	}
+	must(t, w.asking(1).release(w.data))
+	if r := w.report(); len(r.Permits) != 1 || r.Permits[0] != (report.Permit{ID: id, Used: 1}) {
+		t.Errorf("released: %+v", r.Permits)
 	}
 }

@@ -67,6 +67,29 @@ func (t *Tx) Entries() (out []*Entry, err error) {
 	return out, err
 }
 
+// PermitUse is how often a permit was used.
+type PermitUse struct {
+	ID   envelope.Digest
+	Used int64
+}
+
+// PermitUses lists the permits that jobs stand on. A use of which nothing came is not one.
+func (t *Tx) PermitUses() (out []PermitUse, err error) {
+	err = t.rows(`SELECT id, COUNT(*) FROM spent WHERE kind = ? GROUP BY id ORDER BY id`, []any{string(Permit)}, func(scan func(...any) error) error {
+		var p PermitUse
+		var id []byte
+		if err := scan(&id, &p.Used); err != nil {
+			return err
+		}
+		if !fill(p.ID[:], id) {
+			return fmt.Errorf("%w: permit with a digest of the wrong length", ErrCorrupt)
+		}
+		out = append(out, p)
+		return nil
+	})
+	return out, err
+}
+
 // Populations lists the privacy accounts.
 func (t *Tx) Populations() (out []Population, err error) {
 	err = t.rows(`SELECT name, unit, adjacency, delta, cap, buyer_cap FROM populations ORDER BY name`, nil, func(scan func(...any) error) error {

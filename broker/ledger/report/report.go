@@ -22,6 +22,13 @@ type Report struct {
 	Packages    []Package        `json:"packages"`
 	Populations []Population     `json:"populations"`
 	Jobs        []Job            `json:"jobs"`
+	Permits     []Permit         `json:"permits"` // those that were used
+}
+
+// Permit is how often a permit was used.
+type Permit struct {
+	ID   envelope.Digest `json:"id"`
+	Used int64           `json:"used"` // jobs; one that came to nothing gave its use back
 }
 
 // Tally is what was used, by one job or by many.
