@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/broker/ledger/report"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
@@ -31,6 +32,7 @@ type permitView struct {
 	Currency string              `json:"currency"`
 	Count    int64               `json:"count"`
 	NotAfter int64               `json:"notAfter"`
+	Used     *int64              `json:"used"` // jobs so far; null where the ledger cannot be read
 }
 
 func newPermit() *cobra.Command {
@@ -146,7 +148,7 @@ func newPermitList() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "ls", Short: "List the permits that were signed", Args: noArgs,
-		Long: "Ls shows every permit that this directory's owner signed. How often each was used is in: glovebox creator ledger",
+		Long: "Ls shows every permit that this directory's owner signed, how often each was used, and how often it still can be.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := openOwner(dir, config.Creator)
 			if err != nil {
@@ -156,12 +158,29 @@ func newPermitList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var r report.Report
+			if err := o.askVerb(cmd.Context(), &r, nil, "ledger"); err != nil {
+				say(cmd, "how often they were used is not known: %v", err)
+			} else {
+				usedIn(list, &r)
+			}
 			return show(cmd, asJSON, list, func(w io.Writer) { printPermits(w, list) })
 		},
 	}
 	dirFlag(cmd, &dir, config.Creator)
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// usedIn tells permits how often they were used.
+func usedIn(list []permitView, r *report.Report) {
+	used := map[envelope.Digest]int64{}
+	for _, p := range r.Permits {
+		used[p.ID] = p.Used
+	}
+	for i := range list {
+		list[i].Used = new(used[list[i].ID])
+	}
 }
 
 // permits lists the directory's permits, those that end last first.
@@ -177,7 +196,7 @@ func (o *owner) permits(now time.Time) ([]permitView, error) {
 	out := []permitView{}
 	for _, v := range list {
 		p := &v.Predicate
-		view := permitView{v.ID, "standing", p.Dataset, "", p.Code, p.Buyer, p.MinPrice, "", p.Count, p.NotAfter}
+		view := permitView{v.ID, "standing", p.Dataset, "", p.Code, p.Buyer, p.MinPrice, "", p.Count, p.NotAfter, nil}
 		switch {
 		case revoked[v.ID]:
 			view.State = "revoked"
@@ -221,9 +240,16 @@ func printPermits(w io.Writer, list []permitView) {
 		fmt.Fprintln(w, "no permits; sign one with: glovebox creator permit add --dataset NAME --count 1")
 		return
 	}
-	rows := [][]string{{"PERMIT", "STATE", "DATASET", "JOBS", "BUYER", "CODE", "PAYS AT LEAST", "UNTIL"}}
+	rows := [][]string{{"PERMIT", "STATE", "DATASET", "JOBS", "USED", "LEFT", "BUYER", "CODE", "PAYS AT LEAST", "UNTIL"}}
 	for _, p := range list {
 		buyer, code, price, name := "any", "any", "as the terms say", p.Package
+		used, left := "?", "?"
+		if p.Used != nil {
+			used, left = fmt.Sprint(*p.Used), fmt.Sprint(max(0, p.Count-*p.Used))
+		}
+		if p.State != "standing" {
+			left = "0"
+		}
 		if p.Buyer != nil {
 			buyer = p.Buyer.String()
 		}
@@ -236,7 +262,7 @@ func printPermits(w io.Writer, list []permitView) {
 		if name == "" {
 			name = p.Dataset.String()
 		}
-		rows = append(rows, []string{short(p.ID.String()), p.State, name, fmt.Sprint(p.Count), buyer, code, price, when(1000 * p.NotAfter)})
+		rows = append(rows, []string{short(p.ID.String()), p.State, name, fmt.Sprint(p.Count), used, left, buyer, code, price, when(1000 * p.NotAfter)})
 	}
 	table(w, rows...)
 }
