@@ -37,9 +37,8 @@ default prohibited_ok := false
 
 prohibited_ok if {
 	input.job.purpose != ""
-	every purpose in input.terms.licence.prohibited {
-		purpose != input.job.purpose
-	}
+	is_array(input.terms.licence.prohibited)
+	not input.job.purpose in input.terms.licence.prohibited
 }
 
 prohibited_ok if input.package.kind == "code"

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -201,7 +202,7 @@ func one(ctx context.Context, q *rego.PreparedEvalQuery, doc ast.Value, options 
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResult, err)
 	}
-	rs, err := q.Eval(ctx, append(options, rego.EvalParsedInput(doc))...)
+	rs, err := q.Eval(ctx, append(options, rego.EvalParsedInput(doc), rego.EvalMetrics(metrics.NoOp()))...)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrResult, err)
