@@ -9,6 +9,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/attestation/usage/usagetest"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 )
@@ -141,8 +142,7 @@ func TestLedgersOfGrantsThatDoNotVerify(t *testing.T) {
 	}
 }
 
-// TestLedgersAcrossAHandOver: a fresh key is no fresh ledger, whichever of the two keys the manifest pins, and another
-// owner's word hands nothing over.
+// TestLedgersAcrossAHandOver: a fresh key is no fresh ledger, whichever of the two keys the manifest pins.
 func TestLedgersAcrossAHandOver(t *testing.T) {
 	t.Parallel()
 	first := usagetest.New(t, placedGrant(place{9, 9, 2, 100, "nine"}))
@@ -154,9 +154,9 @@ func TestLedgersAcrossAHandOver(t *testing.T) {
 	}, first.Keys.Creator.Signer)
 	first.Check(err)
 	s := placedGrant(place{9, 9, 3, 200, "another nine"})
-	place := s.Grant
+	bend := s.Grant
 	s.Grant = func(i int, g *grant.Grant) {
-		place(i, g)
+		bend(i, g)
 		if i == 1 {
 			g.HandOvers = [][]byte{signed}
 		}
@@ -166,6 +166,32 @@ func TestLedgersAcrossAHandOver(t *testing.T) {
 	first.Check(err)
 	second.Parts.Grants[1] = g
 	second.Seal()
+	// A later package of hers pins the new key, and its grant is from before the hand-over's head.
+	third := usagetest.New(t, usagetest.Scenario{
+		Offer: func(i int, m *dataset.Manifest) {
+			if i == 1 {
+				m.Broker.Key = next.Public()
+			}
+		},
+		Pack: func(i int, c *dataset.PackConfig) {
+			if i == 1 {
+				c.Signer = first.Keys.Creator.Signer
+			}
+		},
+		Grant: placedGrant(place{4, 4, 1, 300, "four"}).Grant,
+	})
+	third.Parts.Manifests[1], err = usagetest.Resign(third.Parts.Manifests[1], first.Keys.Creator, func(map[string]any) {})
+	first.Check(err)
+	third.Parts.Grants[1], err = usagetest.Resign(third.Parts.Grants[1], next, func(map[string]any) {})
+	first.Check(err)
+	third.Seal()
+	if v := compared(first.Bundle, third.Bundle); !v.Verified || len(v.Brokers) != 4 {
+		t.Errorf("nothing joins the two keys: %+v", v)
+	}
+	joined := compared(third.Bundle, first.Bundle, second.Bundle)
+	if len(joined.Brokers) != 3 || !slices.Equal(ledgerRules(joined), []string{"ledger.back", "ledger.fork"}) {
+		t.Errorf("%+v", joined)
+	}
 	v := compared(first.Bundle, second.Bundle)
 	if len(v.Brokers) != 2 || len(v.Findings) != 2 || !slices.Equal(ledgerRules(v), []string{"ledger.fork"}) {
 		t.Errorf("%+v", v)
