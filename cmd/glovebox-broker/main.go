@@ -130,6 +130,9 @@ func run(ctx context.Context, path, listen string, passphraseFD int) (err error)
 		return err
 	}
 	b, err := broker.New(ctx, cfg)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil // told to stop before it had begun
+	}
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func TestTwoBrokersOneDirectory(t *testing.T) {
 	go func() { done <- run(ctx, path, "", noFD) }()
 	var err error
 	for range 50 {
-		short, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		short, stop := context.WithTimeout(t.Context(), 5*time.Second) // longer than a start takes, also under the race detector
 		err = run(short, path, "", noFD)
 		stop()
 		if errors.Is(err, ledger.ErrLocked) {
