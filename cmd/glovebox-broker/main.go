@@ -130,8 +130,8 @@ func run(ctx context.Context, path, listen string, passphraseFD int) (err error)
 		return err
 	}
 	b, err := broker.New(ctx, cfg)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil // told to stop before it had begun
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return nil // told to stop before it had begun, whatever that broke
 	}
 	if err != nil {
 		return err

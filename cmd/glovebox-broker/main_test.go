@@ -32,7 +32,7 @@ func TestRunStopsGracefully(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- run(ctx, path, "", noFD) }()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // under the race detector it is still starting then
 		cancel()
 		if err := <-done; err != nil {
 			t.Fatal(err)
