@@ -4,6 +4,7 @@ package policies
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -196,7 +197,7 @@ func size(v ast.Value) error {
 // that is not hers, and a rule that would allow.
 func (s *source) parse() (map[string]*ast.Module, error) {
 	modules, asks := map[string]*ast.Module{}, false
-	for _, name := range sortedKeys(s.files) {
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		m, err := ast.ParseModuleWithOpts(name, s.files[name], ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: creatorCapabilities()})
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrCreator, err) // names file and line

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -122,19 +123,10 @@ func folder(fsys fs.FS) (*source, error) {
 // sum names the files that were read, and their content.
 func (s *source) sum(more ...[]byte) envelope.Digest {
 	fields := more
-	for _, name := range sortedKeys(s.files) {
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		fields = append(fields, []byte(name), []byte(s.files[name]))
 	}
 	return envelope.Hash(creatorLabel, fields...)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func (s *source) compile(ctx context.Context) (*creator, error) {
@@ -284,7 +276,7 @@ func (d Decision) against(r grant.Reason, cause error) Decision {
 
 // narrowed takes the smaller of each limit, whatever the rules say: they cannot widen.
 func narrowed(o grant.Obligations, n *reader) (grant.Obligations, error) {
-	for _, name := range sortedKeys(n.m) {
+	for _, name := range slices.Sorted(maps.Keys(n.m)) {
 		switch name {
 		case "maxOutput":
 			o.MaxOutput = min(o.MaxOutput, n.integer(name))

@@ -108,7 +108,7 @@ func (e *Engine) Decide(ctx context.Context, r Request) (Decision, error) {
 	}
 	released := r.Released()
 	doc := document(&r, released)
-	d, err := e.decide(ctx, doc, released)
+	d, err := e.evaluate(ctx, doc, released)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -120,17 +120,11 @@ func (e *Engine) Decide(ctx context.Context, r Request) (Decision, error) {
 	return d.sorted(), nil
 }
 
-// evaluate takes a document from anywhere; what is not of the shape never reaches the rules. Those that [document] makes
-// are of the shape, since each field of a request has its type and is there.
+// evaluate asks this build's rules. A document that is not of the shape never reaches them.
 func (e *Engine) evaluate(ctx context.Context, doc ast.Value, released grant.Ranges) (Decision, error) {
 	if !e.shape.fits(doc) {
 		return Decision{}, fmt.Errorf("%w: a field is missing, unknown or of another type", ErrRequest)
 	}
-	return e.decide(ctx, doc, released)
-}
-
-// decide asks this build's rules.
-func (e *Engine) decide(ctx context.Context, doc ast.Value, released grant.Ranges) (Decision, error) {
 	o, err := e.allowed(ctx, doc)
 	switch {
 	case err != nil:

@@ -4,6 +4,7 @@ package policies
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -37,7 +38,7 @@ func (s *source) resolve(modules map[string]*ast.Module) error {
 	known := func(ref ast.Ref) bool {
 		return slices.ContainsFunc(rules, func(p rulePath) bool { return p.has(ref) }) || holds(data, ref[1:])
 	}
-	for _, name := range sortedKeys(modules) {
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
 		for _, r := range modules[name].Rules {
 			if err := resolveRule(r, known); err != nil {
 				return err

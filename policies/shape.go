@@ -3,6 +3,7 @@
 package policies
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -12,10 +13,10 @@ import (
 // Everything that reaches the rules has passed it, and the rules themselves are checked against it when they compile, so
 // that a rule about a field that does not exist is an error and not a rule that never fires.
 type shape struct {
-	kind    string           // JSON type, or "text": a string that is not empty
-	members map[string]shape // of an object
-	items   *shape           // of an array, or of an object with any members
-	keys    []*ast.Term      // of members, in order
+	kind    string      // JSON type, or "text": a string that is not empty
+	keys    []*ast.Term // names of an object's members, in order
+	members []shape     // in the order of keys
+	items   *shape      // of an array, or of an object with any members
 }
 
 var (
@@ -29,11 +30,10 @@ func list(of shape) shape { return shape{kind: "array", items: &of} }
 func each(of shape) shape { return shape{kind: "object", items: &of} }
 
 func members(m map[string]shape) shape {
-	s := shape{kind: "object", members: m}
-	for name := range m {
-		s.keys = append(s.keys, ast.StringTerm(name))
+	s := shape{kind: "object"}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		s.keys, s.members = append(s.keys, ast.StringTerm(name)), append(s.members, m[name])
 	}
-	slices.SortFunc(s.keys, ast.TermValueCompare)
 	return s
 }
 
@@ -49,9 +49,7 @@ func alike(of shape, names ...string) map[string]shape {
 func join(ms ...map[string]shape) shape {
 	all := map[string]shape{}
 	for _, m := range ms {
-		for name, s := range m {
-			all[name] = s
-		}
+		maps.Copy(all, m)
 	}
 	return members(all)
 }
@@ -113,26 +111,22 @@ func (s *shape) fitsObject(v ast.Object) bool {
 	if v.Len() != len(s.keys) {
 		return false
 	}
-	for _, k := range s.keys {
-		t := v.Get(k)
-		if t == nil {
-			return false
-		}
-		m := s.members[string(k.Value.(ast.String))]
-		if !m.fits(t.Value) {
+	for i, k := range s.keys {
+		if t := v.Get(k); t == nil || !s.members[i].fits(t.Value) {
 			return false
 		}
 	}
 	return true
 }
 
+// name is that of member i.
+func (s *shape) name(i int) string { return string(s.keys[i].Value.(ast.String)) }
+
 // names adds the terms of all member names.
 func (s *shape) names(all map[string]*ast.Term) {
-	for _, k := range s.keys {
-		name := string(k.Value.(ast.String))
-		all[name] = k
-		m := s.members[name]
-		m.names(all)
+	for i, k := range s.keys {
+		all[s.name(i)] = k
+		s.members[i].names(all)
 	}
 	if s.items != nil {
 		s.items.names(all)
@@ -155,11 +149,9 @@ func (s *shape) schema() object {
 		return object{"type": "object", "additionalProperties": s.items.schema()}
 	}
 	properties, required := object{}, []any{}
-	for _, k := range s.keys {
-		name := string(k.Value.(ast.String))
-		m := s.members[name]
-		properties[name] = m.schema()
-		required = append(required, name)
+	for i := range s.keys {
+		properties[s.name(i)] = s.members[i].schema()
+		required = append(required, s.name(i))
 	}
 	return object{"type": "object", "properties": properties, "required": required, "additionalProperties": false}
 }

@@ -65,15 +65,15 @@ func manifold() []string {
 func unknowns() []string {
 	var out []string
 	in := documentShape()
-	for _, name := range sortedKeys(in.members) {
-		if name != "package" {
-			out = append(out, "input."+name)
+	for i, p := range in.members {
+		if in.name(i) != "package" {
+			out = append(out, "input."+in.name(i))
+			continue
 		}
-	}
-	p := in.members["package"]
-	for _, name := range sortedKeys(p.members) {
-		if name != "kind" {
-			out = append(out, `input["package"].`+name)
+		for j := range p.members {
+			if p.name(j) != "kind" {
+				out = append(out, `input["package"].`+p.name(j))
+			}
 		}
 	}
 	return out
