@@ -25,7 +25,7 @@ func LoadPolicy(ctx context.Context, c *config.Config) (*policies.Engine, error)
 			return nil, err
 		}
 	}
-	return policies.LoadWith(ctx, o)
+	return policies.Load(ctx, o)
 }
 
 // keepRevision refuses a bundle older than one that this broker has run with, and remembers a newer one. No bundle is older

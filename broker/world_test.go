@@ -44,7 +44,7 @@ var (
 
 // policy is compiled once for all tests.
 var policy = sync.OnceValue(func() *policies.Engine {
-	e, err := policies.Load(context.Background())
+	e, err := policies.Load(context.Background(), policies.Options{})
 	if err != nil {
 		panic(err)
 	}

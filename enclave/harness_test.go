@@ -185,7 +185,7 @@ func (w *world) newParty(role config.Role, address string) *party {
 
 // policy is compiled once for all worlds.
 var policy = sync.OnceValue(func() *policies.Engine {
-	e, err := policies.Load(context.Background())
+	e, err := policies.Load(context.Background(), policies.Options{})
 	if err != nil {
 		panic(err)
 	}

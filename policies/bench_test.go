@@ -17,11 +17,11 @@ import (
 // took 282 and 481, 337 and 691, 390 and 879, 376 and 672. What is left is about 45 comparisons of some 2.5 µs, 15 rules, and 20 µs
 // to make the document; a denial asks for the reasons after that.
 func BenchmarkDecide(b *testing.B) {
-	plain, err := Load(b.Context())
+	plain, err := Load(b.Context(), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	own, err := LoadWith(b.Context(), Options{Creator: rules(noFrance + "\n\nnarrow := {\"epochs\": 4} if input.job.commercial\n\ndefault narrow := {}")})
+	own, err := Load(b.Context(), Options{Creator: rules(noFrance + "\n\nnarrow := {\"epochs\": 4} if input.job.commercial\n\ndefault narrow := {}")})
 	if err != nil {
 		b.Fatal(err)
 	}

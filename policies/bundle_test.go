@@ -97,7 +97,7 @@ func closedPlaces() map[string]string {
 func TestSignedBundle(t *testing.T) {
 	f := newFleet(t, "prod")
 	signed := f.sign(t, content("7", closedPlaces()))
-	e, err := LoadWith(t.Context(), Options{Bundle: &Bundle{signed, f.public, "prod", 7}})
+	e, err := Load(t.Context(), Options{Bundle: &Bundle{signed, f.public, "prod", 7}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestSignedBundle(t *testing.T) {
 	if d, err := e.Decide(t.Context(), r); err != nil || d.Allow || ruleNames(d.Reasons) != "creator/closed" {
 		t.Errorf("%+v, %v", d, err)
 	}
-	other, err := LoadWith(t.Context(), Options{Bundle: &Bundle{f.sign(t, content("8", closedPlaces())), f.public, "prod", 1}})
+	other, err := Load(t.Context(), Options{Bundle: &Bundle{f.sign(t, content("8", closedPlaces())), f.public, "prod", 1}})
 	if err != nil || other.Digest() == e.Digest() {
 		t.Errorf("the digest does not name the revision: %v", err)
 	}
@@ -165,7 +165,7 @@ func TestBundleNotForThisBroker(t *testing.T) {
 			b.Data = map[string]any{"creator": map[string]any{"deny": []any{}}}
 		})),
 	} {
-		e, err := LoadWith(t.Context(), Options{Bundle: b})
+		e, err := Load(t.Context(), Options{Bundle: b})
 		if err == nil || e != nil || !errors.Is(err, ErrCreator) {
 			t.Errorf("%s: %v", name, err)
 		}

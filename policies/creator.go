@@ -42,7 +42,7 @@ const (
 	creatorPolicy = "creator"
 )
 
-// Options of [LoadWith]. The zero Options adds nothing to the rules of this build.
+// Options of [Load]. The zero Options adds nothing to the rules of this build.
 type Options struct {
 	Creator fs.FS   // folder with *.rego of the creator's own; nil: none
 	Bundle  *Bundle // the same as a signed bundle; nil: none. Not both

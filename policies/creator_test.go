@@ -27,7 +27,7 @@ func module(text string) fs.FS {
 
 func loadRules(t *testing.T, fsys fs.FS) *Engine {
 	t.Helper()
-	e, err := LoadWith(t.Context(), Options{Creator: fsys})
+	e, err := Load(t.Context(), Options{Creator: fsys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestCreatorCannotReachOtherRules(t *testing.T) {
 		"unknown mock":     "package creator\n\ndeny contains {} if input.now > 0 with data.creator.x as 1\n",
 		"test in disguise": "package creator_test\n\ndeny contains {} if false\n",
 	} {
-		_, err := LoadWith(t.Context(), Options{Creator: module(text)})
+		_, err := Load(t.Context(), Options{Creator: module(text)})
 		if !errors.Is(err, ErrCreator) || name != "no deny" && name != "recursion" && !strings.Contains(err.Error(), "rules.rego:") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -166,18 +166,18 @@ func TestCreatorCannotReachOtherRules(t *testing.T) {
 		"no rego":      fstest.MapFS{"rules.txt": {Data: []byte("package creator")}},
 		"too large":    fstest.MapFS{"rules.rego": {Data: []byte("package creator\n" + strings.Repeat("#", maxRuleBytes))}},
 	} {
-		if _, err := LoadWith(t.Context(), Options{Creator: fsys}); !errors.Is(err, ErrCreator) {
+		if _, err := Load(t.Context(), Options{Creator: fsys}); !errors.Is(err, ErrCreator) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := LoadWith(t.Context(), Options{Creator: rules(noFrance), Bundle: &Bundle{}}); !errors.Is(err, ErrCreator) {
+	if _, err := Load(t.Context(), Options{Creator: rules(noFrance), Bundle: &Bundle{}}); !errors.Is(err, ErrCreator) {
 		t.Errorf("folder and bundle: %v", err)
 	}
 }
 
 // TestSyntaxErrorNamesItsPlace, as people fix it.
 func TestSyntaxErrorNamesItsPlace(t *testing.T) {
-	_, err := LoadWith(t.Context(), Options{Creator: module("package creator\n\ndeny contains x if {\n\tx := \n}\n")})
+	_, err := Load(t.Context(), Options{Creator: module("package creator\n\ndeny contains x if {\n\tx := \n}\n")})
 	if err == nil || !strings.Contains(err.Error(), "rules.rego:5") {
 		t.Error(err)
 	}

@@ -300,7 +300,7 @@ func FuzzDecide(f *testing.F) {
 	if seeds == 0 {
 		f.Fatal("no seeds")
 	}
-	e, err := Load(f.Context())
+	e, err := Load(f.Context(), Options{})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -56,11 +56,9 @@ type Decision struct {
 	Cause       error // for the owner's log: why rules of her own gave no answer; nil otherwise
 }
 
-// Load compiles the policy that is part of this build, in strict mode and with nothing but pure built-in functions.
-func Load(ctx context.Context) (*Engine, error) { return LoadWith(ctx, Options{}) }
-
-// LoadWith is [Load] with rules of the creator's own, which can only narrow what this build's rules allow.
-func LoadWith(ctx context.Context, o Options) (*Engine, error) {
+// Load compiles the policy that is part of this build, in strict mode and with nothing but pure built-in functions, and
+// rules of the creator's own, if o has any, which can only narrow what those allow.
+func Load(ctx context.Context, o Options) (*Engine, error) {
 	modules, digest, err := sources(files)
 	if err != nil {
 		return nil, err

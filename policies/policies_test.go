@@ -26,7 +26,7 @@ import (
 
 func load(t *testing.T) *Engine {
 	t.Helper()
-	e, err := Load(t.Context())
+	e, err := Load(t.Context(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

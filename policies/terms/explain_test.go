@@ -83,7 +83,7 @@ func told(t *testing.T) map[string]struct {
 // TestExamplesAreDecided: what explain says of each job is what the rules say, those in Rego and those in Go alike, and
 // what the terms mean.
 func TestExamplesAreDecided(t *testing.T) {
-	rego, err := policies.Load(context.Background())
+	rego, err := policies.Load(context.Background(), policies.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
