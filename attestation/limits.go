@@ -8,7 +8,6 @@ const (
 	maxOwners      = 17      // the code's and at most sixteen datasets'
 	hpkeKeySize    = 1216    // ML-KEM-768 encapsulation key 1184 + X25519 32
 	maxNested      = 4
-	maxDepth       = 2
 	maxEndorsement = 64
 	maxEventLogs   = 4
 	maxReferences  = 4096

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -19,6 +20,7 @@ type Reference struct {
 	Version  int64            `json:"version"`  // rises; a relying party keeps the highest seen
 	NotAfter int64            `json:"notAfter"` // Unix seconds
 	Values   []ReferenceValue `json:"values"`
+	Policy   *Policy          `json:"policy,omitempty"` // what else is demanded; absent: DefaultPolicy
 }
 
 // ReferenceValue accepts one measured state of one platform: every measurement named must be reported, and equal.
@@ -30,21 +32,69 @@ type ReferenceValue struct {
 
 var hexValue = regexp.MustCompile(`^([0-9a-f]{2}){16,64}$`)
 
-// required lists the measurements without which a reference value pins nothing.
+// required lists the measurements without which a reference value pins nothing: everything that can hold code, or say
+// which code may run. A boot may leave some of them untouched; then they are pinned to what they are.
 func required(p Platform) []string {
 	switch p {
 	case PlatformSimulated:
 		return []string{"enclave"}
 	case PlatformTPM:
 		return []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr14"}
+	case PlatformSGX:
+		return []string{"mrenclave"}
+	case PlatformSNP:
+		return []string{"measurement", "hostdata"}
+	case PlatformTDX:
+		return []string{"mrtd", "rtmr1", "rtmr2"}
+	case PlatformNitro:
+		return []string{"pcr0", "pcr1", "pcr2"}
+	case PlatformAzureSNP:
+		return append([]string{"measurement", "hostdata"}, measuredBoot()...)
+	case PlatformAzureTDX:
+		return append([]string{"mrtd"}, measuredBoot()...)
+	case PlatformGCE:
+		return append([]string{"pcr0"}, measuredBoot()...)
+	case PlatformOIDC:
+		return []string{"image"}
+	case PlatformGPU:
+		return []string{"driver", "vbios"}
 	}
 	return nil
+}
+
+// measuredBoot are the PCRs of a cloud's vTPM in which firmware, boot loaders (GRUB: 8, 9; systemd-stub: 11, 12) and
+// Glovebox's launcher (14) measure what runs, and Secure Boot who may say so (7).
+func measuredBoot() []string {
+	return []string{"pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr14"}
+}
+
+// nonzero lists the measurements that say which code runs: at zero they say that none was measured. Other registers of a
+// platform are rightly zero, such as a software TPM's, which has no firmware.
+func nonzero(p Platform) []string {
+	switch p {
+	case PlatformTPM:
+		return []string{"pcr14", "enclave"}
+	case PlatformSNP:
+		return []string{"measurement"}
+	case PlatformAzureSNP:
+		return []string{"measurement", "pcr4", "pcr7"}
+	case PlatformAzureTDX:
+		return []string{"mrtd", "pcr4", "pcr7"}
+	case PlatformGCE:
+		return []string{"pcr0", "pcr4", "pcr7"}
+	}
+	return required(p)
 }
 
 // Validate refuses an empty or incomplete list with [ErrReference].
 func (r *Reference) Validate() error {
 	if r == nil || len(r.Values) == 0 {
 		return fmt.Errorf("%w: the list is empty, and empty means deny", ErrReference)
+	}
+	if r.Policy != nil {
+		if err := r.Policy.Validate(); err != nil {
+			return err
+		}
 	}
 	if r.Version <= 0 || r.NotAfter <= 0 || len(r.Values) > maxReferences {
 		return fmt.Errorf("%w: version, expiry or size", ErrReference)
@@ -76,16 +126,12 @@ func (v *ReferenceValue) validate() error {
 		if m == "" || len(m) > maxName || !hexValue.MatchString(h) {
 			return fmt.Errorf("%w: %s: measurement %q is not hex", ErrReference, v.Name, m)
 		}
-		if strings.Trim(h, "0") == "" && slices.Contains(ofEnclave(), m) {
+		if strings.Trim(h, "0") == "" && slices.Contains(nonzero(v.Platform), m) {
 			return fmt.Errorf("%w: %s pins %s to zero, which means that no enclave was measured", ErrReference, v.Name, m)
 		}
 	}
 	return nil
 }
-
-// ofEnclave lists the measurements that say which enclave runs. At zero they say that none was measured; other PCRs of a
-// software TPM are rightly zero, since it has no firmware.
-func ofEnclave() []string { return []string{"enclave", "pcr14"} }
 
 func (r *Reference) clone() *Reference {
 	c := *r
@@ -150,27 +196,57 @@ func (r *Reference) valuesDigest() (envelope.Digest, error) {
 	return envelope.Sum(b), err
 }
 
-// appraise finds a value that the report meets in full.
-func (r *Reference) appraise(rep *Report, now int64) (string, error) {
-	if rep.Debug {
-		return "", fmt.Errorf("%w: debug mode", ErrAppraise)
+// appraise finds a value that the report meets in full. If there is none it says how the closest one differs.
+func (r *Reference) appraise(rep *Report, now int64) (c Check, name string) {
+	seen := strconv.Itoa(len(rep.Measurements)) + " measurements"
+	if r == nil {
+		return appraised(checkReference, false, seen, "reference values", "none were given, and empty means deny"), ""
 	}
+	want := fmt.Sprintf("one of %d values, list version %d", len(r.Values), r.Version)
 	if now > r.NotAfter {
-		return "", fmt.Errorf("%w: reference values expired", ErrAppraise)
+		return appraised(checkReference, false, "expired at "+day(r.NotAfter), "holds at "+day(now), "reference values expired"), ""
 	}
+	var closest []string
 	for _, v := range r.Values {
-		if v.Platform == rep.Platform && v.matches(rep) {
-			return v.Name, nil
+		if v.Platform != rep.Platform {
+			continue
+		}
+		differ := v.differences(rep)
+		if len(differ) == 0 && len(v.Measurements) > 0 {
+			return appraised(checkReference, true, v.Name, want, ""), v.Name
+		}
+		if closest == nil || len(differ) < len(closest) {
+			closest = differ
+			want = v.describe(differ)
 		}
 	}
-	return "", fmt.Errorf("%w: measurements match none of %d reference values", ErrAppraise, len(r.Values))
+	note := fmt.Sprintf("measurements match none of %d reference values", len(r.Values))
+	if closest != nil {
+		seen = describe(rep.Measurements, closest)
+	}
+	return appraised(checkReference, false, seen, want, note), ""
 }
 
-func (v ReferenceValue) matches(rep *Report) bool {
+// differences are the names of the measurements that are not as v wants them, sorted.
+func (v ReferenceValue) differences(rep *Report) []string {
+	var out []string
 	for m, want := range v.Measurements {
 		if got, ok := rep.Measurements[m]; !ok || got != want {
-			return false
+			out = append(out, m)
 		}
 	}
-	return len(v.Measurements) > 0
+	slices.Sort(out)
+	return out
+}
+
+func (v ReferenceValue) describe(names []string) string {
+	return v.Name + ": " + describe(v.Measurements, names)
+}
+
+func describe(values map[string]string, names []string) string {
+	var out []string
+	for _, n := range names {
+		out = append(out, n+"="+values[n])
+	}
+	return strings.Join(out, " ")
 }

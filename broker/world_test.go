@@ -381,7 +381,7 @@ func (e *enclave) attest(change func(*quote)) {
 	raw, _ := json.Marshal(q)
 	ev := attestation.Evidence{
 		Version: 1, Platform: attestation.PlatformSimulated, Evidence: raw, Endorsements: []attestation.Endorsement{},
-		EventLogs: []attestation.EventLog{}, Claims: e.binding, Nested: []attestation.Evidence{},
+		EventLogs: []attestation.EventLog{}, Claims: e.binding, Nested: []attestation.Nested{},
 	}
 	if e.evidence, err = ev.Encode(); err != nil {
 		e.w.t.Fatal(err)

@@ -47,7 +47,7 @@ func (p *platform) Platform() attestation.Platform { return attestation.Platform
 func (p *platform) Collect(_ context.Context, d envelope.Digest) (attestation.Evidence, error) {
 	return attestation.Evidence{
 		Version: 1, Platform: p.Platform(), Evidence: append(ed25519.Sign(p.key, d[:]), d[:]...),
-		Endorsements: []attestation.Endorsement{}, EventLogs: []attestation.EventLog{}, Nested: []attestation.Evidence{},
+		Endorsements: []attestation.Endorsement{}, EventLogs: []attestation.EventLog{}, Nested: []attestation.Nested{},
 	}, nil
 }
 

@@ -90,7 +90,7 @@ func (c *collector) Collect(_ context.Context, d envelope.Digest) (attestation.E
 	}
 	return attestation.Evidence{
 		Version: 1, Platform: Platform, Evidence: raw, Endorsements: []attestation.Endorsement{},
-		EventLogs: []attestation.EventLog{}, Nested: []attestation.Evidence{},
+		EventLogs: []attestation.EventLog{}, Nested: []attestation.Nested{},
 	}, nil
 }
 

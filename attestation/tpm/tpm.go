@@ -139,7 +139,7 @@ func (c *Collector) Collect(ctx context.Context, d envelope.Digest) (attestation
 	}
 	return attestation.Evidence{
 		Version: 1, Platform: attestation.PlatformTPM, Evidence: raw, Endorsements: ends, EventLogs: logs,
-		Nested: []attestation.Evidence{},
+		Nested: []attestation.Nested{},
 	}, nil
 }
 

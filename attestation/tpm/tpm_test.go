@@ -232,8 +232,8 @@ func TestEvidenceOfAnotherEnclave(t *testing.T) {
 	}
 	b.broker, b.enroller = a.broker, newEnroller(t, b.tpm, a.broker)
 	b.enrol(t)
-	var e attestation.Evidence
-	if err := envelope.Decode(b.evidence(t, newBinding(t)), attestation.MaxEvidence, &e); err != nil {
+	e, err := attestation.ParseEvidence(b.evidence(t, newBinding(t)))
+	if err != nil {
 		t.Fatal(err)
 	}
 	e.Endorsements[0].Body = signed

@@ -24,17 +24,24 @@ var (
 	policy  = []string{"github.com/open-policy-agent", "github.com/hashicorp/vault"}
 	state   = []string{"modernc.org/sqlite", "database/sql"}
 	network = []string{"net/http", "connectrpc.com", "crypto/tls"}
+
+	// A platform's verifier is apart from its collector: it brings what the enclave must not have.
+	verifiers = []string{
+		"./attestation/verifiers", "./attestation/endorsements", "./attestation/dcap", "./attestation/azure/verify",
+		"./attestation/gce/verify", "./attestation/gpu/verify", "./attestation/nitro/verify", "./attestation/oidc/verify",
+		"./attestation/sgx/verify", "./attestation/snp/verify", "./attestation/tdx/verify", "./attestation/tpm/verify",
+	}
 )
 
 // Rules are the forbidden paths of the module's packages, tests left out.
 func Rules() []Rule {
 	return []Rule{
 		{
-			"./enclave", join(network, policy, state, []string{"./host", "./broker", "./policies", "./attestation/tpm/verify", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
+			"./enclave", join(network, policy, state, verifiers, []string{"./host", "./broker", "./policies", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
 			"the enclave is measured: no network stack, no policy engine, no database, no verifiers, and nothing of host or broker",
 		},
 		{
-			"./cmd/glovebox-enclave", join(network, policy, state, []string{"./host", "./broker", "./policies", "./attestation/tpm/verify", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
+			"./cmd/glovebox-enclave", join(network, policy, state, verifiers, []string{"./host", "./broker", "./policies", "./attestation/tpm/swtpm", "github.com/transparency-dev/tessera"}),
 			"the measured binary",
 		},
 		{

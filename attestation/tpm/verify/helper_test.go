@@ -102,7 +102,7 @@ func (m *machine) evidence(t testing.TB, b attestation.Binding) *attestation.Evi
 		Version: 1, Platform: attestation.PlatformTPM, Evidence: raw, Claims: b,
 		Endorsements: []attestation.Endorsement{sign(t, m.endorsement(t, attestation.AssuranceSoftwareTPM), broker(t, "mine"))},
 		EventLogs:    []attestation.EventLog{{Type: quote.EventLogType, Body: m.log}},
-		Nested:       []attestation.Evidence{},
+		Nested:       []attestation.Nested{},
 	}
 }
 

@@ -143,7 +143,7 @@ func departures() []departure {
 			s.put(t, s.m.tpm.Quote(t, x))
 		}},
 		{"nested", "attestation.ErrBind", "nested evidence, which this platform has none of", func(_ *testing.T, s *scenario) {
-			s.e.Nested = []attestation.Evidence{*s.e}
+			s.e.Nested = []attestation.Nested{{Platform: s.e.Platform, Evidence: s.e.Evidence, Endorsements: s.e.Endorsements, EventLogs: s.e.EventLogs}}
 		}},
 		{"another-platform", "attestation.ErrPlatform", "the platform simulated where only tpm is accepted", func(_ *testing.T, s *scenario) {
 			s.e.Platform = attestation.PlatformSimulated

@@ -73,7 +73,7 @@ func (p *Platform) collect(d envelope.Digest) attestation.Evidence {
 	}
 	return attestation.Evidence{
 		Version: 1, Platform: p.platform, Evidence: append(ed25519.Sign(p.key, body), body...),
-		Endorsements: []attestation.Endorsement{}, EventLogs: []attestation.EventLog{}, Nested: []attestation.Evidence{},
+		Endorsements: []attestation.Endorsement{}, EventLogs: []attestation.EventLog{}, Nested: []attestation.Nested{},
 	}
 }
 

@@ -197,7 +197,7 @@ func (e *engine) enclave(change func(*attestation.Binding), spoil func(*quote)) 
 	raw, _ := json.Marshal(q)
 	ev := attestation.Evidence{
 		Version: 1, Platform: attestation.PlatformSimulated, Evidence: raw, Endorsements: []attestation.Endorsement{},
-		EventLogs: []attestation.EventLog{}, Claims: n.binding, Nested: []attestation.Evidence{},
+		EventLogs: []attestation.EventLog{}, Claims: n.binding, Nested: []attestation.Nested{},
 	}
 	if n.evidence, err = ev.Encode(); err != nil {
 		e.t.Fatal(err)
