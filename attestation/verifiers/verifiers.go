@@ -9,16 +9,35 @@ package verifiers
 import (
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
-	"github.com/glovebox-dev/glovebox/attestation/tpm/verify"
+	tpm "github.com/glovebox-dev/glovebox/attestation/tpm/verify"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// New returns the formats for TPM evidence endorsed by one of brokers and, in builds that have it and for a root that is
-// given, for simulated evidence. What cannot be accepted is left out, so that [attestation.NewVerifier] refuses to start
-// without any format and a verifier refuses the missing platform by name.
+// vendors are the formats whose roots are pinned in their packages; reference values say which of them an owner wants.
+func vendors() []func() (attestation.Format, error) {
+	return []func() (attestation.Format, error){}
+}
+
+// importers read the vendors' files, see [Import].
+func importers() map[attestation.Platform]importer {
+	out := map[attestation.Platform]importer{}
+	if simulated.Enabled {
+		out[attestation.PlatformSimulated] = importSimulated
+	}
+	return out
+}
+
+// New returns the formats of every platform: those whose roots are pinned, TPM evidence endorsed by one of brokers and, in
+// builds that have it and for a root that is given, simulated evidence. What cannot be accepted is left out, so that a
+// verifier refuses the missing platform by name.
 func New(brokers []envelope.PublicKey, simulatedRoot *envelope.PublicKey) []attestation.Format {
 	var out []attestation.Format
-	if f, err := verify.NewFormat(verify.Config{Brokers: brokers}); err == nil {
+	for _, format := range vendors() {
+		if f, err := format(); err == nil {
+			out = append(out, f)
+		}
+	}
+	if f, err := tpm.NewFormat(tpm.Config{Brokers: brokers}); err == nil {
 		out = append(out, f)
 	}
 	if simulatedRoot == nil {
