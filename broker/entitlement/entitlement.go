@@ -40,17 +40,6 @@ const Type = "glovebox-capability+jwt"
 // MaxLife bounds how long a capability lasts: as long as a grant may.
 const MaxLife = grant.MaxLease
 
-// Names of [internal/receipt] that a broker needs with capabilities.
-type (
-	Receipt = receipt.Receipt
-	Expect  = receipt.Expect
-)
-
-// VerifyReceipt is [receipt.Verify]; the zero Expect refuses all.
-func VerifyReceipt(compact string, want Expect, now time.Time) (*Receipt, error) {
-	return receipt.Verify(compact, want, now)
-}
-
 // Capability is what a broker released, for whom, and what was paid for it. It is not a permission on its own: the
 // enclave obeys the grant, which names the capability's digest. The payload is canonical JSON. Changing a member's
 // meaning needs a new typ; members are never removed.

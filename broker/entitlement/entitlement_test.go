@@ -315,7 +315,7 @@ func TestChunksOf(t *testing.T) {
 }
 
 func TestZeroExpectRefusesAll(t *testing.T) {
-	if _, err := entitlement.VerifyReceipt("e30.e30.", entitlement.Expect{}, now); !errors.Is(err, receipt.ErrExpect) {
+	if _, err := receipt.Verify("e30.e30.", receipt.Expect{}, now); !errors.Is(err, receipt.ErrExpect) {
 		t.Error(err)
 	}
 }

@@ -112,7 +112,7 @@ func TestLeaseRoundTrip(t *testing.T) {
 		compareLeases(t, got, lease)
 		for _, sel := range []Selector{
 			OfGrant(lease.Grant), OfJob(jobID), OfManifest(manifestA), OfDataset(lease.Dataset), OfBuyer(lease.Buyer), OfCode(lease.Code),
-			OfPermit(permit), OfReceipt(receipt), OfLeaves(manifestA, grant.Range{First: 9, Count: 1}),
+			OfPermit(permit), OfLeaves(manifestA, grant.Range{First: 9, Count: 1}),
 		} {
 			if list, err := tx.Leases(sel); err != nil || len(list) != 1 {
 				t.Errorf("%s: %d leases, %v", sel.column, len(list), err)
@@ -218,7 +218,7 @@ func TestCountedPermit(t *testing.T) {
 	l, id, job := open(t, t.TempDir()), newDigest(), newDigest()
 	use := func(by envelope.Digest) (left int64, err error) {
 		err = l.Update(t.Context(), func(tx *Tx) error {
-			left, err = tx.UsePermit(id, by, 2)
+			left, err = tx.Spend(Permit, id, by, 2)
 			return err
 		})
 		return left, err
@@ -256,7 +256,7 @@ func TestRaceForTheLastUse(t *testing.T) {
 	for range 64 {
 		wg.Go(func() {
 			err := l.Update(t.Context(), func(tx *Tx) error {
-				_, err := tx.UseReceipt(id, newDigest(), 1)
+				_, err := tx.Spend(Receipt, id, newDigest(), 1)
 				return err
 			})
 			switch {

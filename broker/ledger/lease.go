@@ -228,20 +228,3 @@ func (t *Tx) Attempts(manifest, job envelope.Digest) (all, since int64, err erro
 
 // LiveLeases lists every live lease.
 func (t *Tx) LiveLeases() ([]*Lease, error) { return t.leases(`l.state = 'live'`) }
-
-// LiveGrants lists the grants of the live leases, without reading the leases.
-func (t *Tx) LiveGrants() (out []envelope.Digest, err error) {
-	err = t.rows(`SELECT grant_id FROM leases WHERE state = 'live'`, nil, func(scan func(...any) error) error {
-		var b []byte
-		if err := scan(&b); err != nil {
-			return err
-		}
-		var d envelope.Digest
-		if !fill(d[:], b) {
-			return fmt.Errorf("%w: lease with a digest of the wrong length", ErrCorrupt)
-		}
-		out = append(out, d)
-		return nil
-	})
-	return out, err
-}

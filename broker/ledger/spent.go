@@ -74,13 +74,3 @@ func (t *Tx) UseCapability(id, grantID envelope.Digest) error {
 	_, err := t.Spend(Capability, id, grantID, 1)
 	return err
 }
-
-// UseReceipt spends one of a licence receipt's uses on a job.
-func (t *Tx) UseReceipt(id, jobID envelope.Digest, uses int64) (left int64, err error) {
-	return t.Spend(Receipt, id, jobID, uses)
-}
-
-// UsePermit spends one of a permit's uses on a job.
-func (t *Tx) UsePermit(id, jobID envelope.Digest, count int64) (left int64, err error) {
-	return t.Spend(Permit, id, jobID, count)
-}

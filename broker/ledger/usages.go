@@ -78,11 +78,6 @@ func OfPermit(id envelope.Digest) Selector {
 	return Selector{column: "permit", value: digestColumn(id)}
 }
 
-// OfReceipt selects the leases that a licence receipt was used for; no usages.
-func OfReceipt(id envelope.Digest) Selector {
-	return Selector{column: "receipt", value: digestColumn(id)}
-}
-
 // OfLeaves selects what was granted, or delivered, of some leaves of a package, such as those of an erasure unit.
 func OfLeaves(manifest envelope.Digest, leaves ...grant.Range) Selector {
 	s := OfManifest(manifest)

@@ -329,8 +329,8 @@ func (w *work) reserve(t *ledger.Tx, n int, grantID envelope.Digest) error {
 		return errRefused
 	}
 	for _, f := range []func() error{
-		func() error { _, err := t.UsePermit(permit(n), job, permitCount); return err },
-		func() error { _, err := t.UseReceipt(id("receipt", n), job, 1); return err },
+		func() error { _, err := t.Spend(ledger.Permit, permit(n), job, permitCount); return err },
+		func() error { _, err := t.Spend(ledger.Receipt, id("receipt", n), job, 1); return err },
 		func() error { return t.UseCapability(id("capability", n), grantID) },
 		func() error {
 			_, err := t.ReservePrivacy(&ledger.Reservation{
