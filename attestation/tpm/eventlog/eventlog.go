@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package eventlog reads, replays and writes measured-boot logs in the TCG's crypto-agile format (PC Client Platform
-// Firmware Profile, section 10).
+// Firmware Profile, section 10): those of TPMs, and those of confidential virtual machines (CCEL), which have registers of
+// their own and digests of another size.
 //
-// Trust domain: read by verifiers, written by the launcher; pure, standard library only. Its one job: tie a log to PCR
-// values that a quote vouches for. A log is a stranger's claim until [Log.Replay] accepts it, and even then only digests
-// are vouched for; event types and event data are not, except that they explain a digest.
+// Trust domain: read by verifiers, written by the launcher; pure, standard library only. Its one job: tie a log to
+// registers that a quote vouches for. A log is a stranger's claim until [Log.Replay] or [CCLog.Replay] accepts it, and
+// even then only digests are vouched for; event types and event data are not, except that they explain a digest.
 package eventlog
 
 import (
@@ -53,6 +54,38 @@ type Log struct{ Events []Event }
 
 // Parse reads a whole log: its header, then every event to the last byte. A log without events is [ErrEmpty].
 func Parse(b []byte) (*Log, error) {
+	l := &Log{}
+	rest, err := parse(b, bank{algSHA256, sha256.Size, pcrCount, 0}, func(e record) error {
+		l.Events = append(l.Events, Event{e.register, e.typ, [sha256.Size]byte(e.digest), e.data})
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(rest) != 0:
+		return nil, fmt.Errorf("%w: %d bytes behind the last event", ErrFormat, len(rest))
+	}
+	return l, nil
+}
+
+// bank is which digests of a log are read, and which registers there are.
+type bank struct {
+	alg       uint16
+	size      int
+	registers uint32
+	header    uint32 // the highest register that the specification event may name
+}
+
+// record is one event as any log has it.
+type record struct {
+	register int
+	typ      uint32
+	digest   []byte // in the bank
+	data     []byte
+}
+
+// parse reads the header, and event after event until there is none or only padding is left, which it returns.
+func parse(b []byte, k bank, each func(record) error) (rest []byte, err error) {
 	if len(b) == 0 {
 		return nil, ErrEmpty
 	}
@@ -60,25 +93,33 @@ func Parse(b []byte) (*Log, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFormat, len(b), MaxLog)
 	}
 	r := &reader{b: b}
-	algs, err := parseHeader(r)
+	algs, err := parseHeader(r, k)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{}
-	for len(r.b) > 0 {
-		if len(l.Events) == maxEvents {
+	n := 0
+	for ; len(r.b) > 0 && !isPadding(r.b); n++ {
+		if n == maxEvents {
 			return nil, fmt.Errorf("%w: more than %d events", ErrFormat, maxEvents)
 		}
-		e, err := parseEvent(r, algs)
-		if err != nil {
-			return nil, fmt.Errorf("event %d: %w", len(l.Events), err)
+		e, err := parseEvent(r, algs, k)
+		if err == nil {
+			err = each(e)
 		}
-		l.Events = append(l.Events, e)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", n, err)
+		}
 	}
-	if len(l.Events) == 0 {
+	if n == 0 && len(r.b) == 0 {
 		return nil, ErrEmpty
 	}
-	return l, nil
+	return r.b, nil
+}
+
+// isPadding reports whether b is what firmware leaves behind the last event of a log area: one byte, 0x00 or 0xff, over and
+// over. No event is: it would have no digest, or be of no register.
+func isPadding(b []byte) bool {
+	return (b[0] == 0 || b[0] == 0xff) && bytes.Equal(b[1:], b[:len(b)-1])
 }
 
 // algorithm is one bank that the log carries.
@@ -88,10 +129,10 @@ type algorithm struct {
 }
 
 // parseHeader reads the TCG_EfiSpecIdEvent, which travels in an event of the old SHA-1 shape.
-func parseHeader(r *reader) ([]algorithm, error) {
-	pcr, typ, zero := r.uint32(), r.uint32(), r.take(20)
+func parseHeader(r *reader, k bank) ([]algorithm, error) {
+	register, typ, zero := r.uint32(), r.uint32(), r.take(20)
 	body := &reader{b: r.take(int(min(r.uint32(), MaxLog)))}
-	if r.bad || pcr != 0 || typ != NoAction || !bytes.Equal(zero, make([]byte, 20)) {
+	if r.bad || register > k.header || typ != NoAction || !bytes.Equal(zero, make([]byte, 20)) {
 		return nil, fmt.Errorf("%w: no specification event at the start", ErrFormat)
 	}
 	if !bytes.Equal(body.take(len(signature)), []byte(signature)) {
@@ -106,7 +147,7 @@ func parseHeader(r *reader) ([]algorithm, error) {
 	for range n {
 		a := algorithm{body.uint16(), int(body.uint16())}
 		known := slices.ContainsFunc(algs, func(o algorithm) bool { return o.id == a.id })
-		if body.bad || known || a.size == 0 || a.size > maxDigest || (a.id == algSHA256 && a.size != sha256.Size) {
+		if body.bad || known || a.size == 0 || a.size > maxDigest || (a.id == k.alg && a.size != k.size) {
 			return nil, fmt.Errorf("%w: algorithm list", ErrFormat)
 		}
 		algs = append(algs, a)
@@ -115,34 +156,34 @@ func parseHeader(r *reader) ([]algorithm, error) {
 	if body.bad || len(body.b) != 0 {
 		return nil, fmt.Errorf("%w: specification event", ErrFormat)
 	}
-	if !slices.Contains(algs, algorithm{algSHA256, sha256.Size}) {
-		return nil, fmt.Errorf("%w: no SHA-256 bank", ErrFormat)
+	if !slices.Contains(algs, algorithm{k.alg, k.size}) {
+		return nil, fmt.Errorf("%w: no bank of SHA-%d", ErrFormat, k.size*8)
 	}
 	return algs, nil
 }
 
 // parseEvent reads one TCG_PCR_EVENT2. Every event carries each bank of the header exactly once.
-func parseEvent(r *reader, algs []algorithm) (Event, error) {
-	pcr, typ, n := r.uint32(), r.uint32(), r.uint32()
-	if r.bad || pcr >= pcrCount || int64(n) != int64(len(algs)) {
-		return Event{}, fmt.Errorf("%w: PCR %d with %d digests", ErrFormat, pcr, n)
+func parseEvent(r *reader, algs []algorithm, k bank) (record, error) {
+	register, typ, n := r.uint32(), r.uint32(), r.uint32()
+	if r.bad || register >= k.registers || int64(n) != int64(len(algs)) {
+		return record{}, fmt.Errorf("%w: register %d with %d digests", ErrFormat, register, n)
 	}
-	e := Event{PCR: int(pcr), Type: typ}
+	e := record{register: int(register), typ: typ}
 	seen := map[uint16]bool{}
 	for range n {
 		id := r.uint16()
 		i := slices.IndexFunc(algs, func(a algorithm) bool { return a.id == id })
 		if r.bad || i < 0 || seen[id] {
-			return Event{}, fmt.Errorf("%w: digest of algorithm %#x", ErrFormat, id)
+			return record{}, fmt.Errorf("%w: digest of algorithm %#x", ErrFormat, id)
 		}
 		seen[id] = true
-		if d := r.take(algs[i].size); id == algSHA256 {
-			copy(e.Digest[:], d)
+		if d := r.take(algs[i].size); id == k.alg {
+			e.digest = d
 		}
 	}
-	e.Data = r.take(int(min(r.uint32(), MaxLog)))
+	e.data = r.take(int(min(r.uint32(), MaxLog)))
 	if r.bad {
-		return Event{}, fmt.Errorf("%w: truncated", ErrFormat)
+		return record{}, fmt.Errorf("%w: truncated", ErrFormat)
 	}
 	return e, nil
 }
