@@ -2,13 +2,7 @@
 
 package dataset
 
-import (
-	"slices"
-
-	"github.com/glovebox-dev/glovebox/internal/licence"
-)
-
-const theJob = "the job"
+import "github.com/glovebox-dev/glovebox/internal/licence"
 
 // Conflicts lists what in the licences of a job's datasets stands in the way of using them together, by the datasets'
 // names. Brokers see one package each: only who has every manifest can tell. What the job itself wants of one of them is
@@ -26,5 +20,5 @@ func Conflicts(use licence.Use, datasets []*Manifest) []licence.Conflict {
 		}
 		uses = append(uses, n)
 	}
-	return slices.DeleteFunc(licence.ForJob(theJob, use, uses), func(c licence.Conflict) bool { return c.A == theJob || c.B == theJob })
+	return licence.Compatible(uses, use.Derive)
 }

@@ -28,49 +28,13 @@ func (c Conflict) String() string {
 	return fmt.Sprintf("%s: %s / %s: %s: %s", c.A, c.ClauseA, c.B, c.ClauseB, c.Message)
 }
 
-// Compatible lists what stands in the way of one job over all of uses whose results are passed on: every pair is
-// compared, and then all together. A package without a valid licence conflicts with any job.
-func Compatible(uses []Named) []Conflict {
-	return append(together(uses), sharing(uses)...)
-}
-
-// ForJob lists what stands in the way of one job, named job, with use u over all of uses: clauses that u itself does
-// not keep, and those that contradict each other. What licences demand of results that are passed on counts only if u
-// says they are.
-func ForJob(job string, u Use, uses []Named) []Conflict {
-	var out []Conflict
-	for _, n := range uses {
-		out = append(out, n.against(job, u)...)
-	}
-	out = append(out, together(uses)...)
-	if u.Derive {
+// Compatible lists what stands in the way of one job over all of uses: every pair is compared, and then all together.
+// What licences demand of results that are passed on counts only if they are. What the job itself wants of one package is
+// for that package's owner to refuse. A package without a valid licence conflicts with any job.
+func Compatible(uses []Named, passedOn bool) []Conflict {
+	out := together(uses)
+	if passedOn {
 		out = append(out, sharing(uses)...)
-	}
-	return out
-}
-
-// against compares one licence with what the job wants.
-func (n Named) against(job string, u Use) []Conflict {
-	var out []Conflict
-	add := func(mine, theirs, msg string) { out = append(out, Conflict{n.Name, job, mine, theirs, msg}) }
-	for _, r := range n.Licence.Permits(u) {
-		switch r.Rule {
-		case RuleCommercial:
-			add(n.clause("non-commercial"), "commercial use", r.Message)
-		case RuleDerivatives:
-			add(n.clause("no derivatives"), "results changed or passed on", r.Message)
-		case RuleProhibited:
-			add(n.clause("prohibited purposes "+words(n.Licence.Prohibited)), fmt.Sprintf("purpose %q", u.Purpose), r.Message)
-		case RuleTerritory:
-			add(n.clause("territories "+words(n.Licence.Territories)), fmt.Sprintf("used in %q", u.Territory), r.Message)
-		case RuleTraining:
-			add(n.clause("training-only"), "outputs "+words(u.Outputs), r.Message)
-		default:
-			add("no valid licence", "any use", r.Message)
-		}
-	}
-	if !slices.Contains(n.Purposes, u.Purpose) {
-		add("purposes "+words(n.Purposes), fmt.Sprintf("purpose %q", u.Purpose), "the purpose is not allowed")
 	}
 	return out
 }
