@@ -23,7 +23,7 @@ func newAuditor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "auditor", Short: "Check what was used, trusting nobody who took part", Args: noArgs, RunE: needVerb,
 	}
-	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData(), newModule(), newLedgers())
+	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData(), newModule(), newLedgers(), newEvidence())
 	return cmd
 }
 
