@@ -101,21 +101,52 @@ func (p *PartVerdict) err() error {
 	return nil
 }
 
-func (c *Check) err(p Platform) error {
+func (c *Check) err(p Platform) error { return &RefusedError{p, *c} }
+
+// RefusedError is a failed check as an error, of its step's sentinel and of what caused it.
+type RefusedError struct {
+	Platform Platform
+	Check    Check
+}
+
+// Error says all of it, for whoever holds the reference values and the policy.
+func (e *RefusedError) Error() string {
+	c := &e.Check
 	if c.cause != nil {
 		if errors.Is(c.cause, c.Step.sentinel()) {
-			return c.cause
+			return c.cause.Error()
 		}
-		return fmt.Errorf("%w: %w", c.Step.sentinel(), c.cause)
+		return fmt.Sprintf("%v: %v", c.Step.sentinel(), c.cause)
 	}
-	text := string(p) + ": " + c.Name
+	text := string(e.Platform) + ": " + c.Name
 	if c.Note != "" {
 		text += ": " + c.Note
 	}
 	if c.Want != "" || c.Seen != "" {
 		text += fmt.Sprintf(" (seen %q, want %q)", c.Seen, c.Want)
 	}
-	return fmt.Errorf("%w: %s", c.Step.sentinel(), text)
+	return fmt.Sprintf("%v: %s", c.Step.sentinel(), text)
+}
+
+// Public is for whoever sent the evidence: which check failed and what the evidence showed, and not what the relying party
+// wants, which is in its own lists.
+func (e *RefusedError) Public() string {
+	c := &e.Check
+	if c.Step != StepAppraise {
+		return e.Error() // says nothing of the lists
+	}
+	if c.Name == checkReference {
+		return fmt.Sprintf("%v: %s: %s: the measurements are not accepted here", ErrAppraise, e.Platform, c.Name)
+	}
+	return fmt.Sprintf("%v: %s: %s (seen %q)", ErrAppraise, e.Platform, c.Name, c.Seen)
+}
+
+// Unwrap gives the sentinel of the step, and the cause if there is one.
+func (e *RefusedError) Unwrap() []error {
+	if e.Check.cause != nil {
+		return []error{e.Check.Step.sentinel(), e.Check.cause}
+	}
+	return []error{e.Check.Step.sentinel()}
 }
 
 func (s Step) sentinel() error {

@@ -100,7 +100,8 @@ func failures() []failure {
 }
 
 // explain turns an error into a reply, and says whether the cause is on the owner's side. Errors that come from the
-// request carry no secrets: they cite digests, times and terms.
+// request carry no secrets: they cite digests, times and terms. Of evidence they name the failed check, and not what
+// would have been accepted.
 func explain(err error) (reply *grant.Error, internal bool) {
 	var d *DeniedError
 	if errors.As(err, &d) {
@@ -111,6 +112,9 @@ func explain(err error) (reply *grant.Error, internal bool) {
 			continue
 		}
 		e := &grant.Error{Code: f.code, Message: err.Error(), Hint: f.hint}
+		if r, ok := errors.AsType[*attestation.RefusedError](err); ok { // what the owner wants is in her own lists
+			e.Message = r.Public()
+		}
 		if f.code == grant.CodeTryAgain && f.is != ErrBusy { // the owner's trouble: her log says more than strangers need
 			e.Message = f.is.Error()
 			return e, true
