@@ -74,8 +74,9 @@ type TDXPolicy struct {
 
 // GPUPolicy is for GPUs nested under a CPU's evidence.
 type GPUPolicy struct {
-	Required         bool `json:"required"`         // refuse evidence without a GPU
-	UnsafeWithoutRIM bool `json:"unsafeWithoutRim"` // accept a GPU whose measurements nobody compared
+	Required          bool `json:"required"`          // refuse evidence without a GPU
+	UnsafeWithoutRIM  bool `json:"unsafeWithoutRim"`  // accept a GPU whose measurements nobody compared
+	UnsafeWithoutOCSP bool `json:"unsafeWithoutOcsp"` // accept certificates that nobody asked the vendor about
 }
 
 // OIDCPolicy is for Google Confidential Space tokens.
