@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 
 // newTrust is `creator trust` and `buyer trust`.
 func newTrust(role config.Role) *cobra.Command {
-	var dir string
+	var dir, policy string
 	var replace, hardware bool
 	var valid time.Duration
 	cmd := &cobra.Command{
@@ -91,6 +92,9 @@ func newTrust(role config.Role) *cobra.Command {
 		Long: `Trust signs a measurement as reference value. From then on the owner's broker releases keys to an enclave that is measured
 so, if the terms allow its assurance. A measurement is the operator's word until you compare it: "make repro" prints the
 digest of the enclave that you built yourself.
+
+With --policy it also says what is demanded of platforms beyond their measurements; what was demanded before stays until
+another policy is given. "glovebox auditor evidence policy" prints the default, and docs/spec/appraisal.md explains it.
 
 The certificate authority of a TPM is taken as a maker of software TPMs, unless you vouch with --hardware-root that it
 certifies chips only.`,
@@ -104,10 +108,14 @@ certifies chips only.`,
 			if err != nil {
 				return err
 			}
+			demanded, err := readPolicy(policy)
+			if err != nil {
+				return err
+			}
 			if err := o.trustRoots(m, hardware); err != nil {
 				return err
 			}
-			v, err := o.trustValue(m, replace, time.Now().Add(valid))
+			v, err := o.trustValue(m, demanded, replace, time.Now().Add(valid))
 			if err != nil {
 				return err
 			}
@@ -123,6 +131,7 @@ certifies chips only.`,
 		},
 	}
 	dirFlag(cmd, &dir, role)
+	cmd.Flags().StringVar(&policy, "policy", "", "appraisal policy to demand from now on (default: the one demanded so far, or the strict one)")
 	cmd.Flags().BoolVar(&replace, "replace", false, "forget the measurements trusted before")
 	cmd.Flags().BoolVar(&hardware, "hardware-root", false, "the measurement's certificate authority certifies hardware TPMs only")
 	cmd.Flags().DurationVar(&valid, "valid", 90*24*time.Hour, "for how long")
@@ -148,7 +157,9 @@ func (o *owner) trustRoots(m *measurement, hardware bool) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("%w: %q", attestation.ErrPlatform, m.Platform)
+		if !slices.Contains(platforms(), m.Platform) { // the roots of the others are pinned
+			return fmt.Errorf("%w: %q", attestation.ErrPlatform, m.Platform)
+		}
 	}
 	return config.Write(o.dir, o.Config)
 }
@@ -175,19 +186,22 @@ func (o *owner) trustEK(cert string, hardware bool) error {
 	return nil
 }
 
-// trustValue signs the next version of the reference values, with m's added.
-func (o *owner) trustValue(m *measurement, replace bool, notAfter time.Time) (int64, error) {
+// trustValue signs the next version of the reference values, with m's added. Without a policy the one before stays.
+func (o *owner) trustValue(m *measurement, policy *attestation.Policy, replace bool, notAfter time.Time) (int64, error) {
 	key, err := o.signer(o.layout.ReferenceKey(), envelope.RoleReference)
 	if err != nil {
 		return 0, err
 	}
-	next := &attestation.Reference{Version: 1, NotAfter: notAfter.Unix()}
+	next := &attestation.Reference{Version: 1, NotAfter: notAfter.Unix(), Policy: policy}
 	switch old, _, err := o.reference(); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return 0, err
 	default:
 		next.Version = old.Version + 1
+		if policy == nil {
+			next.Policy = old.Policy
+		}
 		if !replace {
 			next.Values = old.Values
 		}
@@ -284,10 +298,13 @@ func showIdentity(cmd *cobra.Command, o *owner, asJSON bool) error {
 		if id.Buyer != nil {
 			rows = append(rows, []string{"buyer", id.Buyer.String()})
 		}
-		trusts := "nothing yet: glovebox " + string(id.Role) + " trust MEASUREMENT"
+		trusts := []string{"nothing yet: glovebox " + string(id.Role) + " trust MEASUREMENT"}
 		if r, _, err := o.reference(); err == nil {
-			trusts = fmt.Sprintf("%d measured states, version %d, until %s", len(r.Values), r.Version, when(1000*r.NotAfter))
+			trusts = append([]string{fmt.Sprintf("%d measured states, version %d, until %s", len(r.Values), r.Version, when(1000*r.NotAfter))}, policyWords(r.Policy)...)
 		}
-		table(w, append(rows, []string{"trusts", trusts})...)
+		for i, text := range trusts {
+			rows = append(rows, []string{map[int]string{0: "trusts", 1: "demands"}[i], text})
+		}
+		table(w, rows...)
 	})
 }

@@ -7,11 +7,13 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
+	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
@@ -21,6 +23,15 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
+}
+
+// platforms are those whose evidence this build can verify, given whose word counts where no vendor's does.
+func platforms() []attestation.Platform {
+	known := map[attestation.Platform]bool{attestation.PlatformTPM: true, attestation.PlatformSimulated: simulated.Enabled}
+	for _, f := range verifiers.New(nil, nil) {
+		known[f.Platform()] = true
+	}
+	return slices.DeleteFunc(attestation.Platforms(), func(p attestation.Platform) bool { return !known[p] })
 }
 
 type versionView struct {
@@ -35,10 +46,7 @@ func newVersion() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version and what this build can verify", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := versionView{version(), runtime.Version(), []attestation.Platform{attestation.PlatformTPM}, []string{job.RuntimeWASM}}
-			if simulated.Enabled {
-				v.Platforms = append(v.Platforms, attestation.PlatformSimulated)
-			}
+			v := versionView{version(), runtime.Version(), platforms(), []string{job.RuntimeWASM}}
 			return show(cmd, asJSON, v, func(w io.Writer) {
 				fmt.Fprintf(w, "glovebox %s, %s, platforms %v, runtimes %v\n", v.Version, v.Go, v.Platforms, v.Runtimes)
 			})
