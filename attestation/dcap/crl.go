@@ -79,8 +79,3 @@ func (v *verification) crl(name string, l *x509.RevocationList, by *link, subjec
 	v.r.Fact(attestation.AboutSigner, name, "%s", seen)
 	return nil
 }
-
-// revokedBy is for [Import], which sorts CRLs by issuer.
-func issuedBy(l *x509.RevocationList, c *x509.Certificate) bool {
-	return bytes.Equal(l.RawIssuer, c.RawSubject)
-}

@@ -15,4 +15,5 @@ const (
 	maxIdentities    = 64        // TDX modules in one TCB info
 	maxNames         = 64        // members of one JSON object
 	maxDepth         = 16        // of JSON
+	maxImported      = 64        // endorsements made of files
 )
