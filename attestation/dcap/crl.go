@@ -3,7 +3,6 @@
 package dcap
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
 
