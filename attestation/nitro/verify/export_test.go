@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package verify
+
+// FormatWithRoot trusts another root than AWS's, by the SHA-256 of its certificate.
+func FormatWithRoot(root [32]byte) *Format { return &Format{root} }
+
+// PinnedRoot is the pin.
+const PinnedRoot = rootG1
