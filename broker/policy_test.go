@@ -3,77 +3,147 @@
 package broker_test
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/bundle"
+
+	"github.com/glovebox-dev/glovebox/broker"
 	"github.com/glovebox-dev/glovebox/broker/config"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
-	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/policies"
 )
 
-// demand signs reference values with an appraisal policy.
-func (o *owner) demand(version int64, p *attestation.Policy) {
-	o.t.Helper()
-	signed, err := attestation.SignReference(&attestation.Reference{
-		Version: version, NotAfter: o.clock.now().Add(48 * time.Hour).Unix(), Policy: p,
-		Values: []attestation.ReferenceValue{{
-			Name: "test enclave", Platform: attestation.PlatformSimulated, Measurements: map[string]string{"enclave": measured},
-		}},
-	}, o.key(o.cfg.Layout().ReferenceKey(), envelope.RoleReference))
-	must(o.t, err)
-	must(o.t, config.WriteFile(o.cfg.Layout().Reference(), signed))
-}
+const noResearch = `package creator
 
-// TestPolicyOfTheOwner: the policy in the signed list is what the broker appraises by, from the next request on.
-func TestPolicyOfTheOwner(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	p := attestation.DefaultPolicy()
-	p.Chips = []string{strings.Repeat("c1", 32)}
-	w.buyer.demand(2, p)
-	e := w.newEnclave(nil)
-	err := e.release(w.code)
-	want(t, err, attestation.ErrAppraise)
-	if !strings.Contains(err.Error(), "chip") {
-		t.Errorf("the refusal does not name the check: %v", err)
+deny contains {"rule": "no-research", "message": "not for research", "satisfy": "state another purpose"} if input.job.purpose == "research"
+`
+
+// own starts the owner's broker anew, with rules of her own.
+func (o *owner) own() error {
+	if err := o.Close(); err != nil {
+		o.t.Fatal(err)
 	}
-	w.buyer.demand(3, attestation.DefaultPolicy())
-	must(t, e.release(w.code))
+	b, err := broker.New(o.t.Context(), broker.Config{Settings: o.cfg, Formats: o.formats, Publisher: o.pub, Now: o.clock.now, Keyholder: o.keys})
+	if err == nil {
+		o.Broker = b
+	}
+	return err
 }
 
-// TestRefusalKeepsTheOwnersLists: an enclave's owner learns which check failed and what her evidence showed, and not what
-// the owner of the data would have accepted.
-func TestRefusalKeepsTheOwnersLists(t *testing.T) {
-	t.Parallel()
+func (o *owner) write(name, body string) {
+	path := filepath.Join(o.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(body), 0o600)); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func TestOwnRulesInTheFolderPolicy(t *testing.T) {
 	w := newWorld(t)
-	p := attestation.DefaultPolicy()
-	p.GPU.Required = true
-	other := hexName(envelope.Sum([]byte("x")))
-	for name, c := range map[string]struct {
-		policy *attestation.Policy
-		change func(*quote)
-		check  string
-	}{
-		"measurement": {nil, func(q *quote) { q.Measurement = other }, "reference-values"},
-		"debug":       {nil, func(q *quote) { q.Debug = true }, "debug"},
-		"gpu":         {p, nil, "gpu"},
+	if p := w.plan(); !p.Allowed {
+		t.Fatalf("%+v", p)
+	}
+	w.creator.write("policy/rules.rego", noResearch)
+	if err := w.creator.own(); err != nil {
+		t.Fatal(err)
+	}
+	if p := w.plan(); p.Allowed || len(p.Reasons) != 1 || p.Reasons[0].Rule != "creator/no-research" {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestBrokerDoesNotStartWithoutItsRules(t *testing.T) {
+	for name, prepare := range map[string]func(o *owner){
+		"syntax":    func(o *owner) { o.write("policy/rules.rego", "package creator\n\ndeny contains {\n") },
+		"empty":     func(o *owner) { o.write("policy/README", "none yet") },
+		"no folder": func(o *owner) { o.cfg.Policy = &config.Policy{Folder: "rules"} },
+		"a file":    func(o *owner) { o.write("policy", noResearch) },
+		"both": func(o *owner) {
+			o.write("policy/r.rego", noResearch)
+			o.cfg.Policy = &config.Policy{Folder: "policy", Bundle: "b.tar.gz"}
+		},
+		"no key": func(o *owner) { o.cfg.Policy = &config.Policy{Bundle: "b.tar.gz", Scope: "prod", MinRevision: 1} },
+		"no bundle": func(o *owner) {
+			o.write("key.pem", "x")
+			o.cfg.Policy = &config.Policy{Bundle: "b.tar.gz", BundleKey: "key.pem", Scope: "prod", MinRevision: 1}
+		},
+		"no bundle!": func(o *owner) {
+			o.write("key.pem", "x")
+			o.write("b.tar.gz", "x")
+			o.cfg.Policy = &config.Policy{Bundle: "b.tar.gz", BundleKey: "key.pem", Scope: "prod", MinRevision: 1}
+		},
+		"nothing": func(o *owner) { o.cfg.Policy = &config.Policy{} },
 	} {
-		w.buyer.demand(2, c.policy)
-		e := w.newEnclave(nil)
-		if c.change != nil {
-			e.attest(c.change)
+		o := newOwner(t, config.Creator, &clock{t: time.UnixMilli(1_800_000_000_000)})
+		prepare(o)
+		if err := o.own(); !errors.Is(err, config.ErrConfig) && !errors.Is(err, policies.ErrCreator) {
+			t.Errorf("%s: %v", name, err)
 		}
-		r := w.buyer.exchange(encode(t, &grant.Message{Release: e.request(w.code)}))
-		if r.Error == nil || r.Error.Code != grant.CodeEvidence || !strings.Contains(r.Error.Message, c.check) {
-			t.Errorf("%s: %+v, want check %s", name, r.Error, c.check)
-			continue
+	}
+}
+
+// TestRolledBackBundle: a broker that ran with a revision does not go back behind it, nor runs without a bundle,
+// whatever broker.json says.
+func TestRolledBackBundle(t *testing.T) {
+	o := newOwner(t, config.Creator, &clock{t: time.UnixMilli(1_800_000_000_000)})
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := x509.MarshalPKIXPublicKey(k.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
+	o.write("claims.json", `{"scope": "prod"}`)
+	signed := &config.Policy{Bundle: "b.tar.gz", BundleKey: "key.pem", Scope: "prod", MinRevision: 1}
+	o.cfg.Policy = signed
+	pack := func(revision, rules string) {
+		b := bundle.Bundle{
+			Manifest: bundle.Manifest{Revision: revision, Roots: &[]string{"creator"}}, Data: map[string]any{},
+			Modules: []bundle.ModuleFile{{URL: "/rules.rego", Path: "/rules.rego", Raw: []byte(rules), Parsed: ast.MustParseModule(rules)}},
 		}
-		for _, secret := range []string{measured, "test enclave", "at least 1", "want"} {
-			if strings.Contains(r.Error.Message, secret) || strings.Contains(r.Error.Hint, secret) {
-				t.Errorf("%s: the refusal says %q: %+v", name, secret, r.Error)
-			}
+		sign := bundle.NewSigningConfig(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), "ES256", filepath.Join(o.dir, "claims.json"))
+		var out bytes.Buffer
+		if err := errors.Join(b.GenerateSignature(sign, "fleet", false), bundle.NewWriter(&out).UseModulePath(true).DisableFormat(true).Write(b)); err != nil {
+			t.Fatal(err)
 		}
+		o.write("b.tar.gz", out.String())
+	}
+	for _, revision := range []string{"3", "3", "5"} {
+		pack(revision, noResearch)
+		if err := o.own(); err != nil {
+			t.Fatalf("revision %s: %v", revision, err)
+		}
+	}
+	pack("4", noResearch)
+	if err := o.own(); !errors.Is(err, policies.ErrBundle) || !strings.Contains(err.Error(), "ran with 5") {
+		t.Errorf("rollback: %v", err)
+	}
+	for name, p := range map[string]*config.Policy{"nothing": nil, "a folder": {Folder: "rules"}} {
+		o.write("rules/rules.rego", noResearch)
+		o.cfg.Policy = p
+		if err := o.own(); !errors.Is(err, policies.ErrBundle) || !strings.Contains(err.Error(), "ran with revision 5") {
+			t.Errorf("%s in place of the bundle: %v", name, err)
+		}
+	}
+	o.cfg.Policy = signed
+	pack("6", "package creator\n\ndeny contains {} if false\n")
+	if err := o.own(); err != nil {
+		t.Errorf("a bundle that lifts the rules: %v", err)
 	}
 }
