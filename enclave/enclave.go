@@ -41,6 +41,7 @@ type Host interface {
 	Output(ctx context.Context, token string, p []byte) error
 	Finish(ctx context.Context, token string, r door.Result) error
 	Abandon(ctx context.Context, token string, a door.Abandon) error
+	Probed(ctx context.Context, token string, p door.Probed) error
 }
 
 // Runner runs untrusted code in a process that holds no key.
@@ -68,8 +69,9 @@ type Config struct {
 
 // Enclave serves jobs one after the other.
 type Enclave struct {
-	c Config
-	t timing
+	c      Config
+	t      timing
+	probed time.Time // the last probe
 }
 
 // New checks the configuration; an incomplete one is refused.
@@ -77,7 +79,7 @@ func New(c Config) (*Enclave, error) {
 	if c.Host == nil || c.Collector == nil || c.Runner == nil || c.Configuration.IsZero() || c.SelfTest.IsZero() || c.Engine.IsZero() {
 		return nil, fmt.Errorf("%w: incomplete", ErrConfig)
 	}
-	return &Enclave{c, defaultTiming}, nil
+	return &Enclave{c: c, t: defaultTiming}, nil
 }
 
 // Serve asks the host for jobs until ctx ends or the door breaks.
@@ -90,7 +92,11 @@ func (e *Enclave) Serve(ctx context.Context) error {
 		if a == nil {
 			continue
 		}
-		if err := e.serveOne(ctx, a); err != nil {
+		serve := e.serveOne
+		if a.Probe {
+			serve = e.serveProbe
+		}
+		if err := serve(ctx, a); err != nil {
 			return err
 		}
 	}

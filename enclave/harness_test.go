@@ -104,6 +104,7 @@ type world struct {
 	cancel   bool
 	cancels  int  // answers that said so
 	full     bool // the host's disk
+	answered []door.Probed
 
 	refuseFinish int           // so many times
 	patience     time.Duration // of the enclave with brokers; little if zero
@@ -267,7 +268,7 @@ func (w *world) enclave(r Runner) *Enclave {
 	check(w.t, err)
 	e.t = timing{
 		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, output: 5 * time.Second, heartbeat: 20 * time.Millisecond,
-		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond,
+		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond, probe: 5 * time.Second, probePace: 20 * time.Millisecond,
 	}
 	e.t.ask = max(e.t.ask, w.patience)
 	return e
@@ -284,6 +285,11 @@ func (w *world) run(r Runner) (*door.Result, *door.Abandon) {
 }
 
 func (w *world) Next(context.Context) (*door.Assignment, error) { return nil, errors.New("unused") }
+
+func (w *world) Probed(_ context.Context, _ string, p door.Probed) error {
+	w.answered = append(w.answered, p)
+	return nil
+}
 
 func (w *world) Manifest(_ context.Context, d envelope.Digest) ([]byte, error) {
 	if b, ok := w.signed[d]; ok {

@@ -22,9 +22,12 @@ type timing struct {
 	heartbeat    time.Duration // between heartbeats while nothing is read
 	backoffFirst time.Duration // between repeated questions, doubling
 	backoffMost  time.Duration
+	probe        time.Duration // a platform may take to give evidence to somebody who only asks
+	probePace    time.Duration // least time between two probes
 }
 
 var defaultTiming = timing{
 	ask: 90 * time.Second, commit: 90 * time.Second, answer: 75 * time.Second, output: 10 * time.Minute, heartbeat: 2 * time.Second,
 	backoffFirst: 100 * time.Millisecond, backoffMost: 2 * time.Second,
+	probe: 30 * time.Second, probePace: time.Second,
 }

@@ -23,6 +23,7 @@ type desk struct {
 
 	mu       sync.Mutex
 	attempt  *attempt
+	probe    *probe // that the enclave has, instead of a job
 	lastWord time.Time
 }
 
@@ -71,6 +72,9 @@ func (d *desk) working() *envelope.Digest {
 func (d *desk) stalled() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.probe != nil {
+		return time.Since(d.lastWord) > probeStall
+	}
 	if d.attempt == nil {
 		return false
 	}
@@ -79,10 +83,15 @@ func (d *desk) stalled() bool {
 }
 
 // Next implements [door.Handler]. An enclave that asks while it has a job has lost that job.
-func (d *desk) Next(ctx context.Context) (*door.Assignment, error) {
+// Jobs come before probes.
+func (d *desk) Next(ctx context.Context, probes bool) (*door.Assignment, error) {
 	d.lost(ctx, "the enclave asked for another job", true)
 	deadline := time.NewTimer(nextWait)
 	defer deadline.Stop()
+	var asked <-chan *probe
+	if probes {
+		asked = d.h.probes
+	}
 	for {
 		work := d.h.work() // before looking, so that nothing is missed
 		a, err := d.take(ctx)
@@ -97,6 +106,8 @@ func (d *desk) Next(ctx context.Context) (*door.Assignment, error) {
 		}
 		select {
 		case <-work:
+		case p := <-asked:
+			return d.give(p), nil
 		case <-time.After(max(wait, time.Millisecond)):
 		case <-deadline.C:
 			return nil, nil
@@ -268,8 +279,12 @@ func (d *desk) Abandon(ctx context.Context, token string, w door.Abandon) error 
 // lost ends the attempt of an enclave that is gone or confused.
 func (d *desk) lost(ctx context.Context, why string, retry bool) {
 	d.mu.Lock()
-	a := d.attempt
+	a, p := d.attempt, d.probe
+	d.probe = nil
 	d.mu.Unlock()
+	if p != nil {
+		p.answer <- door.Probed{Message: why}
+	}
 	if a == nil {
 		return
 	}

@@ -422,7 +422,7 @@ func fakeRun(id envelope.Digest, reason string, file []byte) door.Result {
 	some := func(s string) envelope.Digest { return envelope.Sum([]byte(s)) }
 	ev := attestation.Evidence{
 		Version: 1, Platform: attestation.PlatformSimulated, Evidence: []byte("quote"), Endorsements: []attestation.Endorsement{},
-		EventLogs: []attestation.EventLog{}, Nested: []attestation.Evidence{},
+		EventLogs: []attestation.EventLog{}, Nested: []attestation.Nested{},
 		Claims: attestation.Binding{
 			Owners: []attestation.Owner{
 				{Audience: broker.Public(), Nonce: envelope.NewNonce(), Manifest: some("code")},

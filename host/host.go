@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/host/config"
@@ -70,6 +71,8 @@ type Host struct {
 	hub     hub
 	rate    rateLimit
 	slots   []*slot
+	probes  chan *probe  // from whoever asks to an idle enclave
+	asking  atomic.Int64 // how many ask
 	logRoot *os.Root
 	stopped chan struct{} // closed by Close, ends every Watch
 	closing sync.Once
@@ -137,6 +140,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		cfg: cfg, lock: lock, slog: cfg.Slog, wake: make(chan struct{}), stopped: make(chan struct{}),
 		results: results{filepath.Join(cfg.Dir, resultsDir)},
 		rate:    rateLimit{perSecond: 200, burst: 2000},
+		probes:  make(chan *probe),
 	}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(diskError(err), h.Close())

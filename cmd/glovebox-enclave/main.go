@@ -75,8 +75,10 @@ func run(ctx context.Context, path string, selfTest bool) error {
 	if err != nil {
 		return err
 	}
+	host := door.NewClient(os.Stdin, os.Stdout)
+	host.AnswerProbes()
 	e, err := enclave.New(enclave.Config{
-		Host: door.NewClient(os.Stdin, os.Stdout), Collector: collector, Runner: spawner,
+		Host: host, Collector: collector, Runner: spawner,
 		Configuration: envelope.Sum(effective), SelfTest: tested, Engine: sandbox.EngineDigest(),
 	})
 	if err != nil {

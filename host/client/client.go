@@ -147,6 +147,15 @@ func (c *Client) Cancel(ctx context.Context, signed []byte) (*pb.Job, error) {
 	return r.Msg.Job, nil
 }
 
+// Probe asks an idle enclave for evidence. It is not verified; without any, the message says why there is none.
+func (c *Client) Probe(ctx context.Context, probe []byte) (evidence []byte, message string, err error) {
+	r, err := c.Jobs.Probe(ctx, connect.NewRequest(&pb.ProbeRequest{Probe: probe}))
+	if err != nil {
+		return nil, "", err
+	}
+	return r.Msg.Evidence, r.Msg.Message, nil
+}
+
 // Watch calls f with the job now and after every change, until the job has ended, f returns an error, or ctx ends.
 func (c *Client) Watch(ctx context.Context, id envelope.Digest, f func(*pb.Job) error) error {
 	ctx, cancel := context.WithCancel(ctx)

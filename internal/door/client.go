@@ -17,6 +17,7 @@ type Client struct {
 	w       io.Writer
 	answers chan answer
 	broken  error
+	probes  bool
 }
 
 type answer struct {
@@ -70,13 +71,25 @@ func (c *Client) ask(ctx context.Context, q request, payload []byte) (reply, []b
 	}
 }
 
-// Next waits for a job. A nil assignment means: nothing yet, ask again.
+// AnswerProbes says that probes are welcome. It is for before the first [Client.Next].
+func (c *Client) AnswerProbes() { c.probes = true }
+
+// Next waits for a job or, after [Client.AnswerProbes], a probe. A nil assignment means: nothing yet, ask again.
 func (c *Client) Next(ctx context.Context) (*Assignment, error) {
-	r, p, err := c.ask(ctx, request{Op: opNext}, nil)
+	var able []byte
+	if c.probes {
+		able = []byte(probes)
+	}
+	r, p, err := c.ask(ctx, request{Op: opNext}, able)
 	if err != nil || r.Token == "" {
 		return nil, err
 	}
-	return &Assignment{r.Token, p}, nil
+	return &Assignment{r.Token, p, r.Probe}, nil
+}
+
+// Probed answers a probe.
+func (c *Client) Probed(ctx context.Context, token string, p Probed) error {
+	return c.deliver(ctx, opProbed, token, p)
 }
 
 // Manifest fetches a signed manifest by the digest of its statement. The bytes are unverified.

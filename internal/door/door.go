@@ -46,12 +46,23 @@ const (
 	opOutput   = "output"
 	opFinish   = "finish"
 	opAbandon  = "abandon"
+	opProbed   = "probed"
 )
 
-// Assignment is a job the host asks the enclave to run.
+// probes is the payload of opNext from an enclave that answers probes too; others are given jobs only.
+const probes = "probes/1"
+
+// Assignment is a job the host asks the enclave to run, or a probe that it passes on.
 type Assignment struct {
 	Token string // the host's name for this attempt; the enclave only hands it back
-	Job   []byte // signed
+	Job   []byte // signed; of a probe, an [attestation.Probe]
+	Probe bool
+}
+
+// Probed answers a probe: evidence, or why there is none.
+type Probed struct {
+	Evidence []byte `json:"evidence"` // canonical; empty if there is none
+	Message  string `json:"message"`
 }
 
 // States of a job as its host sees them.
@@ -104,6 +115,7 @@ type reply struct {
 	Error  string `json:"error"`
 	Token  string `json:"token"`
 	Cancel bool   `json:"cancel"`
+	Probe  bool   `json:"probe,omitempty"` // absent for enclaves that know of none
 }
 
 func writeFrame(w io.Writer, header any, payload []byte) error {

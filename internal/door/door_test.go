@@ -23,10 +23,21 @@ type scripted struct {
 	output   []byte
 	result   *door.Result
 	abandon  *door.Abandon
+	probed   *door.Probed
 	stall    chan struct{}
 }
 
-func (s *scripted) Next(context.Context) (*door.Assignment, error) { return s.assigned, nil }
+func (s *scripted) Next(_ context.Context, probes bool) (*door.Assignment, error) {
+	if s.assigned != nil && s.assigned.Probe && !probes {
+		return nil, nil
+	}
+	return s.assigned, nil
+}
+
+func (s *scripted) Probed(_ context.Context, _ string, p door.Probed) error {
+	s.probed = &p
+	return nil
+}
 func (s *scripted) Manifest(_ context.Context, d envelope.Digest) ([]byte, error) {
 	if d != envelope.Sum(s.blob) {
 		return nil, errors.New("no such manifest")
@@ -106,6 +117,23 @@ func TestQuestions(t *testing.T) {
 	}
 	if err := c.Abandon(ctx, "t", door.Abandon{Code: "denied", Retry: true}); err != nil || !h.abandon.Retry {
 		t.Fatalf("Abandon: %v", err)
+	}
+}
+
+// TestProbes: only an enclave that says so is given probes.
+func TestProbes(t *testing.T) {
+	h := &scripted{assigned: &door.Assignment{Token: "p", Job: []byte("probe"), Probe: true}}
+	c := open(t, h)
+	if a, err := c.Next(t.Context()); err != nil || a != nil {
+		t.Fatalf("an enclave that knows of no probes: %v %v", a, err)
+	}
+	c.AnswerProbes()
+	if a, err := c.Next(t.Context()); err != nil || !cmp.Equal(a, h.assigned) {
+		t.Fatalf("Next: %v %v", a, err)
+	}
+	want := door.Probed{Evidence: []byte("e"), Message: "m"}
+	if err := c.Probed(t.Context(), "p", want); err != nil || !cmp.Equal(*h.probed, want) {
+		t.Fatalf("Probed: %v %v", h.probed, err)
 	}
 }
 

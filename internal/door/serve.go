@@ -13,8 +13,8 @@ import (
 
 // Handler is the host's side: what an enclave may ask. Errors reach the enclave as text.
 type Handler interface {
-	// Next returns a job, or nil after waiting a while.
-	Next(ctx context.Context) (*Assignment, error)
+	// Next returns a job or, to an enclave that answers them, a probe; nil after waiting a while.
+	Next(ctx context.Context, probes bool) (*Assignment, error)
 	Manifest(ctx context.Context, d envelope.Digest) ([]byte, error)
 	// ReadAt reads up to len(p) bytes of a blob; a short read means the blob ended.
 	ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int64) (int, error)
@@ -23,6 +23,7 @@ type Handler interface {
 	Output(ctx context.Context, token string, p []byte) error
 	Finish(ctx context.Context, token string, r Result) error
 	Abandon(ctx context.Context, token string, a Abandon) error
+	Probed(ctx context.Context, token string, p Probed) error
 }
 
 // Serve answers one enclave until its stream ends (nil) or breaks the protocol.
@@ -50,11 +51,11 @@ func Serve(ctx context.Context, r io.Reader, w io.Writer, h Handler) error {
 func answerOne(ctx context.Context, q request, payload []byte, h Handler) (rep reply, out []byte, err error) {
 	switch q.Op {
 	case opNext:
-		a, err := h.Next(ctx)
+		a, err := h.Next(ctx, string(payload) == probes)
 		if err != nil || a == nil {
 			return rep, nil, err
 		}
-		return reply{Token: a.Token}, a.Job, nil
+		return reply{Token: a.Token, Probe: a.Probe}, a.Job, nil
 	case opManifest:
 		if q.Digest == nil {
 			return rep, nil, fmt.Errorf("%w: no digest", ErrProtocol)
@@ -88,6 +89,11 @@ func answerOne(ctx context.Context, q request, payload []byte, h Handler) (rep r
 		var a Abandon
 		if err = envelope.Decode(payload, MaxPayload, &a); err == nil {
 			err = h.Abandon(ctx, q.Token, a)
+		}
+	case opProbed:
+		var p Probed
+		if err = envelope.Decode(payload, MaxPayload, &p); err == nil {
+			err = h.Probed(ctx, q.Token, p)
 		}
 	default:
 		err = fmt.Errorf("%w: unknown question %.32q", ErrProtocol, q.Op)

@@ -750,6 +750,105 @@ func (x *CancelResponse) GetJob() *Job {
 	return nil
 }
 
+type ProbeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is asked, see docs/spec/evidence.md.
+	Probe         []byte `protobuf:"bytes,1,opt,name=probe,proto3" json:"probe,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProbeRequest) Reset() {
+	*x = ProbeRequest{}
+	mi := &file_glovebox_v1_host_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProbeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProbeRequest) ProtoMessage() {}
+
+func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_glovebox_v1_host_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
+func (*ProbeRequest) Descriptor() ([]byte, []int) {
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ProbeRequest) GetProbe() []byte {
+	if x != nil {
+		return x.Probe
+	}
+	return nil
+}
+
+type ProbeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The evidence envelope; empty if the enclave has none to give.
+	Evidence []byte `protobuf:"bytes,1,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	// Why there is none, in the enclave's words.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProbeResponse) Reset() {
+	*x = ProbeResponse{}
+	mi := &file_glovebox_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProbeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProbeResponse) ProtoMessage() {}
+
+func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_glovebox_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
+func (*ProbeResponse) Descriptor() ([]byte, []int) {
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ProbeResponse) GetEvidence() []byte {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *ProbeResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 type FetchResultRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Job           string                 `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
@@ -759,7 +858,7 @@ type FetchResultRequest struct {
 
 func (x *FetchResultRequest) Reset() {
 	*x = FetchResultRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[12]
+	mi := &file_glovebox_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +870,7 @@ func (x *FetchResultRequest) String() string {
 func (*FetchResultRequest) ProtoMessage() {}
 
 func (x *FetchResultRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[12]
+	mi := &file_glovebox_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +883,7 @@ func (x *FetchResultRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResultRequest.ProtoReflect.Descriptor instead.
 func (*FetchResultRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{12}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *FetchResultRequest) GetJob() string {
@@ -803,7 +902,7 @@ type FetchResultResponse struct {
 
 func (x *FetchResultResponse) Reset() {
 	*x = FetchResultResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[13]
+	mi := &file_glovebox_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +914,7 @@ func (x *FetchResultResponse) String() string {
 func (*FetchResultResponse) ProtoMessage() {}
 
 func (x *FetchResultResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[13]
+	mi := &file_glovebox_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +927,7 @@ func (x *FetchResultResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResultResponse.ProtoReflect.Descriptor instead.
 func (*FetchResultResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FetchResultResponse) GetChunk() []byte {
@@ -847,7 +946,7 @@ type FetchBundleRequest struct {
 
 func (x *FetchBundleRequest) Reset() {
 	*x = FetchBundleRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[14]
+	mi := &file_glovebox_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +958,7 @@ func (x *FetchBundleRequest) String() string {
 func (*FetchBundleRequest) ProtoMessage() {}
 
 func (x *FetchBundleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[14]
+	mi := &file_glovebox_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +971,7 @@ func (x *FetchBundleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBundleRequest.ProtoReflect.Descriptor instead.
 func (*FetchBundleRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *FetchBundleRequest) GetJob() string {
@@ -891,7 +990,7 @@ type FetchBundleResponse struct {
 
 func (x *FetchBundleResponse) Reset() {
 	*x = FetchBundleResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[15]
+	mi := &file_glovebox_v1_host_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1002,7 @@ func (x *FetchBundleResponse) String() string {
 func (*FetchBundleResponse) ProtoMessage() {}
 
 func (x *FetchBundleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[15]
+	mi := &file_glovebox_v1_host_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1015,7 @@ func (x *FetchBundleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBundleResponse.ProtoReflect.Descriptor instead.
 func (*FetchBundleResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *FetchBundleResponse) GetBundle() []byte {
@@ -936,7 +1035,7 @@ type PutHeader struct {
 
 func (x *PutHeader) Reset() {
 	*x = PutHeader{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[16]
+	mi := &file_glovebox_v1_host_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1047,7 @@ func (x *PutHeader) String() string {
 func (*PutHeader) ProtoMessage() {}
 
 func (x *PutHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[16]
+	mi := &file_glovebox_v1_host_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1060,7 @@ func (x *PutHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutHeader.ProtoReflect.Descriptor instead.
 func (*PutHeader) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PutHeader) GetDigest() string {
@@ -991,7 +1090,7 @@ type PutRequest struct {
 
 func (x *PutRequest) Reset() {
 	*x = PutRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[17]
+	mi := &file_glovebox_v1_host_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1102,7 @@ func (x *PutRequest) String() string {
 func (*PutRequest) ProtoMessage() {}
 
 func (x *PutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[17]
+	mi := &file_glovebox_v1_host_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1115,7 @@ func (x *PutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRequest.ProtoReflect.Descriptor instead.
 func (*PutRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PutRequest) GetPart() isPutRequest_Part {
@@ -1070,7 +1169,7 @@ type PutResponse struct {
 
 func (x *PutResponse) Reset() {
 	*x = PutResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[18]
+	mi := &file_glovebox_v1_host_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1181,7 @@ func (x *PutResponse) String() string {
 func (*PutResponse) ProtoMessage() {}
 
 func (x *PutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[18]
+	mi := &file_glovebox_v1_host_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1194,7 @@ func (x *PutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutResponse.ProtoReflect.Descriptor instead.
 func (*PutResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PutResponse) GetDigest() string {
@@ -1121,7 +1220,7 @@ type HasRequest struct {
 
 func (x *HasRequest) Reset() {
 	*x = HasRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[19]
+	mi := &file_glovebox_v1_host_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1232,7 @@ func (x *HasRequest) String() string {
 func (*HasRequest) ProtoMessage() {}
 
 func (x *HasRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[19]
+	mi := &file_glovebox_v1_host_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1245,7 @@ func (x *HasRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HasRequest.ProtoReflect.Descriptor instead.
 func (*HasRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HasRequest) GetDigests() []string {
@@ -1166,7 +1265,7 @@ type HasResponse struct {
 
 func (x *HasResponse) Reset() {
 	*x = HasResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[20]
+	mi := &file_glovebox_v1_host_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1277,7 @@ func (x *HasResponse) String() string {
 func (*HasResponse) ProtoMessage() {}
 
 func (x *HasResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[20]
+	mi := &file_glovebox_v1_host_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1290,7 @@ func (x *HasResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HasResponse.ProtoReflect.Descriptor instead.
 func (*HasResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HasResponse) GetMissing() []string {
@@ -1211,7 +1310,7 @@ type PutManifestRequest struct {
 
 func (x *PutManifestRequest) Reset() {
 	*x = PutManifestRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[21]
+	mi := &file_glovebox_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1322,7 @@ func (x *PutManifestRequest) String() string {
 func (*PutManifestRequest) ProtoMessage() {}
 
 func (x *PutManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[21]
+	mi := &file_glovebox_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1335,7 @@ func (x *PutManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutManifestRequest.ProtoReflect.Descriptor instead.
 func (*PutManifestRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PutManifestRequest) GetManifest() []byte {
@@ -1257,7 +1356,7 @@ type PutManifestResponse struct {
 
 func (x *PutManifestResponse) Reset() {
 	*x = PutManifestResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[22]
+	mi := &file_glovebox_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1368,7 @@ func (x *PutManifestResponse) String() string {
 func (*PutManifestResponse) ProtoMessage() {}
 
 func (x *PutManifestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[22]
+	mi := &file_glovebox_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1381,7 @@ func (x *PutManifestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutManifestResponse.ProtoReflect.Descriptor instead.
 func (*PutManifestResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PutManifestResponse) GetId() string {
@@ -1308,7 +1407,7 @@ type GetManifestRequest struct {
 
 func (x *GetManifestRequest) Reset() {
 	*x = GetManifestRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[23]
+	mi := &file_glovebox_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1419,7 @@ func (x *GetManifestRequest) String() string {
 func (*GetManifestRequest) ProtoMessage() {}
 
 func (x *GetManifestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[23]
+	mi := &file_glovebox_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1432,7 @@ func (x *GetManifestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetManifestRequest.ProtoReflect.Descriptor instead.
 func (*GetManifestRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetManifestRequest) GetId() string {
@@ -1352,7 +1451,7 @@ type GetManifestResponse struct {
 
 func (x *GetManifestResponse) Reset() {
 	*x = GetManifestResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[24]
+	mi := &file_glovebox_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1463,7 @@ func (x *GetManifestResponse) String() string {
 func (*GetManifestResponse) ProtoMessage() {}
 
 func (x *GetManifestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[24]
+	mi := &file_glovebox_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1476,7 @@ func (x *GetManifestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetManifestResponse.ProtoReflect.Descriptor instead.
 func (*GetManifestResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetManifestResponse) GetManifest() []byte {
@@ -1399,7 +1498,7 @@ type ListManifestsRequest struct {
 
 func (x *ListManifestsRequest) Reset() {
 	*x = ListManifestsRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[25]
+	mi := &file_glovebox_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1510,7 @@ func (x *ListManifestsRequest) String() string {
 func (*ListManifestsRequest) ProtoMessage() {}
 
 func (x *ListManifestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[25]
+	mi := &file_glovebox_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1523,7 @@ func (x *ListManifestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListManifestsRequest.ProtoReflect.Descriptor instead.
 func (*ListManifestsRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListManifestsRequest) GetKind() string {
@@ -1465,7 +1564,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[26]
+	mi := &file_glovebox_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1576,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[26]
+	mi := &file_glovebox_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1589,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Manifest) GetId() string {
@@ -1559,7 +1658,7 @@ type ListManifestsResponse struct {
 
 func (x *ListManifestsResponse) Reset() {
 	*x = ListManifestsResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[27]
+	mi := &file_glovebox_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1670,7 @@ func (x *ListManifestsResponse) String() string {
 func (*ListManifestsResponse) ProtoMessage() {}
 
 func (x *ListManifestsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[27]
+	mi := &file_glovebox_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1683,7 @@ func (x *ListManifestsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListManifestsResponse.ProtoReflect.Descriptor instead.
 func (*ListManifestsResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListManifestsResponse) GetManifests() []*Manifest {
@@ -1609,7 +1708,7 @@ type CheckpointRequest struct {
 
 func (x *CheckpointRequest) Reset() {
 	*x = CheckpointRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[28]
+	mi := &file_glovebox_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1720,7 @@ func (x *CheckpointRequest) String() string {
 func (*CheckpointRequest) ProtoMessage() {}
 
 func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[28]
+	mi := &file_glovebox_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1733,7 @@ func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
 func (*CheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 type CheckpointResponse struct {
@@ -1649,7 +1748,7 @@ type CheckpointResponse struct {
 
 func (x *CheckpointResponse) Reset() {
 	*x = CheckpointResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[29]
+	mi := &file_glovebox_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1760,7 @@ func (x *CheckpointResponse) String() string {
 func (*CheckpointResponse) ProtoMessage() {}
 
 func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[29]
+	mi := &file_glovebox_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1773,7 @@ func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
 func (*CheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CheckpointResponse) GetCheckpoint() []byte {
@@ -1706,7 +1805,7 @@ type InclusionRequest struct {
 
 func (x *InclusionRequest) Reset() {
 	*x = InclusionRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[30]
+	mi := &file_glovebox_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1817,7 @@ func (x *InclusionRequest) String() string {
 func (*InclusionRequest) ProtoMessage() {}
 
 func (x *InclusionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[30]
+	mi := &file_glovebox_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1830,7 @@ func (x *InclusionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InclusionRequest.ProtoReflect.Descriptor instead.
 func (*InclusionRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InclusionRequest) GetEntry() isInclusionRequest_Entry {
@@ -1789,7 +1888,7 @@ type InclusionResponse struct {
 
 func (x *InclusionResponse) Reset() {
 	*x = InclusionResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[31]
+	mi := &file_glovebox_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1900,7 @@ func (x *InclusionResponse) String() string {
 func (*InclusionResponse) ProtoMessage() {}
 
 func (x *InclusionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[31]
+	mi := &file_glovebox_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1913,7 @@ func (x *InclusionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InclusionResponse.ProtoReflect.Descriptor instead.
 func (*InclusionResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *InclusionResponse) GetIndex() int64 {
@@ -1862,7 +1961,7 @@ type EntriesRequest struct {
 
 func (x *EntriesRequest) Reset() {
 	*x = EntriesRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[32]
+	mi := &file_glovebox_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +1973,7 @@ func (x *EntriesRequest) String() string {
 func (*EntriesRequest) ProtoMessage() {}
 
 func (x *EntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[32]
+	mi := &file_glovebox_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +1986,7 @@ func (x *EntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesRequest.ProtoReflect.Descriptor instead.
 func (*EntriesRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EntriesRequest) GetFirst() int64 {
@@ -1915,7 +2014,7 @@ type EntriesResponse struct {
 
 func (x *EntriesResponse) Reset() {
 	*x = EntriesResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[33]
+	mi := &file_glovebox_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +2026,7 @@ func (x *EntriesResponse) String() string {
 func (*EntriesResponse) ProtoMessage() {}
 
 func (x *EntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[33]
+	mi := &file_glovebox_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2039,7 @@ func (x *EntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntriesResponse.ProtoReflect.Descriptor instead.
 func (*EntriesResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *EntriesResponse) GetBodies() [][]byte {
@@ -1969,7 +2068,7 @@ type AppendRecordRequest struct {
 
 func (x *AppendRecordRequest) Reset() {
 	*x = AppendRecordRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[34]
+	mi := &file_glovebox_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2080,7 @@ func (x *AppendRecordRequest) String() string {
 func (*AppendRecordRequest) ProtoMessage() {}
 
 func (x *AppendRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[34]
+	mi := &file_glovebox_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2093,7 @@ func (x *AppendRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRecordRequest.ProtoReflect.Descriptor instead.
 func (*AppendRecordRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AppendRecordRequest) GetRecord() []byte {
@@ -2022,7 +2121,7 @@ type AppendRecordResponse struct {
 
 func (x *AppendRecordResponse) Reset() {
 	*x = AppendRecordResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[35]
+	mi := &file_glovebox_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2034,7 +2133,7 @@ func (x *AppendRecordResponse) String() string {
 func (*AppendRecordResponse) ProtoMessage() {}
 
 func (x *AppendRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[35]
+	mi := &file_glovebox_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2047,7 +2146,7 @@ func (x *AppendRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendRecordResponse.ProtoReflect.Descriptor instead.
 func (*AppendRecordResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AppendRecordResponse) GetStatement() string {
@@ -2080,7 +2179,7 @@ type ListRecordsRequest struct {
 
 func (x *ListRecordsRequest) Reset() {
 	*x = ListRecordsRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[36]
+	mi := &file_glovebox_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2191,7 @@ func (x *ListRecordsRequest) String() string {
 func (*ListRecordsRequest) ProtoMessage() {}
 
 func (x *ListRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[36]
+	mi := &file_glovebox_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2204,7 @@ func (x *ListRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListRecordsRequest) GetType() string {
@@ -2160,7 +2259,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[37]
+	mi := &file_glovebox_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2271,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[37]
+	mi := &file_glovebox_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2284,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Record) GetStatement() string {
@@ -2254,7 +2353,7 @@ type ListRecordsResponse struct {
 
 func (x *ListRecordsResponse) Reset() {
 	*x = ListRecordsResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[38]
+	mi := &file_glovebox_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2365,7 @@ func (x *ListRecordsResponse) String() string {
 func (*ListRecordsResponse) ProtoMessage() {}
 
 func (x *ListRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[38]
+	mi := &file_glovebox_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2378,7 @@ func (x *ListRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{38}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListRecordsResponse) GetRecords() []*Record {
@@ -2304,7 +2403,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[39]
+	mi := &file_glovebox_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +2415,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[39]
+	mi := &file_glovebox_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +2428,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{39}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 type Enclave struct {
@@ -2347,7 +2446,7 @@ type Enclave struct {
 
 func (x *Enclave) Reset() {
 	*x = Enclave{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[40]
+	mi := &file_glovebox_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2458,7 @@ func (x *Enclave) String() string {
 func (*Enclave) ProtoMessage() {}
 
 func (x *Enclave) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[40]
+	mi := &file_glovebox_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2471,7 @@ func (x *Enclave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enclave.ProtoReflect.Descriptor instead.
 func (*Enclave) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{40}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Enclave) GetSlot() int32 {
@@ -2438,7 +2537,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[41]
+	mi := &file_glovebox_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2549,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[41]
+	mi := &file_glovebox_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2562,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{41}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -2581,7 +2680,12 @@ const file_glovebox_v1_host_proto_rawDesc = "" +
 	"\rCancelRequest\x12\x16\n" +
 	"\x06cancel\x18\x01 \x01(\fR\x06cancel\"4\n" +
 	"\x0eCancelResponse\x12\"\n" +
-	"\x03job\x18\x01 \x01(\v2\x10.glovebox.v1.JobR\x03job\"&\n" +
+	"\x03job\x18\x01 \x01(\v2\x10.glovebox.v1.JobR\x03job\"$\n" +
+	"\fProbeRequest\x12\x14\n" +
+	"\x05probe\x18\x01 \x01(\fR\x05probe\"E\n" +
+	"\rProbeResponse\x12\x1a\n" +
+	"\bevidence\x18\x01 \x01(\fR\bevidence\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"&\n" +
 	"\x12FetchResultRequest\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\"+\n" +
 	"\x13FetchResultResponse\x12\x14\n" +
@@ -2702,14 +2806,15 @@ const file_glovebox_v1_host_proto_rawDesc = "" +
 	"\tassurance\x18\t \x01(\tR\tassurance\x1a7\n" +
 	"\tJobsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\xf1\x03\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\xb1\x04\n" +
 	"\n" +
 	"JobService\x12A\n" +
 	"\x06Submit\x12\x1a.glovebox.v1.SubmitRequest\x1a\x1b.glovebox.v1.SubmitResponse\x128\n" +
 	"\x03Get\x12\x17.glovebox.v1.GetRequest\x1a\x18.glovebox.v1.GetResponse\x12;\n" +
 	"\x04List\x12\x18.glovebox.v1.ListRequest\x1a\x19.glovebox.v1.ListResponse\x12@\n" +
 	"\x05Watch\x12\x19.glovebox.v1.WatchRequest\x1a\x1a.glovebox.v1.WatchResponse0\x01\x12A\n" +
-	"\x06Cancel\x12\x1a.glovebox.v1.CancelRequest\x1a\x1b.glovebox.v1.CancelResponse\x12R\n" +
+	"\x06Cancel\x12\x1a.glovebox.v1.CancelRequest\x1a\x1b.glovebox.v1.CancelResponse\x12>\n" +
+	"\x05Probe\x12\x19.glovebox.v1.ProbeRequest\x1a\x1a.glovebox.v1.ProbeResponse\x12R\n" +
 	"\vFetchResult\x12\x1f.glovebox.v1.FetchResultRequest\x1a .glovebox.v1.FetchResultResponse0\x01\x12P\n" +
 	"\vFetchBundle\x12\x1f.glovebox.v1.FetchBundleRequest\x1a .glovebox.v1.FetchBundleResponse2\xff\x02\n" +
 	"\vBlobService\x12:\n" +
@@ -2741,7 +2846,7 @@ func file_glovebox_v1_host_proto_rawDescGZIP() []byte {
 	return file_glovebox_v1_host_proto_rawDescData
 }
 
-var file_glovebox_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_glovebox_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_glovebox_v1_host_proto_goTypes = []any{
 	(*ErrorHint)(nil),             // 0: glovebox.v1.ErrorHint
 	(*Job)(nil),                   // 1: glovebox.v1.Job
@@ -2755,37 +2860,39 @@ var file_glovebox_v1_host_proto_goTypes = []any{
 	(*WatchResponse)(nil),         // 9: glovebox.v1.WatchResponse
 	(*CancelRequest)(nil),         // 10: glovebox.v1.CancelRequest
 	(*CancelResponse)(nil),        // 11: glovebox.v1.CancelResponse
-	(*FetchResultRequest)(nil),    // 12: glovebox.v1.FetchResultRequest
-	(*FetchResultResponse)(nil),   // 13: glovebox.v1.FetchResultResponse
-	(*FetchBundleRequest)(nil),    // 14: glovebox.v1.FetchBundleRequest
-	(*FetchBundleResponse)(nil),   // 15: glovebox.v1.FetchBundleResponse
-	(*PutHeader)(nil),             // 16: glovebox.v1.PutHeader
-	(*PutRequest)(nil),            // 17: glovebox.v1.PutRequest
-	(*PutResponse)(nil),           // 18: glovebox.v1.PutResponse
-	(*HasRequest)(nil),            // 19: glovebox.v1.HasRequest
-	(*HasResponse)(nil),           // 20: glovebox.v1.HasResponse
-	(*PutManifestRequest)(nil),    // 21: glovebox.v1.PutManifestRequest
-	(*PutManifestResponse)(nil),   // 22: glovebox.v1.PutManifestResponse
-	(*GetManifestRequest)(nil),    // 23: glovebox.v1.GetManifestRequest
-	(*GetManifestResponse)(nil),   // 24: glovebox.v1.GetManifestResponse
-	(*ListManifestsRequest)(nil),  // 25: glovebox.v1.ListManifestsRequest
-	(*Manifest)(nil),              // 26: glovebox.v1.Manifest
-	(*ListManifestsResponse)(nil), // 27: glovebox.v1.ListManifestsResponse
-	(*CheckpointRequest)(nil),     // 28: glovebox.v1.CheckpointRequest
-	(*CheckpointResponse)(nil),    // 29: glovebox.v1.CheckpointResponse
-	(*InclusionRequest)(nil),      // 30: glovebox.v1.InclusionRequest
-	(*InclusionResponse)(nil),     // 31: glovebox.v1.InclusionResponse
-	(*EntriesRequest)(nil),        // 32: glovebox.v1.EntriesRequest
-	(*EntriesResponse)(nil),       // 33: glovebox.v1.EntriesResponse
-	(*AppendRecordRequest)(nil),   // 34: glovebox.v1.AppendRecordRequest
-	(*AppendRecordResponse)(nil),  // 35: glovebox.v1.AppendRecordResponse
-	(*ListRecordsRequest)(nil),    // 36: glovebox.v1.ListRecordsRequest
-	(*Record)(nil),                // 37: glovebox.v1.Record
-	(*ListRecordsResponse)(nil),   // 38: glovebox.v1.ListRecordsResponse
-	(*StatusRequest)(nil),         // 39: glovebox.v1.StatusRequest
-	(*Enclave)(nil),               // 40: glovebox.v1.Enclave
-	(*StatusResponse)(nil),        // 41: glovebox.v1.StatusResponse
-	nil,                           // 42: glovebox.v1.StatusResponse.JobsEntry
+	(*ProbeRequest)(nil),          // 12: glovebox.v1.ProbeRequest
+	(*ProbeResponse)(nil),         // 13: glovebox.v1.ProbeResponse
+	(*FetchResultRequest)(nil),    // 14: glovebox.v1.FetchResultRequest
+	(*FetchResultResponse)(nil),   // 15: glovebox.v1.FetchResultResponse
+	(*FetchBundleRequest)(nil),    // 16: glovebox.v1.FetchBundleRequest
+	(*FetchBundleResponse)(nil),   // 17: glovebox.v1.FetchBundleResponse
+	(*PutHeader)(nil),             // 18: glovebox.v1.PutHeader
+	(*PutRequest)(nil),            // 19: glovebox.v1.PutRequest
+	(*PutResponse)(nil),           // 20: glovebox.v1.PutResponse
+	(*HasRequest)(nil),            // 21: glovebox.v1.HasRequest
+	(*HasResponse)(nil),           // 22: glovebox.v1.HasResponse
+	(*PutManifestRequest)(nil),    // 23: glovebox.v1.PutManifestRequest
+	(*PutManifestResponse)(nil),   // 24: glovebox.v1.PutManifestResponse
+	(*GetManifestRequest)(nil),    // 25: glovebox.v1.GetManifestRequest
+	(*GetManifestResponse)(nil),   // 26: glovebox.v1.GetManifestResponse
+	(*ListManifestsRequest)(nil),  // 27: glovebox.v1.ListManifestsRequest
+	(*Manifest)(nil),              // 28: glovebox.v1.Manifest
+	(*ListManifestsResponse)(nil), // 29: glovebox.v1.ListManifestsResponse
+	(*CheckpointRequest)(nil),     // 30: glovebox.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),    // 31: glovebox.v1.CheckpointResponse
+	(*InclusionRequest)(nil),      // 32: glovebox.v1.InclusionRequest
+	(*InclusionResponse)(nil),     // 33: glovebox.v1.InclusionResponse
+	(*EntriesRequest)(nil),        // 34: glovebox.v1.EntriesRequest
+	(*EntriesResponse)(nil),       // 35: glovebox.v1.EntriesResponse
+	(*AppendRecordRequest)(nil),   // 36: glovebox.v1.AppendRecordRequest
+	(*AppendRecordResponse)(nil),  // 37: glovebox.v1.AppendRecordResponse
+	(*ListRecordsRequest)(nil),    // 38: glovebox.v1.ListRecordsRequest
+	(*Record)(nil),                // 39: glovebox.v1.Record
+	(*ListRecordsResponse)(nil),   // 40: glovebox.v1.ListRecordsResponse
+	(*StatusRequest)(nil),         // 41: glovebox.v1.StatusRequest
+	(*Enclave)(nil),               // 42: glovebox.v1.Enclave
+	(*StatusResponse)(nil),        // 43: glovebox.v1.StatusResponse
+	nil,                           // 44: glovebox.v1.StatusResponse.JobsEntry
 }
 var file_glovebox_v1_host_proto_depIdxs = []int32{
 	1,  // 0: glovebox.v1.SubmitResponse.job:type_name -> glovebox.v1.Job
@@ -2793,49 +2900,51 @@ var file_glovebox_v1_host_proto_depIdxs = []int32{
 	1,  // 2: glovebox.v1.ListResponse.jobs:type_name -> glovebox.v1.Job
 	1,  // 3: glovebox.v1.WatchResponse.job:type_name -> glovebox.v1.Job
 	1,  // 4: glovebox.v1.CancelResponse.job:type_name -> glovebox.v1.Job
-	16, // 5: glovebox.v1.PutRequest.header:type_name -> glovebox.v1.PutHeader
-	26, // 6: glovebox.v1.ListManifestsResponse.manifests:type_name -> glovebox.v1.Manifest
-	37, // 7: glovebox.v1.ListRecordsResponse.records:type_name -> glovebox.v1.Record
-	42, // 8: glovebox.v1.StatusResponse.jobs:type_name -> glovebox.v1.StatusResponse.JobsEntry
-	40, // 9: glovebox.v1.StatusResponse.enclaves:type_name -> glovebox.v1.Enclave
+	18, // 5: glovebox.v1.PutRequest.header:type_name -> glovebox.v1.PutHeader
+	28, // 6: glovebox.v1.ListManifestsResponse.manifests:type_name -> glovebox.v1.Manifest
+	39, // 7: glovebox.v1.ListRecordsResponse.records:type_name -> glovebox.v1.Record
+	44, // 8: glovebox.v1.StatusResponse.jobs:type_name -> glovebox.v1.StatusResponse.JobsEntry
+	42, // 9: glovebox.v1.StatusResponse.enclaves:type_name -> glovebox.v1.Enclave
 	2,  // 10: glovebox.v1.JobService.Submit:input_type -> glovebox.v1.SubmitRequest
 	4,  // 11: glovebox.v1.JobService.Get:input_type -> glovebox.v1.GetRequest
 	6,  // 12: glovebox.v1.JobService.List:input_type -> glovebox.v1.ListRequest
 	8,  // 13: glovebox.v1.JobService.Watch:input_type -> glovebox.v1.WatchRequest
 	10, // 14: glovebox.v1.JobService.Cancel:input_type -> glovebox.v1.CancelRequest
-	12, // 15: glovebox.v1.JobService.FetchResult:input_type -> glovebox.v1.FetchResultRequest
-	14, // 16: glovebox.v1.JobService.FetchBundle:input_type -> glovebox.v1.FetchBundleRequest
-	17, // 17: glovebox.v1.BlobService.Put:input_type -> glovebox.v1.PutRequest
-	19, // 18: glovebox.v1.BlobService.Has:input_type -> glovebox.v1.HasRequest
-	21, // 19: glovebox.v1.BlobService.PutManifest:input_type -> glovebox.v1.PutManifestRequest
-	23, // 20: glovebox.v1.BlobService.GetManifest:input_type -> glovebox.v1.GetManifestRequest
-	25, // 21: glovebox.v1.BlobService.ListManifests:input_type -> glovebox.v1.ListManifestsRequest
-	28, // 22: glovebox.v1.LogService.Checkpoint:input_type -> glovebox.v1.CheckpointRequest
-	30, // 23: glovebox.v1.LogService.Inclusion:input_type -> glovebox.v1.InclusionRequest
-	32, // 24: glovebox.v1.LogService.Entries:input_type -> glovebox.v1.EntriesRequest
-	34, // 25: glovebox.v1.LogService.AppendRecord:input_type -> glovebox.v1.AppendRecordRequest
-	36, // 26: glovebox.v1.LogService.ListRecords:input_type -> glovebox.v1.ListRecordsRequest
-	39, // 27: glovebox.v1.OperatorService.Status:input_type -> glovebox.v1.StatusRequest
-	3,  // 28: glovebox.v1.JobService.Submit:output_type -> glovebox.v1.SubmitResponse
-	5,  // 29: glovebox.v1.JobService.Get:output_type -> glovebox.v1.GetResponse
-	7,  // 30: glovebox.v1.JobService.List:output_type -> glovebox.v1.ListResponse
-	9,  // 31: glovebox.v1.JobService.Watch:output_type -> glovebox.v1.WatchResponse
-	11, // 32: glovebox.v1.JobService.Cancel:output_type -> glovebox.v1.CancelResponse
-	13, // 33: glovebox.v1.JobService.FetchResult:output_type -> glovebox.v1.FetchResultResponse
-	15, // 34: glovebox.v1.JobService.FetchBundle:output_type -> glovebox.v1.FetchBundleResponse
-	18, // 35: glovebox.v1.BlobService.Put:output_type -> glovebox.v1.PutResponse
-	20, // 36: glovebox.v1.BlobService.Has:output_type -> glovebox.v1.HasResponse
-	22, // 37: glovebox.v1.BlobService.PutManifest:output_type -> glovebox.v1.PutManifestResponse
-	24, // 38: glovebox.v1.BlobService.GetManifest:output_type -> glovebox.v1.GetManifestResponse
-	27, // 39: glovebox.v1.BlobService.ListManifests:output_type -> glovebox.v1.ListManifestsResponse
-	29, // 40: glovebox.v1.LogService.Checkpoint:output_type -> glovebox.v1.CheckpointResponse
-	31, // 41: glovebox.v1.LogService.Inclusion:output_type -> glovebox.v1.InclusionResponse
-	33, // 42: glovebox.v1.LogService.Entries:output_type -> glovebox.v1.EntriesResponse
-	35, // 43: glovebox.v1.LogService.AppendRecord:output_type -> glovebox.v1.AppendRecordResponse
-	38, // 44: glovebox.v1.LogService.ListRecords:output_type -> glovebox.v1.ListRecordsResponse
-	41, // 45: glovebox.v1.OperatorService.Status:output_type -> glovebox.v1.StatusResponse
-	28, // [28:46] is the sub-list for method output_type
-	10, // [10:28] is the sub-list for method input_type
+	12, // 15: glovebox.v1.JobService.Probe:input_type -> glovebox.v1.ProbeRequest
+	14, // 16: glovebox.v1.JobService.FetchResult:input_type -> glovebox.v1.FetchResultRequest
+	16, // 17: glovebox.v1.JobService.FetchBundle:input_type -> glovebox.v1.FetchBundleRequest
+	19, // 18: glovebox.v1.BlobService.Put:input_type -> glovebox.v1.PutRequest
+	21, // 19: glovebox.v1.BlobService.Has:input_type -> glovebox.v1.HasRequest
+	23, // 20: glovebox.v1.BlobService.PutManifest:input_type -> glovebox.v1.PutManifestRequest
+	25, // 21: glovebox.v1.BlobService.GetManifest:input_type -> glovebox.v1.GetManifestRequest
+	27, // 22: glovebox.v1.BlobService.ListManifests:input_type -> glovebox.v1.ListManifestsRequest
+	30, // 23: glovebox.v1.LogService.Checkpoint:input_type -> glovebox.v1.CheckpointRequest
+	32, // 24: glovebox.v1.LogService.Inclusion:input_type -> glovebox.v1.InclusionRequest
+	34, // 25: glovebox.v1.LogService.Entries:input_type -> glovebox.v1.EntriesRequest
+	36, // 26: glovebox.v1.LogService.AppendRecord:input_type -> glovebox.v1.AppendRecordRequest
+	38, // 27: glovebox.v1.LogService.ListRecords:input_type -> glovebox.v1.ListRecordsRequest
+	41, // 28: glovebox.v1.OperatorService.Status:input_type -> glovebox.v1.StatusRequest
+	3,  // 29: glovebox.v1.JobService.Submit:output_type -> glovebox.v1.SubmitResponse
+	5,  // 30: glovebox.v1.JobService.Get:output_type -> glovebox.v1.GetResponse
+	7,  // 31: glovebox.v1.JobService.List:output_type -> glovebox.v1.ListResponse
+	9,  // 32: glovebox.v1.JobService.Watch:output_type -> glovebox.v1.WatchResponse
+	11, // 33: glovebox.v1.JobService.Cancel:output_type -> glovebox.v1.CancelResponse
+	13, // 34: glovebox.v1.JobService.Probe:output_type -> glovebox.v1.ProbeResponse
+	15, // 35: glovebox.v1.JobService.FetchResult:output_type -> glovebox.v1.FetchResultResponse
+	17, // 36: glovebox.v1.JobService.FetchBundle:output_type -> glovebox.v1.FetchBundleResponse
+	20, // 37: glovebox.v1.BlobService.Put:output_type -> glovebox.v1.PutResponse
+	22, // 38: glovebox.v1.BlobService.Has:output_type -> glovebox.v1.HasResponse
+	24, // 39: glovebox.v1.BlobService.PutManifest:output_type -> glovebox.v1.PutManifestResponse
+	26, // 40: glovebox.v1.BlobService.GetManifest:output_type -> glovebox.v1.GetManifestResponse
+	29, // 41: glovebox.v1.BlobService.ListManifests:output_type -> glovebox.v1.ListManifestsResponse
+	31, // 42: glovebox.v1.LogService.Checkpoint:output_type -> glovebox.v1.CheckpointResponse
+	33, // 43: glovebox.v1.LogService.Inclusion:output_type -> glovebox.v1.InclusionResponse
+	35, // 44: glovebox.v1.LogService.Entries:output_type -> glovebox.v1.EntriesResponse
+	37, // 45: glovebox.v1.LogService.AppendRecord:output_type -> glovebox.v1.AppendRecordResponse
+	40, // 46: glovebox.v1.LogService.ListRecords:output_type -> glovebox.v1.ListRecordsResponse
+	43, // 47: glovebox.v1.OperatorService.Status:output_type -> glovebox.v1.StatusResponse
+	29, // [29:48] is the sub-list for method output_type
+	10, // [10:29] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -2846,11 +2955,11 @@ func file_glovebox_v1_host_proto_init() {
 	if File_glovebox_v1_host_proto != nil {
 		return
 	}
-	file_glovebox_v1_host_proto_msgTypes[17].OneofWrappers = []any{
+	file_glovebox_v1_host_proto_msgTypes[19].OneofWrappers = []any{
 		(*PutRequest_Header)(nil),
 		(*PutRequest_Chunk)(nil),
 	}
-	file_glovebox_v1_host_proto_msgTypes[30].OneofWrappers = []any{
+	file_glovebox_v1_host_proto_msgTypes[32].OneofWrappers = []any{
 		(*InclusionRequest_Statement)(nil),
 		(*InclusionRequest_Index)(nil),
 	}
@@ -2860,7 +2969,7 @@ func file_glovebox_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glovebox_v1_host_proto_rawDesc), len(file_glovebox_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   43,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

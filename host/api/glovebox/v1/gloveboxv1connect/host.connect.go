@@ -55,6 +55,8 @@ const (
 	JobServiceWatchProcedure = "/glovebox.v1.JobService/Watch"
 	// JobServiceCancelProcedure is the fully-qualified name of the JobService's Cancel RPC.
 	JobServiceCancelProcedure = "/glovebox.v1.JobService/Cancel"
+	// JobServiceProbeProcedure is the fully-qualified name of the JobService's Probe RPC.
+	JobServiceProbeProcedure = "/glovebox.v1.JobService/Probe"
 	// JobServiceFetchResultProcedure is the fully-qualified name of the JobService's FetchResult RPC.
 	JobServiceFetchResultProcedure = "/glovebox.v1.JobService/FetchResult"
 	// JobServiceFetchBundleProcedure is the fully-qualified name of the JobService's FetchBundle RPC.
@@ -94,6 +96,8 @@ type JobServiceClient interface {
 	Watch(context.Context, *connect.Request[v1.WatchRequest]) (*connect.ServerStreamForClient[v1.WatchResponse], error)
 	// Cancel withdraws a job on its buyer's signed word. A job with an enclave is stopped there.
 	Cancel(context.Context, *connect.Request[v1.CancelRequest]) (*connect.Response[v1.CancelResponse], error)
+	// Probe asks an idle enclave for evidence, before any job is sent. It releases nothing.
+	Probe(context.Context, *connect.Request[v1.ProbeRequest]) (*connect.Response[v1.ProbeResponse], error)
 	// FetchResult sends the age file of a completed job.
 	FetchResult(context.Context, *connect.Request[v1.FetchResultRequest]) (*connect.ServerStreamForClient[v1.FetchResultResponse], error)
 	// FetchBundle sends what an auditor needs, for a job that ended with a usage attestation.
@@ -141,6 +145,12 @@ func NewJobServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(jobServiceMethods.ByName("Cancel")),
 			connect.WithClientOptions(opts...),
 		),
+		probe: connect.NewClient[v1.ProbeRequest, v1.ProbeResponse](
+			httpClient,
+			baseURL+JobServiceProbeProcedure,
+			connect.WithSchema(jobServiceMethods.ByName("Probe")),
+			connect.WithClientOptions(opts...),
+		),
 		fetchResult: connect.NewClient[v1.FetchResultRequest, v1.FetchResultResponse](
 			httpClient,
 			baseURL+JobServiceFetchResultProcedure,
@@ -163,6 +173,7 @@ type jobServiceClient struct {
 	list        *connect.Client[v1.ListRequest, v1.ListResponse]
 	watch       *connect.Client[v1.WatchRequest, v1.WatchResponse]
 	cancel      *connect.Client[v1.CancelRequest, v1.CancelResponse]
+	probe       *connect.Client[v1.ProbeRequest, v1.ProbeResponse]
 	fetchResult *connect.Client[v1.FetchResultRequest, v1.FetchResultResponse]
 	fetchBundle *connect.Client[v1.FetchBundleRequest, v1.FetchBundleResponse]
 }
@@ -192,6 +203,11 @@ func (c *jobServiceClient) Cancel(ctx context.Context, req *connect.Request[v1.C
 	return c.cancel.CallUnary(ctx, req)
 }
 
+// Probe calls glovebox.v1.JobService.Probe.
+func (c *jobServiceClient) Probe(ctx context.Context, req *connect.Request[v1.ProbeRequest]) (*connect.Response[v1.ProbeResponse], error) {
+	return c.probe.CallUnary(ctx, req)
+}
+
 // FetchResult calls glovebox.v1.JobService.FetchResult.
 func (c *jobServiceClient) FetchResult(ctx context.Context, req *connect.Request[v1.FetchResultRequest]) (*connect.ServerStreamForClient[v1.FetchResultResponse], error) {
 	return c.fetchResult.CallServerStream(ctx, req)
@@ -212,6 +228,8 @@ type JobServiceHandler interface {
 	Watch(context.Context, *connect.Request[v1.WatchRequest], *connect.ServerStream[v1.WatchResponse]) error
 	// Cancel withdraws a job on its buyer's signed word. A job with an enclave is stopped there.
 	Cancel(context.Context, *connect.Request[v1.CancelRequest]) (*connect.Response[v1.CancelResponse], error)
+	// Probe asks an idle enclave for evidence, before any job is sent. It releases nothing.
+	Probe(context.Context, *connect.Request[v1.ProbeRequest]) (*connect.Response[v1.ProbeResponse], error)
 	// FetchResult sends the age file of a completed job.
 	FetchResult(context.Context, *connect.Request[v1.FetchResultRequest], *connect.ServerStream[v1.FetchResultResponse]) error
 	// FetchBundle sends what an auditor needs, for a job that ended with a usage attestation.
@@ -255,6 +273,12 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(jobServiceMethods.ByName("Cancel")),
 		connect.WithHandlerOptions(opts...),
 	)
+	jobServiceProbeHandler := connect.NewUnaryHandler(
+		JobServiceProbeProcedure,
+		svc.Probe,
+		connect.WithSchema(jobServiceMethods.ByName("Probe")),
+		connect.WithHandlerOptions(opts...),
+	)
 	jobServiceFetchResultHandler := connect.NewServerStreamHandler(
 		JobServiceFetchResultProcedure,
 		svc.FetchResult,
@@ -279,6 +303,8 @@ func NewJobServiceHandler(svc JobServiceHandler, opts ...connect.HandlerOption) 
 			jobServiceWatchHandler.ServeHTTP(w, r)
 		case JobServiceCancelProcedure:
 			jobServiceCancelHandler.ServeHTTP(w, r)
+		case JobServiceProbeProcedure:
+			jobServiceProbeHandler.ServeHTTP(w, r)
 		case JobServiceFetchResultProcedure:
 			jobServiceFetchResultHandler.ServeHTTP(w, r)
 		case JobServiceFetchBundleProcedure:
@@ -310,6 +336,10 @@ func (UnimplementedJobServiceHandler) Watch(context.Context, *connect.Request[v1
 
 func (UnimplementedJobServiceHandler) Cancel(context.Context, *connect.Request[v1.CancelRequest]) (*connect.Response[v1.CancelResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("glovebox.v1.JobService.Cancel is not implemented"))
+}
+
+func (UnimplementedJobServiceHandler) Probe(context.Context, *connect.Request[v1.ProbeRequest]) (*connect.Response[v1.ProbeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("glovebox.v1.JobService.Probe is not implemented"))
 }
 
 func (UnimplementedJobServiceHandler) FetchResult(context.Context, *connect.Request[v1.FetchResultRequest], *connect.ServerStream[v1.FetchResultResponse]) error {
