@@ -8,6 +8,8 @@ package verifiers
 
 import (
 	"github.com/glovebox-dev/glovebox/attestation"
+	gce "github.com/glovebox-dev/glovebox/attestation/gce/verify"
+	nitro "github.com/glovebox-dev/glovebox/attestation/nitro/verify"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	tpm "github.com/glovebox-dev/glovebox/attestation/tpm/verify"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -15,12 +17,18 @@ import (
 
 // vendors are the formats whose roots are pinned in their packages; reference values say which of them an owner wants.
 func vendors() []func() (attestation.Format, error) {
-	return []func() (attestation.Format, error){}
+	return []func() (attestation.Format, error){
+		nitro.NewFormat,
+		func() (attestation.Format, error) { return gce.NewFormat() },
+	}
 }
 
 // importers read the vendors' files, see [Import].
 func importers() map[attestation.Platform]importer {
-	out := map[attestation.Platform]importer{}
+	out := map[attestation.Platform]importer{
+		attestation.PlatformNitro: nitro.Import,
+		attestation.PlatformGCE:   gce.Import,
+	}
 	if simulated.Enabled {
 		out[attestation.PlatformSimulated] = importSimulated
 	}

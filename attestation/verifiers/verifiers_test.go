@@ -4,6 +4,7 @@ package verifiers_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -13,24 +14,37 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
+func names(formats []attestation.Format) []attestation.Platform {
+	var out []attestation.Platform
+	for _, f := range formats {
+		out = append(out, f.Platform())
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestNew: platforms whose vendor's root is pinned are always there; the others only with somebody whose word counts.
 func TestNew(t *testing.T) {
 	root := attestationtest.PublicKey(t, "root")
 	brokers := []envelope.PublicKey{attestationtest.PublicKey(t, "broker")}
-	want := 1
+	pinned := []attestation.Platform{attestation.PlatformNitro, attestation.PlatformGCE}
+	slices.Sort(pinned)
+	for name, got := range map[string][]attestation.Format{
+		"of nobody": verifiers.New(nil, nil), "of zero keys": verifiers.New([]envelope.PublicKey{{}}, &envelope.PublicKey{}),
+	} {
+		if n := names(got); !slices.Equal(n, pinned) {
+			t.Errorf("%s: %v, want %v", name, n, pinned)
+		}
+	}
+	want := slices.Sorted(slices.Values(append(slices.Clone(pinned), attestation.PlatformTPM)))
+	if n := names(verifiers.New(brokers, nil)); !slices.Equal(n, want) {
+		t.Errorf("without a simulated root: %v, want %v", n, want)
+	}
 	if simulated.Enabled {
-		want = 2
+		want = slices.Sorted(slices.Values(append(want, attestation.PlatformSimulated)))
 	}
-	if got := verifiers.New(brokers, &root); len(got) != want {
-		t.Errorf("%d formats, want %d", len(got), want)
-	}
-	if got := verifiers.New(brokers, nil); len(got) != 1 || got[0].Platform() != attestation.PlatformTPM {
-		t.Errorf("without a simulated root: %v", got)
-	}
-	if got := verifiers.New(nil, nil); len(got) != 0 {
-		t.Errorf("of nobody: %v", got)
-	}
-	if got := verifiers.New([]envelope.PublicKey{{}}, &envelope.PublicKey{}); len(got) != 0 {
-		t.Errorf("of zero keys: %v", got)
+	if n := names(verifiers.New(brokers, &root)); !slices.Equal(n, want) {
+		t.Errorf("%v, want %v", n, want)
 	}
 }
 
