@@ -55,6 +55,7 @@ type SNPPolicy struct {
 	AllowVLEK               bool              `json:"allowVlek"`  // the cloud's key instead of the chip's; it names no chip
 	UnsafeMigrationAgent    bool              `json:"unsafeMigrationAgent"`
 	UnsafeWithoutAliasCheck bool              `json:"unsafeWithoutAliasCheck"` // accept memory that was not checked for aliases (BadRAM)
+	UnsafeWithoutCRL        bool              `json:"unsafeWithoutCrl"`        // accept a chip's key though nobody asked whether AMD revoked its issuer
 }
 
 // SNPTCB is a TCB version, part by part; each part must be at least this.
@@ -118,14 +119,20 @@ var (
 )
 
 // DefaultPolicy is what holds where an owner wrote none: up to date, no waivers, every check made.
+//
+// The SNP minima are those of AMD's bulletins for holes that a host can use against a guest. Milan: SNP 0x1d of AMD-SB-3030
+// (BreakFAST), microcode 0xdb of AMD-SB-3019 (EntrySign). Genoa: SNP 0x1c of AMD-SB-3034 (Fabricked), above the 0x1b of
+// AMD-SB-3020 (RMPocalypse); microcode 0x56 of AMD-SB-3020 and 3027 (StackWarp). Turin: SNP 0x04 of AMD-SB-3020, microcode
+// 0x51 of AMD-SB-3027. The other parts are what firmware of that age has. Milan-X, Genoa-X, Bergamo and Siena count
+// microcode by other, lower numbers and are refused until an owner's policy names theirs.
 func DefaultPolicy() *Policy {
 	return &Policy{
 		Version: 1,
 		TCB:     TCBPolicy{Allow: []string{UpToDate}},
 		SNP: SNPPolicy{AllowSMT: true, MinimumTCB: map[string]SNPTCB{
-			"Milan": {BootLoader: 4, SNP: 24, Microcode: 219},
-			"Genoa": {BootLoader: 9, SNP: 23, Microcode: 84},
-			"Turin": {FMC: 1, BootLoader: 1, TEE: 1, SNP: 4, Microcode: 71},
+			"Milan": {BootLoader: 4, SNP: 29, Microcode: 219},
+			"Genoa": {BootLoader: 9, SNP: 28, Microcode: 86},
+			"Turin": {FMC: 1, BootLoader: 1, TEE: 1, SNP: 4, Microcode: 81},
 		}},
 	}
 }
