@@ -35,8 +35,8 @@ type fake struct {
 	payload   func([]byte) []byte // changes the payload before it is signed
 	protected []byte
 	message   func(protected, payload, sig []byte) []byte
-	signer    crypto.Signer // of the document; nil: the leaf's
-	external  []byte        // external data in what is signed
+	signer    crypto.Signer  // of the document; nil: the leaf's
+	external  []byte         // external data in what is signed
 	seal      func([][]byte) // changes the certificates, after they were signed
 }
 
@@ -146,11 +146,8 @@ func (f *fake) sign(t testing.TB, payload []byte, leaf crypto.Signer) []byte {
 		t.Fatal(err)
 	}
 	sig := make([]byte, 96)
-	if k.Curve != elliptic.P384() {
-		sig = make([]byte, 2*((k.Curve.Params().BitSize+7)/8))
-	}
-	r.FillBytes(sig[:len(sig)/2])
-	s.FillBytes(sig[len(sig)/2:])
+	r.FillBytes(sig[:48])
+	s.FillBytes(sig[48:])
 	return sig
 }
 
