@@ -39,6 +39,9 @@ type Entry struct {
 	Body    []byte            `json:"body"`
 }
 
+// Host is who answered.
+func (e *Entry) Host() string { return host(e.URL) }
+
 // Cache is a directory of entries. Several processes may use it at once.
 type Cache struct{ dir string }
 

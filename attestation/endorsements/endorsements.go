@@ -227,7 +227,7 @@ func (f *Fetcher) needs(p *attestation.Nested) (*needs, error) {
 	case attestation.PlatformGPU:
 		return f.needsNVIDIA(p)
 	case attestation.PlatformOIDC:
-		return nil, fmt.Errorf("%w: the keys of a token's issuer are the relying party's choice and belong into her policy, see --issuer", ErrNeeds)
+		return nil, fmt.Errorf("%w: the keys of a token's issuer are the relying party's choice and belong into her policy: glovebox operator endorsements keys", ErrNeeds)
 	case attestation.PlatformTPM, attestation.PlatformSimulated:
 		return nil, fmt.Errorf("%w: nobody but an owner's broker endorses %s evidence", ErrNeeds, p.Platform)
 	}

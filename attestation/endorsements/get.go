@@ -5,6 +5,7 @@ package endorsements
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ func (f *Fetcher) get(ctx context.Context, r *request) (*answer, error) {
 		if err == nil {
 			return a, nil
 		}
-		if last = err; !errors.Is(err, ErrUnavailable) || ctx.Err() != nil || i == maxAttempts-1 {
+		if last = err; !passing(err) || ctx.Err() != nil || i == maxAttempts-1 {
 			break
 		}
 		if wait > longestWait {
@@ -108,6 +109,12 @@ func (f *Fetcher) get(ctx context.Context, r *request) (*answer, error) {
 		return nil, err
 	}
 	return nil, last
+}
+
+// passing says that asking again may help. A name that does not exist has no route to it, which seconds do not change.
+func passing(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return errors.Is(err, ErrUnavailable) && !(ok && dns.IsNotFound)
 }
 
 func (f *Fetcher) allowed(raw string) error {
@@ -137,6 +144,9 @@ func (f *Fetcher) attempt(ctx context.Context, r *request) (a *answer, wait time
 	if err != nil {
 		if errors.Is(err, ErrContent) {
 			return nil, 0, err
+		}
+		if _, wrong := errors.AsType[*tls.CertificateVerificationError](err); wrong {
+			return nil, 0, fmt.Errorf("%w: %w", ErrContent, err)
 		}
 		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -234,7 +234,7 @@ func TestTLSRefused(t *testing.T) {
 		edit(tr)
 		cfg := config(v)
 		cfg.Transport = tr
-		if _, err := fetcher(t, cfg).Fill(t.Context(), e); !errors.Is(err, endorsements.ErrUnavailable) || !strings.Contains(err.Error(), "certificate") {
+		if _, err := fetcher(t, cfg).Fill(t.Context(), e); !errors.Is(err, endorsements.ErrContent) || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

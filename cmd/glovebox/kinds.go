@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/endorsements"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/swtpm"
 	"github.com/glovebox-dev/glovebox/attestation/usage"
@@ -53,6 +54,12 @@ func sentinels() []sentinel {
 		{config.ErrPackage, KindVerify, "restore it from your copy of the directory, unless it is another owner's; without a dataset's newest version the one before counts"},
 		{config.ErrSigned, KindError, "restore the file named from your copy of the directory; take a name that leads nowhere out of its folder"},
 		{config.ErrConfig, KindError, "correct broker.json; init writes one that works in a new directory"},
+		{endorsements.ErrConfig, KindUsage, "services are given as https://HOST, and directories must be writable"},
+		{endorsements.ErrNeeds, KindUsage, "see: glovebox operator endorsements fetch --help"},
+		{endorsements.ErrContent, KindVerify, "something between here and the vendor answers in its place: check proxies, --pccs and this machine's clock"},
+		{endorsements.ErrUnknown, KindError, "the evidence may be of a test machine, or of one too new for this service"},
+		{endorsements.ErrOffline, KindTryAgain, "run it without --offline where the vendors can be reached, then take the cache along: --cache DIR"},
+		{endorsements.ErrUnavailable, KindTryAgain, "try again later, or fetch where there is a route to the vendors and take the cache along: --cache DIR --offline"},
 		{swtpm.ErrStart, KindError, "stop the other operator, or give another --dir; what swtpm says is in its directory"},
 		{envelope.ErrKeyMode, KindError, "make it private: chmod 600"},
 		{envelope.ErrRole, KindError, "use the key that was made for this"},
