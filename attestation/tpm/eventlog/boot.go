@@ -11,7 +11,7 @@ import (
 
 // Event types that [CCLog.Boot] explains.
 const (
-	variableConfig = 0x80000001 // EV_EFI_VARIABLE_DRIVER_CONFIG
+	variableConfig = 0x80000001                                                         // EV_EFI_VARIABLE_DRIVER_CONFIG
 	globalVariable = "\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c" // EFI_GLOBAL_VARIABLE, little-endian
 	secureBoot     = "S\x00e\x00c\x00u\x00r\x00e\x00B\x00o\x00o\x00t\x00"
 	commandLine    = "kernel_cmdline: "
