@@ -211,8 +211,9 @@ func text(s *string) []byte {
 	return []byte(*s)
 }
 
-// statement writes body and signature as Intel's service does. Body is kept byte for byte: it is what was signed. Where the
-// signature is in the body's own wrapper, the body is such a wrapper.
+// statement writes body and signature as Intel's service does: Intel signs JSON without spaces, and people keep it indented.
+// Nothing else changes, names keep their order, and the signature decides. Where it is in the body's own wrapper, the body is
+// such a wrapper.
 func (im *importer) statement(typ, member, signature string, body []byte, depth int) error {
 	switch {
 	case len(body) == 0:
@@ -224,12 +225,16 @@ func (im *importer) statement(typ, member, signature string, body []byte, depth 
 	if err != nil || len(sig) != signatureSize {
 		return fmt.Errorf("%s without a signature of %d hex digits beside it: want Intel's answer as it came", member, 2*signatureSize)
 	}
-	return im.add(typ, (&statement{bytes.TrimSpace(body), sig}).join(member))
+	var signed bytes.Buffer
+	if err := json.Compact(&signed, body); err != nil {
+		return fmt.Errorf("%s: %w", member, err)
+	}
+	return im.add(typ, (&statement{signed.Bytes(), sig}).join(member))
 }
 
 // Select leaves out of imported endorsements what [Verify] would refuse because it concerns another platform than the one that
 // made this quote: other kinds of TCB info and QE identity, other families, CRLs of other CAs and certificates that the
-// quote holds or that sign nothing here. If nothing would be left of a kind, that kind stays, for the refusal to name it.
+// quote holds or that sign nothing here. If nothing would be left of a kind, its first stays, for the refusal to name it.
 func Select(in []attestation.Endorsement, q *Quote) []attestation.Endorsement {
 	if q == nil || q.Signature == nil {
 		return in
@@ -265,6 +270,7 @@ func Select(in []attestation.Endorsement, q *Quote) []attestation.Endorsement {
 	for _, e := range in {
 		if !kept[e.Type] || keep(e) {
 			out = append(out, e)
+			kept[e.Type] = true
 		}
 	}
 	return out
