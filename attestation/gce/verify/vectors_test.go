@@ -30,7 +30,7 @@ func googleFiles(t testing.TB) [][]byte {
 	return out
 }
 
-func googleFormat(t testing.TB) *verify.Format {
+func googleFormat(t testing.TB) attestation.Format {
 	t.Helper()
 	f, err := verify.NewFormat()
 	if err != nil {

@@ -39,9 +39,9 @@ type Format struct{ roots map[envelope.Digest]string }
 var _ attestation.Format = (*Format)(nil)
 
 // NewFormat accepts Google's two roots and no other.
-func NewFormat() (*Format, error) { return newFormat(googleRoots()) }
+func NewFormat() (attestation.Format, error) { return newFormat(googleRoots()) }
 
-func newFormat(roots map[string]string) (*Format, error) {
+func newFormat(roots map[string]string) (attestation.Format, error) {
 	f := &Format{map[envelope.Digest]string{}}
 	for pin, name := range roots {
 		b, err := hex.DecodeString(pin)
