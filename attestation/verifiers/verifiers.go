@@ -9,8 +9,11 @@ package verifiers
 import (
 	"github.com/glovebox-dev/glovebox/attestation"
 	gce "github.com/glovebox-dev/glovebox/attestation/gce/verify"
+	gpu "github.com/glovebox-dev/glovebox/attestation/gpu/verify"
 	nitro "github.com/glovebox-dev/glovebox/attestation/nitro/verify"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
+	snp "github.com/glovebox-dev/glovebox/attestation/snp/verify"
+	tdx "github.com/glovebox-dev/glovebox/attestation/tdx/verify"
 	tpm "github.com/glovebox-dev/glovebox/attestation/tpm/verify"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -18,7 +21,7 @@ import (
 // vendors are the formats whose roots are pinned in their packages; reference values say which of them an owner wants.
 func vendors() []func() (attestation.Format, error) {
 	return []func() (attestation.Format, error){
-		nitro.NewFormat,
+		snp.NewFormat, tdx.NewFormat, nitro.NewFormat, gpu.NewFormat,
 		func() (attestation.Format, error) { return gce.NewFormat() },
 	}
 }
@@ -26,8 +29,11 @@ func vendors() []func() (attestation.Format, error) {
 // importers read the vendors' files, see [Import].
 func importers() map[attestation.Platform]importer {
 	out := map[attestation.Platform]importer{
+		attestation.PlatformSNP:   snp.Import,
+		attestation.PlatformTDX:   tdx.Import,
 		attestation.PlatformNitro: nitro.Import,
 		attestation.PlatformGCE:   gce.Import,
+		attestation.PlatformGPU:   gpu.Import,
 	}
 	if simulated.Enabled {
 		out[attestation.PlatformSimulated] = importSimulated

@@ -27,7 +27,9 @@ func names(formats []attestation.Format) []attestation.Platform {
 func TestNew(t *testing.T) {
 	root := attestationtest.PublicKey(t, "root")
 	brokers := []envelope.PublicKey{attestationtest.PublicKey(t, "broker")}
-	pinned := []attestation.Platform{attestation.PlatformNitro, attestation.PlatformGCE}
+	pinned := []attestation.Platform{
+		attestation.PlatformSNP, attestation.PlatformTDX, attestation.PlatformGPU, attestation.PlatformNitro, attestation.PlatformGCE,
+	}
 	slices.Sort(pinned)
 	for name, got := range map[string][]attestation.Format{
 		"of nobody": verifiers.New(nil, nil), "of zero keys": verifiers.New([]envelope.PublicKey{{}}, &envelope.PublicKey{}),
