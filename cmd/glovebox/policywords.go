@@ -38,6 +38,9 @@ func policyWords(p *attestation.Policy) []string {
 	if p.GPU.UnsafeWithoutRIM {
 		out = append(out, "UNSAFE: a GPU's measurements need not be compared with its maker's")
 	}
+	if p.GPU.UnsafeWithoutOCSP {
+		out = append(out, "UNSAFE: nobody need have asked whether a GPU's certificates were revoked")
+	}
 	if o := p.OIDC; o != nil {
 		out = append(out, fmt.Sprintf("Confidential Space tokens are accepted for %q, on %s, with %s", o.Audience, strings.Join(o.Hardware, " or "), strings.Join(o.Support, " and ")))
 	}
@@ -82,6 +85,7 @@ func snpWords(s *attestation.SNPPolicy) []string {
 		{!s.AllowSMT, "AMD machines must run without hyper-threading"},
 		{s.AllowVLEK, "AMD reports may be signed with the cloud's key (VLEK), which names no chip"},
 		{s.UnsafeMigrationAgent, "UNSAFE: an AMD guest may have a migration agent, which can move its memory elsewhere"},
+		{s.UnsafeWithoutCRL, "UNSAFE: nobody need have asked whether AMD revoked a chip's key"},
 		{s.UnsafeWithoutAliasCheck, "UNSAFE: AMD memory need not have been checked for aliases (BadRAM)"},
 	} {
 		if c.on {
