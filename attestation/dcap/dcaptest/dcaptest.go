@@ -67,8 +67,8 @@ const validity = 365 * 24 * time.Hour
 // New is a platform that is up to date.
 func New(tee dcap.TEE) *Vendor {
 	v := &Vendor{
-		TEE: tee, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), RootKey: key("root"), CAKey: key("ca"), PCKKey: key("pck"),
-		SigningKey: key("signing"), AttestationKey: key("attestation"), Auth: []byte("authentication data of 32 bytes!"), CertType: 5,
+		TEE: tee, Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), RootKey: Key("root"), CAKey: Key("ca"), PCKKey: Key("pck"),
+		SigningKey: Key("signing"), AttestationKey: Key("attestation"), Auth: []byte("authentication data of 32 bytes!"), CertType: 5,
 		QEReport: make([]byte, 384), Header: make([]byte, 48),
 	}
 	v.RootCRLKey, v.PCKCRLKey, v.TCBInfoKey, v.QEKey, v.QEReportKey, v.QuoteKey = v.RootKey, v.CAKey, v.SigningKey, v.SigningKey, v.PCKKey, v.AttestationKey
@@ -91,7 +91,8 @@ func New(tee dcap.TEE) *Vendor {
 	return v
 }
 
-func key(seed string) *ecdsa.PrivateKey { return attestationtest.PrivateKey("dcaptest " + seed) }
+// Key is a key derived from seed; those of [New] are of "root", "ca", "pck", "signing" and "attestation".
+func Key(seed string) *ecdsa.PrivateKey { return attestationtest.PrivateKey("dcaptest " + seed) }
 
 func qeSigner() []byte { h := sha256.Sum256([]byte("dcaptest QE signer")); return h[:] }
 
