@@ -62,6 +62,9 @@ func required(p Platform) []string {
 	return nil
 }
 
+// Required lists the measurements that a reference value of p has to pin; nil if there is no such platform.
+func Required(p Platform) []string { return slices.Clone(required(p)) }
+
 // measuredBoot are the PCRs of a cloud's vTPM in which firmware, boot loaders (GRUB: 8, 9; systemd-stub: 11, 12) and
 // Glovebox's launcher (14) measure what runs, and Secure Boot who may say so (7).
 func measuredBoot() []string {
