@@ -18,6 +18,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/tpm/boot"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -30,13 +31,12 @@ var (
 	ErrExpired    = fmt.Errorf("%w: endorsement is not valid at this time", ErrEndorsed)
 	ErrOtherKey   = fmt.Errorf("%w: endorsement is of another key", ErrEndorsed)
 	ErrUnmeasured = errors.New("tpm: hardware reports PCRs that firmware never extended")
-	ErrLog        = errors.New("tpm: bad event log")
+	ErrLog        = boot.ErrLog
 )
 
 // Config says whose endorsements count.
 type Config struct {
-	Brokers         []envelope.PublicKey // the relying party's own broker, or those of a bundle's owners; not empty
-	RequireEventLog bool                 // refuse evidence without a log
+	Brokers []envelope.PublicKey // the relying party's own broker, or those of a bundle's owners; not empty
 }
 
 // Format implements [attestation.Format] for TPM 2.0. Immutable.
@@ -62,30 +62,52 @@ func NewFormat(cfg Config) (*Format, error) {
 func (f *Format) Platform() attestation.Platform { return attestation.PlatformTPM }
 
 // Authenticate implements [attestation.Format]: the quote is by a key that an accepted broker endorses, over the PCR
-// values given, and the event log, where there is one, leads to them.
+// values given, and the event log leads to them. There is no way to do without the log, for a software TPM either: a
+// quote of registers that nobody explains is no measured boot.
 func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
+	r := &attestation.Report{Platform: attestation.PlatformTPM}
 	q, err := quote.Parse(e.Evidence)
-	if err != nil {
-		return nil, err
+	if err != nil || !isOurs(q) {
+		return r, foreign(r, e.Evidence, err)
 	}
+	explain(r, q.Quote, q.PCRs)
 	bound, err := q.Verify()
 	if err != nil {
-		return nil, err
+		return r, r.Fail(faulty(err), "refused", "a quote by the key shown, over the values shown", err)
 	}
+	r.Pass("quote-signature", "by the key shown, over the values shown", "a quote by the key shown, over the values shown")
+	const endorsed = "by an accepted broker, for this key, at this time"
 	end, err := f.endorsement(e.Endorsements, q.AKPublic, now)
 	if err != nil {
-		return nil, err
+		return r, r.Fail("ak-endorsement", fmt.Sprintf("%d endorsements", len(e.Endorsements)), endorsed, err)
 	}
+	r.Pass("ak-endorsement", end.root, endorsed)
+	r.Fact(attestation.AboutSigner, "root", "%s", end.root)
 	if err := checkMeasured(end.assurance, q); err != nil {
-		return nil, err
+		return r, r.Fail("pcr-extended", "a register at its reset value", "firmware extended each quoted register", err)
 	}
-	measured, err := f.measurements(q, e.EventLogs)
-	if err != nil {
-		return nil, err
+	if err := measurements(r, q, e.EventLogs); err != nil {
+		return r, err
 	}
-	return &attestation.Report{
-		Platform: attestation.PlatformTPM, Assurance: end.assurance, Bound: bound, Measurements: measured, Root: end.root,
-	}, nil
+	if end.assurance == attestation.AssuranceSoftwareTPM {
+		r.Fact(attestation.AboutWeakness, "software", "a TPM in software: whoever runs it can make it say anything")
+	}
+	r.Fact(attestation.AboutWeakness, "memory", "the host can read the enclave's memory: assurance at most tpm")
+	r.Assurance, r.Bound, r.Root = end.assurance, bound, end.root
+	return r, nil
+}
+
+// faulty is which of the checks inside [quote.Evidence.Verify] failed.
+func faulty(err error) string {
+	switch {
+	case errors.Is(err, quote.ErrKey):
+		return "ak-public"
+	case errors.Is(err, quote.ErrSignature):
+		return "quote-signature"
+	case errors.Is(err, quote.ErrPCRs):
+		return "pcr-values"
+	}
+	return "quote"
 }
 
 // CheckBound implements [attestation.Format]: d is the whole qualifying data.
@@ -112,26 +134,18 @@ func checkMeasured(a attestation.Assurance, q *quote.Evidence) error {
 
 // measurements are the PCRs, and "enclave" where the log has exactly one event for the enclave binary. That name rests
 // on PCR 14's value, which every reference value pins.
-func (f *Format) measurements(q *quote.Evidence, logs []attestation.EventLog) (map[string]string, error) {
-	out, want := map[string]string{}, map[int][]byte{}
+func measurements(r *attestation.Report, q *quote.Evidence, logs []attestation.EventLog) error {
+	r.Measurements = map[string]string{}
+	want := map[int][]byte{}
 	for _, i := range quote.PCRs() {
-		out[quote.Name(i)], want[i] = q.PCRs[quote.Name(i)], q.Value(i)
+		r.Measurements[quote.Name(i)], want[i] = q.PCRs[quote.Name(i)], q.Value(i)
 	}
-	if len(logs) == 0 && !f.cfg.RequireEventLog {
-		return out, nil
-	}
-	if len(logs) != 1 || logs[0].Type != quote.EventLogType {
-		return nil, fmt.Errorf("%w: want one of type %q, got %d", ErrLog, quote.EventLogType, len(logs))
-	}
-	l, err := eventlog.Parse(logs[0].Body)
+	l, err := boot.Check(r, want, logs, boot.Required)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLog, err)
-	}
-	if err := l.Replay(want); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLog, err)
+		return err
 	}
 	if d := l.Find(quote.EnclavePCR, eventlog.IPL, eventlog.EnclaveEvent); len(d) == 1 {
-		out["enclave"] = hex.EncodeToString(d[0][:])
+		r.Measurements["enclave"] = hex.EncodeToString(d[0][:])
 	}
-	return out, nil
+	return nil
 }

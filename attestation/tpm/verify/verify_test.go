@@ -157,24 +157,23 @@ func TestEventLogRefused(t *testing.T) {
 	}
 }
 
-// TestEventLogStripped: without a log there is no measurement "enclave", and none at all where a log is required.
+// TestEventLogStripped: boot is claimed, so a log must show it, of hardware and of a software TPM alike.
 func TestEventLogStripped(t *testing.T) {
-	m := newMachine(t, "a")
-	e := m.evidence(t, attestationtest.Binding(t, "a"))
-	e.EventLogs = nil
-	r, err := newFormat(t).Authenticate(t.Context(), e, now)
-	if err != nil || r.Measurements["enclave"] != "" || r.Measurements["pcr14"] != m.pins()["pcr14"] {
-		t.Errorf("got %v, %v", r, err)
-	}
-	if _, err := newVerifier(t, m.pins(), newFormat(t)).Verify(t.Context(), encode(t, e), now); !errors.Is(err, attestation.ErrAppraise) {
-		t.Errorf("pinned enclave without a log: %v", err)
-	}
-	f, err := verify.NewFormat(verify.Config{Brokers: []envelope.PublicKey{broker(t, "mine").Public()}, RequireEventLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Authenticate(t.Context(), e, now); !errors.Is(err, verify.ErrLog) {
-		t.Errorf("required log: %v", err)
+	m := newMachine(t, "a").firmware(t)
+	for _, a := range []attestation.Assurance{attestation.AssuranceTPM, attestation.AssuranceSoftwareTPM} {
+		e := m.evidence(t, attestationtest.Binding(t, "a"))
+		e.Endorsements = []attestation.Endorsement{sign(t, m.endorsement(t, a), broker(t, "mine"))}
+		if _, err := newFormat(t).Authenticate(t.Context(), e, now); err != nil {
+			t.Fatalf("%s, with a log: %v", a, err)
+		}
+		e.EventLogs = nil
+		r, err := newFormat(t).Authenticate(t.Context(), e, now)
+		if !errors.Is(err, verify.ErrLog) || r.Assurance != "" {
+			t.Errorf("%s: got %v, assurance %q", a, err, r.Assurance)
+		}
+		if _, err := newVerifier(t, m.pins(), newFormat(t)).Verify(t.Context(), encode(t, e), now); !errors.Is(err, attestation.ErrAuthenticate) {
+			t.Errorf("%s: verifier: %v", a, err)
+		}
 	}
 }
 
