@@ -7,9 +7,16 @@ import (
 	"crypto"
 	"crypto/rand"
 	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,6 +58,49 @@ func simulate(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		}})
 		ts.Setenv("ROOTKEY", attestationtest.PublicKey(t, "root").String())
 		ts.Setenv("BOUND", d.Hex())
+	}
+}
+
+// remeasure FROM TO: a measurement of an enclave that nobody runs.
+func remeasure(ts *testscript.TestScript, _ bool, args []string) {
+	var m measurement
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &m))
+	m.Name, m.Measurements = "another", map[string]string{"enclave": strings.Repeat("01", 32)}
+	b, err := json.Marshal(m)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
+
+// replays ADDRESS URL: a host at the address that passes everything on to another, and answers every probe with the answer
+// to the first.
+func replays(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		u, err := url.Parse(args[1])
+		ts.Check(err)
+		var mu sync.Mutex
+		var first []byte
+		proxy := &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) },
+			ModifyResponse: func(r *http.Response) error {
+				if !strings.HasSuffix(r.Request.URL.Path, "/Probe") {
+					return nil
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				b, err := io.ReadAll(r.Body)
+				if first == nil {
+					first = b
+				}
+				r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(first)), int64(len(first))
+				r.Header.Set("Content-Length", strconv.Itoa(len(first)))
+				return err
+			},
+		}
+		l, err := net.Listen("tcp", args[0])
+		ts.Check(err)
+		s := &http.Server{Handler: proxy}
+		go s.Serve(l) //nolint:errcheck // ends with the test
+		t.Cleanup(func() { s.Close() })
 	}
 }
 

@@ -27,7 +27,8 @@ type proofView struct {
 	Measurements map[string]string     `json:"measurements"`
 	Lists        []listView            `json:"lists"` // of reference values, that it was compared with
 
-	lie bool // the answer is not an honest enclave's
+	lie      bool // the answer is to another question
+	unproven bool // the evidence could not be authenticated here
 }
 
 // listView is one owner's word on the enclave.
@@ -153,7 +154,7 @@ func (v *proofView) judge(ctx context.Context, p *attestation.Probe, raw []byte,
 	part := &verdict.Parts[0]
 	v.Evidence, v.Platform = &verdict.Evidence, part.Platform
 	if c := unproven(verdict); c != nil {
-		v.Answer, v.lie = "its evidence does not hold: "+plain(failure(c)), true
+		v.Answer, v.unproven = "its evidence does not hold: "+plain(failure(c)), true
 		return nil
 	}
 	v.Assurance, v.Chip, v.Measurements = part.Assurance, part.Chip, part.Measurements
@@ -207,6 +208,9 @@ func (v *proofView) err(demanded bool) error {
 	switch {
 	case v.lie:
 		return Errorf(KindVerify, "do not use this host before its operator explains it").because("the enclave did not prove what it is: %s", v.Answer)
+	case v.unproven && demanded:
+		return Errorf(KindVerify, "do not rely on this host's enclaves; its operator may have to fetch what the vendor says: glovebox operator endorsements fetch").
+			because("the enclave did not prove what it is: %s", v.Answer)
 	case v.Answer != "" && demanded:
 		return Errorf(KindTryAgain, "try again when an enclave is idle, or plan without --card").because("no evidence to compare with the cards: %s", v.Answer)
 	}
