@@ -6,6 +6,7 @@ require (
 	charm.land/fang/v2 v2.0.1
 	connectrpc.com/connect v1.21.1
 	filippo.io/age v1.3.2
+	github.com/edgelesssys/ego v1.9.0 // build tag ego
 	github.com/golang-jwt/jwt/v5 v5.3.1 // tests: the marketplace that our receipts come from
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-tpm v0.9.8
