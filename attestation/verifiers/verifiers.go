@@ -8,9 +8,11 @@ package verifiers
 
 import (
 	"github.com/glovebox-dev/glovebox/attestation"
+	azure "github.com/glovebox-dev/glovebox/attestation/azure/verify"
 	gce "github.com/glovebox-dev/glovebox/attestation/gce/verify"
 	gpu "github.com/glovebox-dev/glovebox/attestation/gpu/verify"
 	nitro "github.com/glovebox-dev/glovebox/attestation/nitro/verify"
+	sgx "github.com/glovebox-dev/glovebox/attestation/sgx/verify"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	snp "github.com/glovebox-dev/glovebox/attestation/snp/verify"
 	tdx "github.com/glovebox-dev/glovebox/attestation/tdx/verify"
@@ -21,7 +23,7 @@ import (
 // vendors are the formats whose roots are pinned in their packages; reference values say which of them an owner wants.
 func vendors() []func() (attestation.Format, error) {
 	return []func() (attestation.Format, error){
-		snp.NewFormat, tdx.NewFormat, nitro.NewFormat, gpu.NewFormat,
+		sgx.NewFormat, snp.NewFormat, tdx.NewFormat, nitro.NewFormat, azure.NewSNPFormat, azure.NewTDXFormat, gpu.NewFormat,
 		func() (attestation.Format, error) { return gce.NewFormat() },
 	}
 }
@@ -29,11 +31,14 @@ func vendors() []func() (attestation.Format, error) {
 // importers read the vendors' files, see [Import].
 func importers() map[attestation.Platform]importer {
 	out := map[attestation.Platform]importer{
-		attestation.PlatformSNP:   snp.Import,
-		attestation.PlatformTDX:   tdx.Import,
-		attestation.PlatformNitro: nitro.Import,
-		attestation.PlatformGCE:   gce.Import,
-		attestation.PlatformGPU:   gpu.Import,
+		attestation.PlatformSGX:      sgx.Import,
+		attestation.PlatformSNP:      snp.Import,
+		attestation.PlatformTDX:      tdx.Import,
+		attestation.PlatformNitro:    nitro.Import,
+		attestation.PlatformAzureSNP: azure.ImportSNP,
+		attestation.PlatformAzureTDX: azure.ImportTDX,
+		attestation.PlatformGCE:      gce.Import,
+		attestation.PlatformGPU:      gpu.Import,
 	}
 	if simulated.Enabled {
 		out[attestation.PlatformSimulated] = importSimulated

@@ -28,7 +28,7 @@ func TestNew(t *testing.T) {
 	root := attestationtest.PublicKey(t, "root")
 	brokers := []envelope.PublicKey{attestationtest.PublicKey(t, "broker")}
 	pinned := []attestation.Platform{
-		attestation.PlatformSNP, attestation.PlatformTDX, attestation.PlatformGPU, attestation.PlatformNitro, attestation.PlatformGCE,
+		attestation.PlatformSGX, attestation.PlatformAzureSNP, attestation.PlatformAzureTDX, attestation.PlatformSNP, attestation.PlatformTDX, attestation.PlatformGPU, attestation.PlatformNitro, attestation.PlatformGCE,
 	}
 	slices.Sort(pinned)
 	for name, got := range map[string][]attestation.Format{
