@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -227,6 +226,6 @@ func TestMixedEvidence(t *testing.T) {
 		at += r.size
 	}
 	if n < 5 {
-		t.Error(fmt.Sprintf("only %d parts differ", n))
+		t.Errorf("only %d parts differ", n)
 	}
 }
