@@ -98,7 +98,7 @@ func (t *TCBPolicy) accepts(s *TCB, now int64) (want string, ok bool) {
 
 func (c Collateral) check(now int64) Check {
 	ok := c.Expires > 0 && c.Issued <= now && now <= c.Expires
-	return appraised("collateral-"+c.Name, ok, day(c.Issued)+" to "+day(c.Expires), "holds at "+day(now), "fetch it again with glovebox operator endorsements fetch")
+	return appraised("collateral-"+c.Name, ok, day(c.Issued)+" to "+day(c.Expires), "holds at "+day(now), "not valid at this time: fetch it again with glovebox operator endorsements fetch, or judge old evidence as of its own time")
 }
 
 func day(t int64) string { return time.Unix(t, 0).UTC().Format(time.RFC3339) }

@@ -188,7 +188,7 @@ func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64
 			j.d = &d
 		}
 		p := j.run(ctx)
-		if i == 0 {
+		if i == 0 && (p.Assurance != "" || v.policy.GPU.Required) {
 			p.Checks = append(p.Checks, v.policy.demandGPU(e))
 		}
 		if err := ctx.Err(); err != nil {
@@ -211,21 +211,20 @@ type judgement struct {
 
 func (j *judgement) run(ctx context.Context) PartVerdict {
 	p := PartVerdict{Platform: j.e.Platform}
-	if c := j.nesting(); c.Outcome == Fail {
+	if c := j.nesting(); c.Outcome == Fail { // everything else is for people who look
 		p.Checks = []Check{c}
-		return p
 	}
 	f := j.v.formats[j.e.Platform]
 	if f == nil {
-		p.Checks = []Check{failed(StepAuthenticate, checkAuthentic, j.v.unknown(j.e.Platform))}
+		p.Checks = append(p.Checks, failed(StepAuthenticate, checkAuthentic, j.v.unknown(j.e.Platform)))
 		return p
 	}
 	r, err := authenticate(ctx, f, j.e, j.now)
 	if r != nil {
-		p.Checks, p.Facts = r.Checks, r.Facts
+		p.Checks, p.Facts = append(p.Checks, r.Checks...), r.Facts
 	}
 	if err != nil {
-		if n := len(p.Checks); n == 0 || p.Checks[n-1].Outcome != Fail {
+		if r == nil || len(r.Checks) == 0 || r.Checks[len(r.Checks)-1].Outcome != Fail {
 			p.Checks = append(p.Checks, failed(StepAuthenticate, checkAuthentic, err))
 		}
 		p.Checks[len(p.Checks)-1].cause = err
