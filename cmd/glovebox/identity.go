@@ -84,17 +84,20 @@ func readBounded(path string, limit int64) ([]byte, error) {
 
 // newTrust is `creator trust` and `buyer trust`.
 func newTrust(role config.Role) *cobra.Command {
-	var dir, policy string
+	var dir, policy, list, listKey string
 	var replace, hardware bool
 	var valid time.Duration
 	cmd := &cobra.Command{
-		Use: "trust MEASUREMENT", Short: "Allow a measured enclave to get keys", Args: exactArgs(1, "one file, or - for standard input"),
+		Use: "trust MEASUREMENT", Short: "Allow a measured enclave to get keys", Args: trustArgs(&list, &listKey),
 		Long: `Trust signs a measurement as reference value. From then on the owner's broker releases keys to an enclave that is measured
 so, if the terms allow its assurance. A measurement is the operator's word until you compare it: "make repro" prints the
 digest of the enclave that you built yourself.
 
 With --policy it also says what is demanded of platforms beyond their measurements; what was demanded before stays until
 another policy is given. "glovebox auditor evidence policy" prints the default, and docs/spec/appraisal.md explains it.
+
+With --list instead of a measurement it takes the states of another's signed list, an operator's or an auditor's, into the
+owner's own, which ends no later. A list that is older than one taken before is refused, and its policy is not taken over.
 
 The certificate authority of a TPM is taken as a maker of software TPMs, unless you vouch with --hardware-root that it
 certifies chips only.`,
@@ -104,11 +107,14 @@ certifies chips only.`,
 			if err != nil {
 				return err
 			}
-			m, err := readMeasurement(args[0])
+			demanded, err := readPolicy(policy)
 			if err != nil {
 				return err
 			}
-			demanded, err := readPolicy(policy)
+			if list != "" {
+				return o.adopt(cmd, list, listKey, trustFlags{demanded, replace, time.Now().Add(valid)})
+			}
+			m, err := readMeasurement(args[0])
 			if err != nil {
 				return err
 			}
@@ -132,6 +138,8 @@ certifies chips only.`,
 	}
 	dirFlag(cmd, &dir, role)
 	cmd.Flags().StringVar(&policy, "policy", "", "appraisal policy to demand from now on (default: the one demanded so far, or the strict one)")
+	cmd.Flags().StringVar(&list, "list", "", "signed list of reference values to take over, instead of a measurement")
+	cmd.Flags().StringVar(&listKey, "list-key", "", "who must have signed --list: a did:key, or an owner's card")
 	cmd.Flags().BoolVar(&replace, "replace", false, "forget the measurements trusted before")
 	cmd.Flags().BoolVar(&hardware, "hardware-root", false, "the measurement's certificate authority certifies hardware TPMs only")
 	cmd.Flags().DurationVar(&valid, "valid", 90*24*time.Hour, "for how long")

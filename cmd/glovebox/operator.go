@@ -25,7 +25,7 @@ func newOperator() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "operator", Short: "Run the machines, trusted with nothing but availability", Args: noArgs, RunE: needVerb,
 	}
-	cmd.AddCommand(newUp(), newStatus(), newMeasure(), newSelfTest(), newRelay(), newEndorsements())
+	cmd.AddCommand(newUp(), newStatus(), newMeasure(), newSelfTest(), newRelay(), newEndorsements(), newReference())
 	return cmd
 }
 
