@@ -138,6 +138,9 @@ func subject(raw []byte) (*certID, error) {
 	if rest, err := asn1.Unmarshal(raw, &r); err != nil || len(rest) != 0 || r.Status != 0 {
 		return nil, fmt.Errorf("%w: not a successful answer", ErrOCSP)
 	}
+	if der, err := asn1.Marshal(r); err != nil || !bytes.Equal(der, raw) { // the parser is lax about lengths of explicit tags
+		return nil, fmt.Errorf("%w: not DER", ErrOCSP)
+	}
 	var b basic
 	if rest, err := asn1.Unmarshal(r.Bytes.Body, &b); err != nil || len(rest) != 0 || len(b.Data.Responses) != 1 || b.Data.Responses[0].ID.Serial == nil {
 		return nil, fmt.Errorf("%w: not a basic answer about one certificate", ErrOCSP)

@@ -100,7 +100,7 @@ type judgement struct {
 // given is for Appraise to demand.
 func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
 	j := &judgement{f: f, e: e, now: now, r: &attestation.Report{Platform: attestation.PlatformGPU}}
-	for _, step := range []func() error{j.parse, j.chain, j.leaf, j.signature, j.revocation, j.manifests} {
+	for _, step := range []func() error{j.parse, j.certificates, j.leaf, j.signature, j.chain, j.revocation, j.manifests} {
 		if err := step(); err != nil {
 			return j.r, err
 		}
@@ -142,17 +142,25 @@ func (j *judgement) parse() error {
 	return nil
 }
 
-func (j *judgement) chain() error {
+func (j *judgement) certificates() error {
 	ders, err := certificates(j.e)
 	if err == nil {
 		j.certs, err = chain.Parse(ders)
 	}
 	if err != nil {
-		return j.r.Fail("device-chain", fmt.Sprintf("%d certificates", len(ders)), "leaf to root", err)
+		return j.r.Fail("certificates", fmt.Sprintf("%d certificates", len(ders)), "leaf to root", err)
 	}
 	for i, c := range j.certs {
 		j.r.Fact(attestation.AboutSigner, fmt.Sprintf("certificate-%d", i), "%s, serial %x", c.Subject.CommonName, c.SerialNumber)
 	}
+	if err := chain.Check(j.certs, j.f.device, j.now); err != nil {
+		return j.r.Fail("device-chain", j.certs[len(j.certs)-1].Subject.String(), hex.EncodeToString(j.f.device[:]), err)
+	}
+	return nil
+}
+
+// chain checks the signatures of the chain, after that of the report: whatever was changed, one failing check is enough.
+func (j *judgement) chain() error {
 	root := j.certs[len(j.certs)-1]
 	sum := sha256.Sum256(root.Raw)
 	if err := chain.Verify(j.certs, j.f.device, j.now); err != nil {
