@@ -11,10 +11,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/go-sev-guest/abi"
-	"github.com/google/go-sev-guest/proto/sevsnp"
-
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/snp"
 )
 
 // AMD's product lines, as its service spells them.
@@ -29,7 +27,7 @@ type amdReport struct {
 	line string // product line
 	vlek bool   // signed by the cloud's key, not the chip's
 	chip []byte
-	tcb  uint64 // the reported TCB: the key is derived from it
+	tcb  snp.TCB // the reported TCB: the key is derived from it
 }
 
 func (f *Fetcher) needsAMD(p *attestation.Nested) (*needs, error) {
@@ -73,21 +71,14 @@ func (f *Fetcher) needsAMD(p *attestation.Nested) (*needs, error) {
 
 // readReport fills the product line from the report, or from a certificate beside it where the report is too old to say.
 func readReport(raw []byte, certs []*x509.Certificate) (*amdReport, error) {
-	if len(raw) < abi.ReportSize {
-		return nil, fmt.Errorf("%w: an SNP report has %d bytes, this has %d", ErrNeeds, abi.ReportSize, len(raw))
-	}
-	p, err := abi.ReportToProto(raw[:abi.ReportSize])
+	p, err := snp.ParseReport(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNeeds, err)
 	}
-	signer, err := abi.ParseSignerInfo(p.GetSignerInfo())
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNeeds, err)
-	}
-	if signer.SigningKey == abi.NoneReportSigner {
+	if p.SigningKey != snp.SignedByVCEK && p.SigningKey != snp.SignedByVLEK {
 		return nil, fmt.Errorf("%w: this report is not signed", ErrNeeds)
 	}
-	r := &amdReport{line: lineOf(p, certs), vlek: signer.SigningKey == abi.VlekReportSigner, chip: p.GetChipId(), tcb: p.GetReportedTcb()}
+	r := &amdReport{line: lineOf(p, certs), vlek: p.SigningKey == snp.SignedByVLEK, chip: p.ChipID[:], tcb: p.ReportedTCB}
 	if r.line == "" {
 		return nil, fmt.Errorf("%w: this report does not say which product signed it; import it with its certificate", ErrNeeds)
 	}
@@ -95,10 +86,9 @@ func readReport(raw []byte, certs []*x509.Certificate) (*amdReport, error) {
 }
 
 // lineOf is empty where nothing says it. Reports before version 3 do not.
-func lineOf(p *sevsnp.Report, certs []*x509.Certificate) string {
-	if p.GetVersion() >= 3 {
-		family, model, _ := abi.FmsFromCpuid1Eax(p.GetCpuid1EaxFms())
-		return lineOfModel(family, model)
+func lineOf(p *snp.Report, certs []*x509.Certificate) string {
+	if p.Version >= 3 {
+		return lineOfModel(p.Family, p.Model)
 	}
 	for _, c := range certs {
 		for _, l := range []string{milan, genoa, turin} {
@@ -151,12 +141,11 @@ func (f *Fetcher) vcekRequest(r *amdReport) (request, error) {
 // vcekURL asks for the key of one chip at one TCB. Turin has a part more, and shorter ids; go-sev-guest v0.15.0 knows the
 // form of the older lines only.
 func vcekURL(base string, r *amdReport) string {
-	part := func(i int) byte { return byte(r.tcb >> (8 * i)) }
 	base += "/vcek/v1/" + r.line + "/"
 	if r.line == turin {
-		return fmt.Sprintf("%s%x?fmcSPL=%d&blSPL=%d&teeSPL=%d&snpSPL=%d&ucodeSPL=%d", base, r.chip[:turinChip], part(0), part(1), part(2), part(3), part(7))
+		return fmt.Sprintf("%s%x?fmcSPL=%d&blSPL=%d&teeSPL=%d&snpSPL=%d&ucodeSPL=%d", base, r.chip[:turinChip], r.tcb[0], r.tcb[1], r.tcb[2], r.tcb[3], r.tcb[7])
 	}
-	return fmt.Sprintf("%s%x?blSPL=%d&teeSPL=%d&snpSPL=%d&ucodeSPL=%d", base, r.chip, part(0), part(1), part(6), part(7))
+	return fmt.Sprintf("%s%x?blSPL=%d&teeSPL=%d&snpSPL=%d&ucodeSPL=%d", base, r.chip, r.tcb[0], r.tcb[1], r.tcb[6], r.tcb[7])
 }
 
 // hardwareID is the chip's id in its certificate: an OCTET STRING, or the bare bytes that AMD also writes.

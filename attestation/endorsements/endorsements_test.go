@@ -18,6 +18,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/attestationtest"
 	"github.com/glovebox-dev/glovebox/attestation/endorsements"
 	"github.com/glovebox-dev/glovebox/attestation/endorsements/endorsementstest"
+	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 )
 
 // config is a fetcher's configuration that reaches v and never waits.
@@ -205,7 +206,7 @@ func TestNeeds(t *testing.T) {
 		want string
 	}{
 		"nothing":                 {nil, "there is none"},
-		"short report":            {imported(attestation.PlatformSNP, []byte("x")), "1184 bytes"},
+		"short report":            {imported(attestation.PlatformSNP, []byte("x")), "report"},
 		"version 2, alone":        {imported(attestation.PlatformSNP, old), "does not say which product"},
 		"unknown processor":       {imported(attestation.PlatformSNP, endorsementstest.Report(0x17, 1, 1, chip, false)), "does not say which product"},
 		"masked chip":             {imported(attestation.PlatformSNP, endorsementstest.Report(0x19, 1, 1, make([]byte, 64), false)), "MASK_CHIP_ID"},
@@ -258,6 +259,38 @@ func TestRealEvidence(t *testing.T) {
 	t.Run("nitro", func(t *testing.T) {
 		ask(t, attestation.PlatformNitro, attestationtest.Shared(t, "dstack_dstack-attest_tests_nitro_attestation.bin"),
 			"https://aws-nitro-enclaves-crl.s3.amazonaws.com/crl/", "https://crl-us-east-1-aws-nitro-enclaves.s3.us-east-1.amazonaws.com/crl/")
+	})
+	t.Run("gpu", func(t *testing.T) {
+		raw := attestation.Raw{
+			Report: attestationtest.Shared(t, "nvidia_hopperAttestationReport.txt"),
+			Certs:  [][]byte{attestationtest.Shared(t, "nvidia_hopper_cert_chain_case1.txt")},
+		}
+		e, err := verifiers.Import(attestation.PlatformGPU, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		urls, notes, err := f.Asks(attestation.Nested{Platform: e.Platform, Evidence: e.Evidence, Endorsements: e.Endorsements})
+		t.Logf("%q %q", urls, notes)
+		if err != nil || len(urls) < 4 {
+			t.Error(err)
+		}
+	})
+	t.Run("azure-snp", func(t *testing.T) {
+		e, err := verifiers.Import(attestation.PlatformAzureSNP, attestation.Raw{Report: attestationtest.Shared(t, "az-snp-vtpm_evidence-v1.json")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		urls, _, err := f.Asks(attestation.Nested{Platform: e.Platform, Evidence: e.Evidence, Endorsements: e.Endorsements})
+		if err != nil || len(urls) != 3 || !strings.HasPrefix(urls[0], "https://kdsintf.amd.com/vcek/v1/") {
+			t.Errorf("%q, %v", urls, err)
+		}
+	})
+	t.Run("azure-tdx", func(t *testing.T) {
+		e, err := verifiers.Import(attestation.PlatformAzureTDX, attestation.Raw{Report: attestationtest.Shared(t, "az-tdx-vtpm_evidence-v1.json")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, e.Platform, e.Evidence, "/tdx/certification/v4/tcb?fmspc=", "/tdx/certification/v4/qe/identity", "ca=platform", "IntelSGXRootCA.der")
 	})
 	t.Run("snp", func(t *testing.T) {
 		report, vcek := attestationtest.Shared(t, "snp_test-report.bin"), attestationtest.Shared(t, "snp_test-vcek.der")

@@ -9,8 +9,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +30,8 @@ func (f *Fetcher) needsNVIDIA(p *attestation.Nested) (*needs, error) {
 		return nil, err
 	}
 	n := &needs{}
-	for typ, id := range ids {
-		q, err := f.rimRequest(typ, id)
+	for _, typ := range slices.Sorted(maps.Keys(ids)) {
+		q, err := f.rimRequest(typ, ids[typ])
 		if err != nil {
 			return nil, err
 		}
