@@ -107,10 +107,13 @@ func quoteOver(t transport.TPM, d envelope.Digest) (e quote.Evidence, err error)
 	return e, err
 }
 
-// readPCRs reads the quoted registers. A TPM returns at most eight at a time and says which.
-func readPCRs(t transport.TPM) (map[string]string, error) {
+// readPCRs reads the registers that platform tpm quotes.
+func readPCRs(t transport.TPM) (map[string]string, error) { return readValues(t, quote.PCRs()) }
+
+// readValues reads registers one by one: a TPM returns at most eight at a time, and says which.
+func readValues(t transport.TPM, pcrs []int) (map[string]string, error) {
 	out := map[string]string{}
-	for _, pcr := range quote.PCRs() {
+	for _, pcr := range pcrs {
 		sel := selection([]int{pcr})
 		r, err := tpm2.PCRRead{PCRSelectionIn: sel}.Execute(t)
 		if err != nil {

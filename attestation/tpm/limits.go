@@ -12,5 +12,7 @@ const (
 	maxEndorsements = 32      // brokers one attestation key may be endorsed by at a time
 	maxLife         = 7 * 24 * time.Hour
 	operationTime   = 20 * time.Second
-	pcrAttempts     = 3 // reads of the PCRs that may race with an extend
+	maxIndex        = 16 << 10 // an index of a cloud's virtual TPM; Azure's report has 2600 bytes
+	indexBlock      = 512      // read at a time; every TPM can
+	pcrAttempts     = 3        // reads of the PCRs that may race with an extend
 )
