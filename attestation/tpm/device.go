@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 	"github.com/google/go-tpm/tpm2/transport/linuxtpm"
 )
@@ -27,7 +28,7 @@ func withDevice(ctx context.Context, device string, f func(transport.TPM) error)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDevice, err)
 	}
-	ferr := f(t)
+	ferr := f(&patient{ctx, t})
 	if ctx.Err() != nil {
 		ferr = errors.Join(ferr, context.Cause(ctx))
 	}
@@ -49,6 +50,33 @@ func dial(ctx context.Context, device string) (transport.TPMCloser, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // the next use fails anyway
 	return &socket{c, stop}, nil
+}
+
+// patient sends a command again when the TPM answers that it was not able to start it, as the specification asks of
+// callers. The kernel does so for its devices; a socket has nobody who does.
+type patient struct {
+	ctx context.Context //nolint:containedctx // of one use of the device
+	t   transport.TPM
+}
+
+// Send implements [transport.TPM].
+func (p *patient) Send(command []byte) ([]byte, error) {
+	for attempt := 1; ; attempt++ {
+		response, err := p.t.Send(command)
+		if err != nil || attempt == sendAttempts || len(response) < 10 {
+			return response, err
+		}
+		switch tpm2.TPMRC(binary.BigEndian.Uint32(response[6:])) {
+		case tpm2.TPMRCRetry, tpm2.TPMRCYielded, tpm2.TPMRCTesting:
+		default:
+			return response, nil
+		}
+		select {
+		case <-p.ctx.Done():
+			return nil, context.Cause(p.ctx)
+		case <-time.After(sendPause):
+		}
+	}
 }
 
 // socket is a software TPM's raw command stream. Framing is the TPM's own: both headers are tag, size, code.
