@@ -215,7 +215,7 @@ func (v *Vendor) Endorsements(t testing.TB) []attestation.Endorsement {
 		if err != nil {
 			t.Fatal(err)
 		}
-		by.PublicKey = c.key.Public()
+		by.PublicKey, by.KeyUsage, by.SubjectKeyId = c.key.Public(), x509.KeyUsageCRLSign, []byte{1} // whatever the certificate says
 		der, err := x509.CreateRevocationList(rand.Reader, c.list, by, c.key)
 		if err != nil {
 			t.Fatal(err)
