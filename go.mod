@@ -30,7 +30,9 @@ require (
 )
 
 require (
+	github.com/NVIDIA/go-nvml v0.13.0-1 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/confidentsecurity/go-nvtrust v0.2.2 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.6 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.3 // indirect
 	github.com/google/go-configfs-tsm v0.3.3 // indirect
