@@ -56,7 +56,7 @@ func reals() []real {
 	trustee := peer("trustee", coco+"AttestationReport.txt")
 	return []real{
 		{"go-nvtrust", mock("attestationReport.txt"), mock("gpuAkCertChain.txt"), nonceNVTrust, nil},
-		{"go-nvtrust, invalid chain", mock("attestationReport.txt"), mock("invalidCertChain.txt"), nonceNVTrust, verify.ErrFirmware},
+		{"go-nvtrust, invalid chain", mock("attestationReport.txt"), mock("invalidCertChain.txt"), nonceNVTrust, chain.ErrChain},
 		{"shared", shared("nvidia_hopperAttestationReport.txt"), shared("nvidia_hopper_cert_chain_case1.txt"), nonceTrustee, nil},
 		{"shared, the root alone", shared("nvidia_hopperAttestationReport.txt"), shared("nvidia_hopper_cert_chain_case2.txt"), nonceTrustee, chain.ErrChain},
 		{"nvtrust", peer("nvtrust", samples+"hopperAttestationReport.txt"), peer("nvtrust", samples+"hopperCertChain.txt"), nonceTrustee, nil},
