@@ -108,27 +108,27 @@ func (p *parser) fail(name, want string) {
 }
 
 func (p *parser) need(o object, name string, v any) {
-	if len(o[name]) == 0 {
-		p.fail(name, "it, but it is missing")
+	if raw := string(o[name]); raw == "" || raw == "null" || raw == `""` {
+		p.fail(name, "it, but it is missing or empty")
 		return
 	}
 	p.may(o, name, v)
 }
 
-// may reads a claim that can be absent, but not null.
+// may reads a claim that can be absent, which null is too.
 func (p *parser) may(o object, name string, v any) {
 	raw, ok := o[name]
-	if !ok {
+	if !ok || string(raw) == "null" {
 		return
 	}
-	if string(raw) == "null" || json.Unmarshal(raw, v) != nil {
-		p.fail(name, fmt.Sprintf("%T", v)[1:]+", not null")
+	if json.Unmarshal(raw, v) != nil {
+		p.fail(name, fmt.Sprintf("%T", v)[1:])
 		return
 	}
 	switch v := v.(type) {
 	case *string:
-		if *v == "" || len(*v) > maxText {
-			p.fail(name, "1 to 1024 bytes")
+		if len(*v) > maxText {
+			p.fail(name, "at most 1024 bytes")
 		}
 	case *[]string:
 		if len(*v) > maxList {
@@ -153,8 +153,8 @@ func (p *parser) nonces(o object, c *claims) {
 	if !ok {
 		return // bound to nothing, which binding refuses
 	}
-	var one string
-	if json.Unmarshal(raw, &one) == nil && string(raw) != "null" {
+	if one := ""; strings.HasPrefix(string(raw), `"`) {
+		p.may(o, "eat_nonce", &one)
 		c.Nonces = []string{one}
 	} else {
 		p.may(o, "eat_nonce", &c.Nonces)
