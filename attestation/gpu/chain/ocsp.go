@@ -21,6 +21,8 @@ import (
 const (
 	maxOCSP    = 8 << 10
 	maxAnswers = 16
+
+	freshAnswer = 24 * 60 * 60 // seconds for which an answer holds that does not say so itself
 )
 
 // Answer is the OCSP responder's word on one certificate of a chain.
@@ -74,16 +76,21 @@ func answer(c, issuer *x509.Certificate, id *certID, raw []byte, now int64) (a A
 		return a, true, err
 	}
 	a.Issued, a.Expires = r.ThisUpdate.Unix(), r.NextUpdate.Unix()
+	if r.NextUpdate.IsZero() { // the responder always has newer ones
+		a.Expires = a.Issued + freshAnswer
+	}
 	switch {
 	case r.Status == ocsp.Revoked:
 		return a, true, fmt.Errorf("%w: since %s, reason %d", ErrRevoked, r.RevokedAt.UTC().Format(time.RFC3339), r.RevocationReason)
 	case r.Status != ocsp.Good:
 		return a, true, fmt.Errorf("%w: the responder does not know the certificate", ErrOCSP)
-	case r.NextUpdate.IsZero() || now < a.Issued || now > a.Expires:
-		return a, true, fmt.Errorf("%w: holds from %s to %s: fetch it again", ErrOCSP, r.ThisUpdate.UTC().Format(time.RFC3339), r.NextUpdate.UTC().Format(time.RFC3339))
+	case now < a.Issued || now > a.Expires:
+		return a, true, fmt.Errorf("%w: holds from %s to %s: fetch it again", ErrOCSP, day(a.Issued), day(a.Expires))
 	}
 	return a, true, nil
 }
+
+func day(t int64) string { return time.Unix(t, 0).UTC().Format(time.RFC3339) }
 
 // appointed checks what the library does not: a responder with a certificate of its own must be marked as one by the
 // issuer, or else any device below the same issuer could answer for its neighbours; and its certificate must hold.

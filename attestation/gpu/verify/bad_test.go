@@ -177,7 +177,7 @@ func badRevocations() []bad {
 		{"unknown to the responder", withAnswer(1, gputest.Answer{Status: ocsp.Unknown, From: from, To: to}), chain.ErrOCSP, "know"},
 		{"stale answer", withAnswer(1, gputest.Answer{Status: ocsp.Good, From: from - 500, To: from}), chain.ErrOCSP, "holds"},
 		{"answer of tomorrow", withAnswer(1, gputest.Answer{Status: ocsp.Good, From: to, To: to + 500}), chain.ErrOCSP, "holds"},
-		{"answer without an end", withAnswer(1, gputest.Answer{Status: ocsp.Good, From: from}), chain.ErrOCSP, "holds"},
+		{"answer of yesterday, without an end", withAnswer(1, gputest.Answer{Status: ocsp.Good, From: from - 24*60*60}), chain.ErrOCSP, "holds"},
 		{"answer about the certificate of another issuer", answersOf(func(v *gputest.Vendor) [][]byte {
 			out, a := v.Good(), good
 			a.Issuer = v.Device[4].Cert
