@@ -12,6 +12,7 @@ import (
 	gce "github.com/glovebox-dev/glovebox/attestation/gce/verify"
 	gpu "github.com/glovebox-dev/glovebox/attestation/gpu/verify"
 	nitro "github.com/glovebox-dev/glovebox/attestation/nitro/verify"
+	oidc "github.com/glovebox-dev/glovebox/attestation/oidc/verify"
 	sgx "github.com/glovebox-dev/glovebox/attestation/sgx/verify"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	snp "github.com/glovebox-dev/glovebox/attestation/snp/verify"
@@ -23,7 +24,7 @@ import (
 // vendors are the formats whose roots are pinned in their packages; reference values say which of them an owner wants.
 func vendors() []func() (attestation.Format, error) {
 	return []func() (attestation.Format, error){
-		sgx.NewFormat, snp.NewFormat, tdx.NewFormat, nitro.NewFormat, azure.NewSNPFormat, azure.NewTDXFormat, gpu.NewFormat,
+		sgx.NewFormat, snp.NewFormat, tdx.NewFormat, nitro.NewFormat, azure.NewSNPFormat, azure.NewTDXFormat, oidc.NewFormat, gpu.NewFormat,
 		func() (attestation.Format, error) { return gce.NewFormat() },
 	}
 }
@@ -38,6 +39,7 @@ func importers() map[attestation.Platform]importer {
 		attestation.PlatformAzureSNP: azure.ImportSNP,
 		attestation.PlatformAzureTDX: azure.ImportTDX,
 		attestation.PlatformGCE:      gce.Import,
+		attestation.PlatformOIDC:     oidc.Import,
 		attestation.PlatformGPU:      gpu.Import,
 	}
 	if simulated.Enabled {
