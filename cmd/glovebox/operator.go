@@ -47,7 +47,8 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", Short: "Run host, enclave and log in the foreground", Args: noArgs,
 		Long: `Up makes the operator's directory at its first start, measures the enclave's binary, and runs glovebox-host, which starts
-the enclave. With --platform tpm and no --device it uses swtpm, a TPM in software: good for development, and stamped so. A
+the enclave. Platforms other than tpm and simulated measure the enclave themselves: up asks it for evidence once it runs, and
+takes that. With --platform tpm and no --device it uses swtpm, a TPM in software: good for development, and stamped so. A
 real TPM is used only when named, and its boot measures what runs, not this command.`,
 		Example: "  glovebox operator up --dir op\n  glovebox operator up --dir op --platform tpm --device /dev/tpmrm0 --ek-cert ek.der --ek-root maker.pem --event-log /sys/kernel/security/tpm0/binary_bios_measurements",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -158,6 +159,9 @@ func (s *start) serve(ctx context.Context, h *child, p *platform) error {
 	}
 	defer client.Close()
 	if err := h.ready(ctx, hostStart, func(ctx context.Context) bool { return s.o.ours(ctx, client) }); err != nil {
+		return err
+	}
+	if err := s.prove(ctx, client, p); err != nil {
 		return err
 	}
 	if err := s.o.writeMeasurement(p.measurement); err != nil {

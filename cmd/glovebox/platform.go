@@ -22,18 +22,20 @@ import (
 
 // platformFlags choose what the enclave is measured by. There is no silent choice: auto says what it took.
 type platformFlags struct {
-	platform, device, ekCert, ekRoot, eventLog string
+	platform, device, ekCert, ekRoot, eventLog, endorsements, relay string
 }
 
 const platformAuto = "auto"
 
 func (f *platformFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.platform, "platform", platformAuto, "tpm, simulated (demonstration builds only), or auto: tpm with swtpm where it is installed")
-	fl.StringVar(&f.device, "device", "", "a real TPM, as /dev/tpmrm0 (default: swtpm)")
+	fl.StringVar(&f.platform, "platform", platformAuto, "sgx, snp, tdx, nitro, azure-snp, azure-tdx, gce, oidc, tpm, simulated (demonstration builds only), or auto: tpm with swtpm where it is installed")
+	fl.StringVar(&f.device, "device", "", "a real TPM, as /dev/tpmrm0 (default: swtpm for tpm, /dev/tpmrm0 on Azure and Google)")
 	fl.StringVar(&f.ekCert, "ek-cert", "", "certificate of a real TPM's endorsement key, DER")
 	fl.StringVar(&f.ekRoot, "ek-root", "", "certificate of a real TPM's maker, PEM")
 	fl.StringVar(&f.eventLog, "event-log", "", "a real machine's boot event log")
+	fl.StringVar(&f.endorsements, "endorsements", "", "what vendors say of this machine, as glovebox operator endorsements fetch writes it")
+	fl.StringVar(&f.relay, "relay", "", "socket of: glovebox operator relay (azure-tdx, oidc)")
 }
 
 // enclaveConfig is enclave.json.
@@ -42,13 +44,15 @@ type enclaveConfig struct {
 	Device           string               `json:"device,omitempty"`
 	EKCertFile       string               `json:"ekCertFile,omitempty"`
 	EventLogFile     string               `json:"eventLogFile,omitempty"`
+	EndorsementsFile string               `json:"endorsementsFile,omitempty"`
+	RelaySocket      string               `json:"relaySocket,omitempty"`
 	SimulatedKeyFile string               `json:"simulatedKeyFile,omitempty"`
 }
 
 // platform is a root of trust that is ready for an enclave.
 type platform struct {
 	enclave     enclaveConfig
-	measurement *measurement
+	measurement *measurement // nil: what the enclave proves of itself, once it runs
 	assurance   string // for people; what counts is what verifiers derive
 	stop        func()
 }
@@ -64,8 +68,10 @@ func (f platformFlags) choose(cmd *cobra.Command) (string, error) {
 		return "", Errorf(KindUsage, "use --platform tpm with --device").because("--device names a TPM, and the platform is simulated")
 	case p == attestation.PlatformSimulated:
 		return f.platform, nil
+	case devices(p) != nil:
+		return f.platform, f.findDevice(p)
 	case p != attestation.PlatformTPM && f.platform != platformAuto:
-		return "", Errorf(KindUsage, "use --platform tpm, simulated or auto").because("unknown platform %q", f.platform)
+		return "", Errorf(KindUsage, "see: glovebox operator up --help").because("unknown platform %q", f.platform)
 	case f.device == "":
 		if err := swtpm.Available(); err != nil {
 			return "", Errorf(KindError, "apt-get install swtpm, or name a real TPM with --device").from(err)
@@ -90,6 +96,8 @@ func (f platformFlags) start(ctx context.Context, o operator, binary string) (*p
 	switch {
 	case attestation.Platform(f.platform) == attestation.PlatformSimulated:
 		return startSimulated(o, binary)
+	case devices(attestation.Platform(f.platform)) != nil:
+		return f.hardware(), nil
 	case f.device != "":
 		return f.realTPM(ctx, binary)
 	}
