@@ -155,6 +155,9 @@ func (f *Fetcher) attempt(ctx context.Context, r *request) (a *answer, wait time
 		return nil, f.retryAfter(resp), err
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err == nil {
+		err = ctx.Err() // a server that ends its answer because we hang up has not said all of it
+	}
 	switch {
 	case err != nil:
 		return nil, 0, fmt.Errorf("%w: %s broke off after %d bytes: %w", ErrUnavailable, host(r.url), len(b), err)
