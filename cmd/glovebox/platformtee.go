@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -58,13 +59,21 @@ func (f platformFlags) findDevice(p attestation.Platform) error {
 // hardware leaves measuring to the platform itself.
 func (f platformFlags) hardware() *platform {
 	p := attestation.Platform(f.platform)
-	e := enclaveConfig{Platform: p, EventLogFile: f.eventLog, EndorsementsFile: f.endorsements, RelaySocket: f.relay}
+	e := enclaveConfig{Platform: p, EventLogFile: absolute(f.eventLog), EndorsementsFile: absolute(f.endorsements), RelaySocket: absolute(f.relay)}
 	if devices(p)[0] == tpmDevice {
 		if e.Device = f.device; e.Device == "" {
 			e.Device = tpmDevice
 		}
 	}
 	return &platform{e, nil, "as its evidence shows", func() {}}
+}
+
+// absolute is a path as the enclave finds it too, wherever it is started.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		return abs
+	}
+	return path
 }
 
 // measureBy asks an enclave for evidence, as a buyer would, and takes its measurements. They are the operator's word to
