@@ -5,8 +5,9 @@ package dcap
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"strconv"
 )
 
 // decode reads one of Intel's statements into v. Members that are not known are passed over, since Intel adds some without a
@@ -25,39 +26,97 @@ func decode(b []byte, v any) error {
 
 // distinct walks valid JSON once and compares the names of every object that is open.
 func distinct(b []byte) bool {
-	open := make([][]string, 0, maxDepth)
+	var names [maxDepth][][]byte
+	open := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '{', '[':
-			if len(open) == maxDepth {
+			if open == maxDepth {
 				return false
 			}
-			open = append(open, nil)
+			names[open] = names[open][:0]
+			open++
 		case '}', ']':
-			open = open[:len(open)-1]
+			open--
 		case '"':
-			end := i + 1
-			for ; b[end] != '"'; end++ {
-				if b[end] == '\\' {
-					end++
-				}
-			}
-			text := b[i+1 : end]
+			text, end, isName := quoted(b, i)
 			i = end
-			if rest := bytes.TrimLeft(b[i+1:], " \t\r\n"); len(rest) == 0 || rest[0] != ':' {
-				continue // a value
+			if !isName {
+				continue
 			}
-			names := open[len(open)-1]
-			if bytes.IndexByte(text, '\\') >= 0 || len(names) == maxNames {
+			seen := names[open-1]
+			if bytes.IndexByte(text, '\\') >= 0 || len(seen) == maxNames {
 				return false
 			}
-			for _, n := range names {
-				if strings.EqualFold(n, string(text)) {
+			for _, n := range seen {
+				if len(n) == len(text) && bytes.EqualFold(n, text) {
 					return false
 				}
 			}
-			open[len(open)-1] = append(names, string(text))
+			names[open-1] = append(seen, text)
 		}
 	}
 	return true
+}
+
+// quoted is the string that starts at i in valid JSON, where its last quote is, and whether it names a member.
+func quoted(b []byte, i int) (text []byte, end int, isName bool) {
+	for end = i + 1; b[end] != '"'; end++ {
+		if b[end] == '\\' {
+			end++
+		}
+	}
+	for j := end + 1; j < len(b); j++ {
+		switch b[j] {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return b[i+1 : end], end, b[j] == ':'
+		}
+	}
+	return b[i+1 : end], end, false
+}
+
+// components are the SVNs of a TCB level, -1 where an entry has none. They are most of a TCB info, so they are read without
+// reflection.
+type components []int16
+
+// UnmarshalJSON implements [json.Unmarshaler]: a list of objects with a member "svn" from 0 to 255.
+func (c *components) UnmarshalJSON(b []byte) error {
+	*c = make(components, 0, 16)
+	if len(b) == 0 || b[0] != '[' {
+		return errors.New("TCB components are not a list")
+	}
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '{', '[':
+			if depth++; depth == 2 {
+				*c = append(*c, -1)
+			}
+		case '}', ']':
+			depth--
+		case '"':
+			text, end, isName := quoted(b, i)
+			if i = end; !isName || depth != 2 || string(text) != "svn" {
+				continue
+			}
+			n, err := svnAfter(b[end+1:])
+			if err != nil {
+				return err
+			}
+			(*c)[len(*c)-1] = n
+		}
+	}
+	return nil
+}
+
+// svnAfter reads the number behind a name.
+func svnAfter(b []byte) (int16, error) {
+	b = bytes.TrimLeft(b, ": \t\r\n")
+	end := bytes.IndexAny(b, ",} \t\r\n")
+	if end < 0 {
+		end = len(b)
+	}
+	n, err := strconv.ParseUint(string(b[:end]), 10, 8)
+	return int16(n), err
 }

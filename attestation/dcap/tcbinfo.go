@@ -5,6 +5,7 @@ package dcap
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,17 +28,13 @@ type tcbInfo struct {
 // level is a patch level of a platform.
 type level struct {
 	TCB struct {
-		SGX    []component `json:"sgxtcbcomponents"`
-		TDX    []component `json:"tdxtcbcomponents"`
-		PCESVN *uint16     `json:"pcesvn"`
+		SGX    components `json:"sgxtcbcomponents"`
+		TDX    components `json:"tdxtcbcomponents"`
+		PCESVN *uint16    `json:"pcesvn"`
 	} `json:"tcb"`
 	Date       string   `json:"tcbDate"`
 	Status     string   `json:"tcbStatus"`
 	Advisories []string `json:"advisoryIDs"`
-}
-
-type component struct {
-	SVN *uint8 `json:"svn"`
 }
 
 // tcbInfo: Intel's statement is of this platform's family and of this kind of TEE.
@@ -87,14 +84,7 @@ func (t *tcbInfo) check(tee TEE) error {
 	return nil
 }
 
-func whole(c []component) bool {
-	for _, x := range c {
-		if x.SVN == nil {
-			return false
-		}
-	}
-	return len(c) == 16
-}
+func whole(c components) bool { return len(c) == 16 && !slices.Contains(c, -1) }
 
 // match finds the levels that the platform reaches: for its SGX components alone, and for the TDX ones too. Intel lists the
 // highest level first.
@@ -117,9 +107,9 @@ func (t *tcbInfo) match(e *extension, m *Module) (sgx, tdx *level) {
 	return sgx, nil
 }
 
-func reaches(have [16]byte, want []component, from int) bool {
+func reaches(have [16]byte, want components, from int) bool {
 	for i := from; i < len(have); i++ {
-		if have[i] < *want[i].SVN {
+		if int16(have[i]) < want[i] {
 			return false
 		}
 	}

@@ -96,7 +96,7 @@ func (v *verification) relaunch(sgx *level, part string, out *moduleStatus) erro
 		return nil
 	}
 	latest := v.tcb.Levels[0].TCB.TDX
-	least := uint16(*latest[0].SVN)
+	least := uint16(latest[0])
 	if now[1] > 0 {
 		id, err := v.tcb.identity(now[1])
 		if err != nil {
@@ -107,7 +107,7 @@ func (v *verification) relaunch(sgx *level, part string, out *moduleStatus) erro
 		}
 		least = *id.Levels[0].TCB.SVN
 	}
-	if uint16(now[0]) < least || now[2] < *latest[2].SVN {
+	if uint16(now[0]) < least || int16(now[2]) < latest[2] {
 		return nil
 	}
 	configure := sgx.Status == attestation.ConfigurationNeeded || sgx.Status == attestation.ConfigurationAndSWHardeningNeeded ||
