@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -59,4 +60,34 @@ func TestEveryPolicyFieldHasWords(t *testing.T) {
 		}
 	}
 	t.Logf("%d fields", n)
+}
+
+// TestDocumentedPolicies: the first example of the page is the default, and all of them can be given to --policy.
+func TestDocumentedPolicies(t *testing.T) {
+	b, err := os.ReadFile("../../docs/spec/appraisal.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := strings.Split(string(b), "```json\n")[1:]
+	if len(examples) < 2 {
+		t.Fatalf("%d examples", len(examples))
+	}
+	for i, e := range examples {
+		text, _, _ := strings.Cut(e, "```")
+		p, err := attestation.ParsePolicy([]byte(text))
+		if err != nil {
+			t.Errorf("example %d: %v", i, err)
+			continue
+		}
+		if i > 0 {
+			continue
+		}
+		got, err := p.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want, err := attestation.DefaultPolicy().Digest(); err != nil || got != want {
+			t.Errorf("the first example is not the default policy: %v", err)
+		}
+	}
 }
