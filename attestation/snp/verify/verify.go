@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,6 +171,9 @@ func (a *authentication) findKey(lines []*line) error {
 	}
 	fault := fmt.Errorf("%w: fetch it with glovebox operator endorsements fetch", ErrNoKey)
 	for _, der := range ders {
+		if slices.ContainsFunc(lines, func(l *line) bool { return l.own(der) }) {
+			continue
+		}
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return a.out.Fail(name, "", want, fmt.Errorf("%w: %w", ErrKey, err))
