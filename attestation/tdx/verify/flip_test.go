@@ -18,9 +18,12 @@ import (
 
 // each runs f for 0 to n-1 on every processor, and for a part of them in short tests.
 func each(n int, f func(i int)) (ran int) {
-	step := 1
-	if testing.Short() || raceDetector {
-		step = 29 // no divisor of 8: every bit of a byte has its turn
+	step := 1 // or odd: every bit of a byte has its turn
+	switch {
+	case raceDetector:
+		step = 97
+	case testing.Short():
+		step = 29
 	}
 	var next, count atomic.Int64
 	var wg sync.WaitGroup
