@@ -6,9 +6,14 @@ package ego
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"os/exec"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/edgelesssys/ego/ecrypto"
 	"github.com/edgelesssys/ego/enclave"
 
 	"github.com/glovebox-dev/glovebox/attestation/sgx"
@@ -70,4 +75,52 @@ func TestEGoGetRemoteReportNilPanics(t *testing.T) {
 		}
 	}()
 	_, _ = enclave.GetRemoteReport(nil)
+}
+
+// TestEGoEcryptoSealsUnderZeroKey: EGo's own sealing encrypts outside an enclave, under the key of zeros. Nothing here calls it.
+func TestEGoEcryptoSealsUnderZeroKey(t *testing.T) {
+	sealed, err := ecrypto.SealWithUniqueKey([]byte("secret"), nil)
+	if err != nil {
+		t.Skipf("the trap is gone: %v", err)
+	}
+	n := 4 + int(binary.LittleEndian.Uint32(sealed)) // what to ask for the key again with comes first
+	if plain, err := ecrypto.Decrypt(sealed[n:], make([]byte, 16), nil); err != nil || string(plain) != "secret" {
+		t.Errorf("not under the key of zeros: %q, %v: the trap is gone, say so in the documentation", plain, err)
+	}
+	for path, deps := range dependencies(t, "../..") {
+		if slices.Contains(deps, "github.com/edgelesssys/ego/ecrypto") {
+			t.Errorf("%s reaches ecrypto", path)
+		}
+	}
+}
+
+// TestEGoNetHTTPInOnePackage: EGo brings net/http along. With the tag, this package has it, and neither the package with the
+// rules nor the verifier has.
+func TestEGoNetHTTPInOnePackage(t *testing.T) {
+	for path, deps := range dependencies(t, "..") {
+		has, want := slices.Contains(deps, "net/http"), strings.HasSuffix(path, "/attestation/sgx/ego")
+		if has != want {
+			t.Errorf("%s: net/http: %t, want %t", path, has, want)
+		}
+	}
+}
+
+// dependencies of the packages below dir, with the tag.
+func dependencies(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-tags", "ego", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "./...")
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		all[f[0]] = f[1:]
+	}
+	if len(all) < 3 {
+		t.Fatalf("%d packages below %s", len(all), dir)
+	}
+	return all
 }
