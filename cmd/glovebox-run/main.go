@@ -2,7 +2,7 @@
 
 // Command glovebox-run runs a buyer's code on the buyer's own data, in the sandbox that enclaves use. `glovebox buyer
 // run-local` starts it; it reads one request from its standard input and prints one result. With the argument admit it says
-// what an enclave would make of a module, and runs nothing.
+// what an enclave would make of a module, and with about what it runs modules with; then it runs nothing.
 //
 // Trust domain: the buyer. It shares the sandbox with the measured binary and nothing else: there is no way into it from a
 // host, and no way from it to an owner's key.
@@ -19,24 +19,30 @@ import (
 	"syscall"
 
 	"github.com/glovebox-dev/glovebox/cmd/glovebox-run/localrun"
+	"github.com/glovebox-dev/glovebox/enclave/fuel"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 func main() {
 	sandbox.Main() // returns only in the program itself; spawner and workers end here
 	admitting := slices.Equal(os.Args[1:], []string{localrun.ModeAdmit})
-	if len(os.Args) > 1 && !admitting {
-		fmt.Fprintln(os.Stderr, "glovebox-run: error: this program takes no arguments but admit")
+	about := slices.Equal(os.Args[1:], []string{localrun.ModeAbout})
+	if len(os.Args) > 1 && !admitting && !about {
+		fmt.Fprintln(os.Stderr, "glovebox-run: error: this program takes no arguments but admit or about")
 		fmt.Fprintln(os.Stderr, "glovebox-run: hint: use: glovebox buyer run-local --help")
 		os.Exit(2)
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	var err error
-	if admitting {
+	switch {
+	case admitting:
 		err = admit(ctx, os.Stdin, os.Stdout)
-	} else {
+	case about:
+		err = json.NewEncoder(os.Stdout).Encode(localrun.About{Engine: sandbox.EngineDigest(), Costs: fuel.CostTable, Runtimes: []string{job.RuntimeWASM}})
+	default:
 		err = serve(ctx, os.Stdin, os.Stdout, os.Stderr)
 	}
 	if err != nil {

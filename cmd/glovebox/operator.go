@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -176,37 +174,6 @@ func (s *start) serve(ctx context.Context, h *child, p *platform) error {
 	case <-h.done:
 		return Errorf(KindError, "its words are above").because("glovebox-host ended: %v", h.err)
 	}
-}
-
-func newMeasure() *cobra.Command {
-	var dir string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "measure", Short: "Print what the enclave is, for owners to trust", Args: noArgs,
-		Long: `Measure prints the state of the platform that "operator up" started, and the key of the log. Hand it to creators and buyers;
-they check the enclave's digest against the one they built, and sign it with "creator trust".`,
-		Example: "  glovebox operator measure --dir op --json > measurement.json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			o, err := openOperator(dir)
-			if err != nil {
-				return err
-			}
-			m, err := readMeasurement(o.at(measurementFile))
-			if err != nil {
-				return Errorf(KindTryAgain, "start it first: glovebox operator up --dir %s", dir).because("%s has not been up yet: %w", dir, err)
-			}
-			return show(cmd, asJSON, m, func(w io.Writer) {
-				rows := [][]string{{"name", m.Name}, {"platform", string(m.Platform)}, {"enclave", m.Enclave.String()}}
-				for _, k := range slices.Sorted(maps.Keys(m.Measurements)) {
-					rows = append(rows, []string{k, m.Measurements[k]})
-				}
-				table(w, rows...)
-			})
-		},
-	}
-	operatorFlag(cmd, &dir)
-	jsonFlag(cmd, &asJSON)
-	return cmd
 }
 
 func newStatus() *cobra.Command {

@@ -19,6 +19,16 @@ const MaxRequest = 64 << 20
 // ModeAdmit is the argument that makes glovebox-run read a module from standard input and say what admission makes of it.
 const ModeAdmit = "admit"
 
+// ModeAbout is the argument that makes glovebox-run say what it runs modules with.
+const ModeAbout = "about"
+
+// About is what enclaves built from the same source run code with.
+type About struct {
+	Engine   envelope.Digest `json:"engine"`   // as evidence carries it
+	Costs    string          `json:"costs"`    // the table of costs that fuel is counted by
+	Runtimes []string        `json:"runtimes"` // runtime classes that a job may ask for
+}
+
 // Admission is what an enclave's worker makes of a module before it compiles it.
 type Admission struct {
 	Module    envelope.Digest  `json:"module"`    // SHA-256 of what came in
