@@ -7,6 +7,9 @@
 package verifiers
 
 import (
+	"slices"
+	"sync"
+
 	"github.com/glovebox-dev/glovebox/attestation"
 	azure "github.com/glovebox-dev/glovebox/attestation/azure/verify"
 	gce "github.com/glovebox-dev/glovebox/attestation/gce/verify"
@@ -28,6 +31,18 @@ func vendors() []func() (attestation.Format, error) {
 		func() (attestation.Format, error) { return gce.NewFormat() },
 	}
 }
+
+// pinned are the formats of vendors: made once, since AMD's certificates alone take milliseconds, and an auditor asks for
+// formats once for each grant. They hold nothing but roots, and no call changes them.
+var pinned = sync.OnceValue(func() []attestation.Format {
+	var out []attestation.Format
+	for _, format := range vendors() {
+		if f, err := format(); err == nil {
+			out = append(out, f)
+		}
+	}
+	return out
+})
 
 // importers read the vendors' files, see [Import].
 func importers() map[attestation.Platform]importer {
@@ -52,12 +67,7 @@ func importers() map[attestation.Platform]importer {
 // builds that have it and for a root that is given, simulated evidence. What cannot be accepted is left out, so that a
 // verifier refuses the missing platform by name.
 func New(brokers []envelope.PublicKey, simulatedRoot *envelope.PublicKey) []attestation.Format {
-	var out []attestation.Format
-	for _, format := range vendors() {
-		if f, err := format(); err == nil {
-			out = append(out, f)
-		}
-	}
+	out := slices.Clone(pinned())
 	if f, err := tpm.NewFormat(tpm.Config{Brokers: brokers}); err == nil {
 		out = append(out, f)
 	}
