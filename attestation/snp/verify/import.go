@@ -11,10 +11,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/go-sev-guest/abi"
-	"github.com/google/go-sev-guest/proto/sevsnp"
-	"google.golang.org/protobuf/proto"
-
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/snp"
 )
@@ -23,7 +19,7 @@ import (
 var ErrImport = errors.New("snp: cannot read file")
 
 // Import makes evidence of a vendor's files. The report may be binary, hex or base64; bare, followed by the host's
-// certificate table (an extended report), or in go-sev-guest's protocol buffer. Certificates may be DER, PEM, or a
+// certificate table (an extended report), in go-sev-guest's protocol buffer, or in dstack's attestation. Certificates may be DER, PEM, or a
 // certificate table, any number in any order; those of AMD's own keys are not needed. Collateral is revocation lists.
 // Nothing is verified. Errors: [ErrImport].
 func Import(raw attestation.Raw) (*attestation.Evidence, error) {
@@ -79,31 +75,12 @@ func splitReport(b []byte) (report []byte, certs [][]byte, err error) {
 				return b[:snp.ReportSize], certs, nil
 			}
 		}
-		if report, certs := fromProto(b); report != nil {
+		if report, certs := fromPeer(b); report != nil {
 			return report, certs, nil
 		}
 		return nil, nil, fmt.Errorf("%w: %w", ErrImport, err)
 	}
-	return nil, nil, fmt.Errorf("%w: %d bytes, a report has %d; binary, hex, base64, an extended report and go-sev-guest's protocol buffer are read", ErrImport, len(b), snp.ReportSize)
-}
-
-// fromProto reads go-sev-guest's Attestation.
-func fromProto(b []byte) (report []byte, certs [][]byte) {
-	var a sevsnp.Attestation
-	if proto.Unmarshal(b, &a) != nil || a.Report == nil {
-		return nil, nil
-	}
-	report, err := abi.ReportToAbiBytes(a.Report)
-	if err != nil {
-		return nil, nil
-	}
-	c := a.GetCertificateChain()
-	for _, f := range [][]byte{c.GetVcekCert(), c.GetVlekCert(), c.GetAskCert(), c.GetArkCert()} {
-		if ders, err := importCertificates(f); err == nil {
-			certs = append(certs, ders...)
-		}
-	}
-	return report, certs
+	return nil, nil, fmt.Errorf("%w: %d bytes, a report has %d; binary, hex, base64, an extended report, go-sev-guest's protocol buffer and dstack's attestation are read", ErrImport, len(b), snp.ReportSize)
 }
 
 func importCertificates(file []byte) ([][]byte, error) {

@@ -65,6 +65,8 @@ func TestImport(t *testing.T) {
 		"go-sev-guest":         {Report: message},
 		"CRL, DER":             {Report: report, Certs: [][]byte{vcek}, Collateral: [][]byte{crl}},
 		"CRL, PEM":             {Report: report, Certs: [][]byte{vcek}, Collateral: [][]byte{pemOf("X509 CRL", crl)}},
+		"dstack":               {Report: append(append([]byte{0, 3, 0x81, 0x12}, report...), append([]byte("mr_config"), pemOf("CERTIFICATE", w.line.ASK.Raw, vcek)...)...)},
+		"dstack, JSON":         {Report: []byte(`{"attestation":"00038112` + hexOf(report) + hexOf(pemOf("CERTIFICATE", vcek)) + `"}`)},
 	} {
 		e, err := verify.Import(raw)
 		if err != nil {
@@ -109,6 +111,8 @@ func TestImportRefuses(t *testing.T) {
 		"certificate for CRL": {attestation.Raw{Report: report, Collateral: [][]byte{vcek}}, "revocation list"},
 		"empty CRL":           {attestation.Raw{Report: report, Collateral: [][]byte{{}}}, "0 bytes"},
 		"CRL of garbage":      {attestation.Raw{Report: report, Collateral: [][]byte{pemOf("X509 CRL", []byte("x"))}}, "revocation list"},
+		"dstack, cut":         {attestation.Raw{Report: append([]byte{0, 3, 0x81, 0x12}, report[:1183]...)}, "version"},
+		"dstack, no hex":      {attestation.Raw{Report: []byte(`{"attestation":"` + strings.Repeat("xy", 1200) + `"}`)}, "version"},
 		"event log":           {attestation.Raw{Report: report, EventLogs: [][]byte{{1}}}, "event log"},
 	} {
 		_, err := verify.Import(c.raw)

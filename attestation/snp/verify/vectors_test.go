@@ -4,7 +4,6 @@ package verify_test
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -66,7 +65,7 @@ func vectors() []vector {
 		{
 			name: "dstack: Milan of 2026, version 3", raw: func(t testing.TB) attestation.Raw {
 				return attestation.Raw{
-					Report: attestationtest.Peer(t, "dstack", "dstack_dstack-attest_tests_sev_snp_attestation.bin")[4:][:1184],
+					Report: attestationtest.Peer(t, "dstack", "dstack_dstack-attest_tests_sev_snp_attestation.bin"),
 					Certs: [][]byte{
 						attestationtest.Peer(t, "dstack", "dstack_dstack-attest_tests_sev_snp_ask.pem"),
 						attestationtest.Peer(t, "dstack", "dstack_dstack-attest_tests_sev_snp_vcek.pem"),
@@ -76,15 +75,7 @@ func vectors() []vector {
 		},
 		{
 			name: "dstack: the verifier's fixture, same report", raw: func(t testing.TB) attestation.Raw {
-				var doc struct{ Attestation string }
-				if err := json.Unmarshal(attestationtest.Peer(t, "dstack", "dstack_verifier_fixtures_sev-snp-attestation.json"), &doc); err != nil {
-					t.Fatal(err)
-				}
-				b, err := hex.DecodeString(doc.Attestation)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return attestation.Raw{Report: b[4:][:1184], Certs: [][]byte{attestationtest.Peer(t, "dstack", "dstack_dstack-attest_tests_sev_snp_vcek.pem")}}
+				return attestation.Raw{Report: attestationtest.Peer(t, "dstack", "dstack_verifier_fixtures_sev-snp-attestation.json")} // has its certificates inside
 			}, at: "2026-10-01", fails: old, chip: "38d17458",
 		},
 		{name: "trustee: Azure, Milan of 2023", raw: func(t testing.TB) attestation.Raw {
