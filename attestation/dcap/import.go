@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -230,6 +231,45 @@ func (im *importer) statement(typ, member, signature string, body []byte, depth 
 		return fmt.Errorf("%s: %w", member, err)
 	}
 	return im.add(typ, (&statement{signed.Bytes(), sig}).join(member))
+}
+
+// WithChain puts the PCK certificate chain that is among certs into signature data of a v3 quote which names its platform in
+// another way (certification data of types 1 to 4), as the platform's own caching service would have. No signature covers
+// that part of a quote, and whether the PCK is the right one its signature over the QE report will show.
+func WithChain(data []byte, certs []attestation.Endorsement) ([]byte, bool) {
+	r := &reader{b: data}
+	r.take(signatureSize + keySize + reportSize + signatureSize)
+	r.take(r.uint16())
+	head := len(data) - len(r.b)
+	if kind := r.uint16(); r.short || kind < 1 || kind >= certPCKChain {
+		return nil, false
+	}
+	find := func(is func(c *x509.Certificate) bool) *x509.Certificate {
+		for _, e := range certs {
+			if e.Type != attestation.CertificateType {
+				continue
+			}
+			if c, err := x509.ParseCertificate(e.Body); err == nil && is(c) {
+				return c
+			}
+		}
+		return &x509.Certificate{}
+	}
+	pck := find(func(c *x509.Certificate) bool { return c.Subject.CommonName == namePCK })
+	ca := find(func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, pck.RawIssuer) })
+	root := find(func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, ca.RawIssuer) })
+	if len(pck.Raw) == 0 || len(ca.Raw) == 0 || len(root.Raw) == 0 {
+		return nil, false
+	}
+	var chain bytes.Buffer
+	for _, c := range []*x509.Certificate{pck, ca, root} {
+		if err := pem.Encode(&chain, &pem.Block{Type: pemType, Bytes: c.Raw}); err != nil {
+			return nil, false
+		}
+	}
+	out := binary.LittleEndian.AppendUint16(bytes.Clone(data[:head]), certPCKChain)
+	out = binary.LittleEndian.AppendUint32(out, uint32(chain.Len()))
+	return append(out, chain.Bytes()...), true
 }
 
 // Select leaves out of imported endorsements what [Verify] would refuse because it concerns another platform than the one that

@@ -5,6 +5,7 @@ package verify
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -15,8 +16,8 @@ import (
 )
 
 // Import makes evidence of files as they are found: a quote (binary, hex, base64, or in JSON under "quote"; with or without
-// OpenEnclave's header, with the zeros of the buffer that it was made in) and collateral as package dcap reads it. Errors:
-// [ErrImport].
+// OpenEnclave's header, with the zeros of the buffer that it was made in) and collateral as package dcap reads it. A quote that
+// does not hold its PCK chain gets the one among the certificates. Errors: [ErrImport].
 func Import(raw attestation.Raw) (*attestation.Evidence, error) {
 	if len(raw.EventLogs) != 0 {
 		return nil, fmt.Errorf("%w: SGX has no event log", ErrImport)
@@ -35,6 +36,7 @@ func Import(raw attestation.Raw) (*attestation.Evidence, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImport, err)
 	}
+	b = withChain(b, ends)
 	if q, err := parse(b); err == nil {
 		// A quote whose signature data cannot be read is still evidence, which Authenticate refuses and explains.
 		if q.Signature, err = dcap.ParseSGXSignature(q.sigData); err == nil {
@@ -42,6 +44,20 @@ func Import(raw attestation.Raw) (*attestation.Evidence, error) {
 		}
 	}
 	return &attestation.Evidence{Version: 1, Platform: attestation.PlatformSGX, Evidence: b, Endorsements: ends}, nil
+}
+
+// withChain completes a quote that names its platform to Intel only with a PCK chain that was given beside it.
+func withChain(b []byte, certs []attestation.Endorsement) []byte {
+	q, err := parse(b)
+	if err != nil {
+		return b
+	}
+	data, ok := dcap.WithChain(q.sigData, certs)
+	if !ok {
+		return b
+	}
+	out := binary.LittleEndian.AppendUint32(bytes.Clone(q.Signed), uint32(len(data)))
+	return append(out, data...)
 }
 
 // isQuote reports whether b starts as a quote does, or as OpenEnclave's header. Neither hex nor base64 does.

@@ -270,6 +270,48 @@ func TestImportForms(t *testing.T) {
 	}
 }
 
+// TestImportCompletesQuote: a quote with an encrypted PPID, and the PCK chain beside it; of several, in any order.
+func TestImportCompletesQuote(t *testing.T) {
+	v := dcaptest.New(dcap.SGX)
+	good := evidence(t, v)
+	root, ca, pck, signing := v.Certificates(t)
+	v.CertType, v.Chain = 3, make([]byte, 404)
+	q := v.Quote(t)
+	for name, c := range map[string]struct {
+		certs [][]byte
+		err   error
+	}{
+		"chain":           {[][]byte{dcaptest.PEM(pck, ca, root)}, nil},
+		"reversed":        {[][]byte{root, ca, pck, signing}, nil},
+		"no PCK":          {[][]byte{ca, root}, dcap.ErrMalformed},
+		"no root":         {[][]byte{pck, ca}, dcap.ErrMalformed},
+		"nothing":         {nil, dcap.ErrMalformed},
+		"of another":      {[][]byte{dcaptest.PEM(strange(t), ca, root)}, dcap.ErrSignature},
+		"EGo's header on": {[][]byte{dcaptest.PEM(pck, ca, root)}, nil},
+	} {
+		in := q
+		if name == "EGo's header on" {
+			in = wrap(q)
+		}
+		e, err := verify.Import(attestation.Raw{Report: in, Certs: c.certs, Collateral: [][]byte{good.Endorsements[0].Body}})
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		e.Endorsements = good.Endorsements
+		if _, err := judge(e, v); !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// strange is another platform's PCK certificate, by the same CA.
+func strange(t *testing.T) []byte {
+	w := dcaptest.New(dcap.SGX)
+	w.PCKKey = dcaptest.Key("another PCK")
+	_, _, pck, _ := w.Certificates(t)
+	return pck
+}
+
 func TestNothingHoldsState(t *testing.T) {
 	v := dcaptest.New(dcap.SGX)
 	f, good, bad := verify.NewTestFormat(v.Pin()), evidence(t, v), evidence(t, v)
