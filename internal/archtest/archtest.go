@@ -56,7 +56,8 @@ func Rules() []Rule {
 			"it runs a buyer's code on her own data, with the engine and without anything that knows of keys or networks",
 		},
 		{"./policies", []string{"./enclave", "./host", "./broker"}, "policies are asked, they do not call"},
-		{"./attestation", join(policy, state, []string{"./enclave", "./host", "./broker", "./policies"}), "evidence is judged by whoever holds it"},
+		// database/sql is not among them: a UUID library of AMD's evidence names its interfaces, and opens no database.
+		{"./attestation", join(policy, []string{"modernc.org/sqlite", "./enclave", "./host", "./broker", "./policies"}), "evidence is judged by whoever holds it"},
 		{"./internal/envelope", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net/http"}, "the root of all formats is pure"},
 		{"./internal/licence", []string{"./attestation", "./enclave", "./host", "./broker", "./policies", "./internal/dataset", "./internal/job", "./internal/grant", "./internal/tlog", "net/http"}, "a licence is pure, for enclaves to combine"},
 		{"./policies/terms", join(policy, state, network), "people's tools explain terms without the policy engine"},
