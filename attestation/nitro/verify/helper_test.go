@@ -35,9 +35,11 @@ type fake struct {
 	payload   func([]byte) []byte // changes the payload before it is signed
 	protected []byte
 	message   func(protected, payload, sig []byte) []byte
-	signer    crypto.Signer  // of the document; nil: the leaf's
-	external  []byte         // external data in what is signed
-	seal      func([][]byte) // changes the certificates, after they were signed
+	signer    crypto.Signer             // of the document; nil: the leaf's
+	external  []byte                    // external data in what is signed
+	seal      func([][]byte)            // changes the certificates, after they were signed
+	issuers   map[int]crypto.Signer     // who signs certificate i; absent: the key of the one above
+	parents   map[int]*x509.Certificate // whose name it has as its issuer's; absent: the one above
 }
 
 var fakeKeys = sync.OnceValue(func() []crypto.Signer {
@@ -103,7 +105,14 @@ func (f *fake) build(t testing.TB) ([]byte, *verify.Format) {
 	var ders [][]byte
 	for i, c := range f.certs {
 		up := max(i-1, 0)
-		der, err := x509.CreateCertificate(rand.Reader, c, f.certs[up], f.keys[i].Public(), f.keys[up])
+		parent, issuer := f.certs[up], f.keys[up]
+		if f.parents[i] != nil {
+			parent = f.parents[i]
+		}
+		if f.issuers[i] != nil {
+			issuer = f.issuers[i]
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, f.keys[i].Public(), issuer)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,23 +50,25 @@ func documentRefusals(t *testing.T) map[string]refusal {
 	drop := func(name string) func(*fake) { return func(f *fake) { f.payload = without(t, name) } }
 	doc := func(change func(*fake)) refusal { return refusal{change, verify.ErrDocument, "cose-sign1"} }
 	out := map[string]refusal{
-		"digest SHA256":        doc(set("digest", "SHA256")),
-		"no module":            doc(set("module_id", "")),
-		"time zero":            doc(set("timestamp", uint64(0))),
-		"time of a text":       doc(set("timestamp", "2026")),
-		"time negative":        doc(set("timestamp", -1)),
-		"no bundle":            doc(set("cabundle", [][]byte{})),
-		"bundle of nine":       doc(set("cabundle", [][]byte{{1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}})),
-		"empty in bundle":      doc(set("cabundle", [][]byte{{}})),
-		"big certificate":      doc(set("certificate", make([]byte, 1025))),
-		"empty certificate":    doc(set("certificate", []byte{})),
-		"big user data":        doc(set("user_data", make([]byte, 1025))),
-		"big nonce":            doc(set("nonce", make([]byte, 1025))),
-		"big public key":       doc(set("public_key", make([]byte, 1025))),
-		"user data as text":    doc(set("user_data", "text")),
-		"unknown member":       doc(set("more", 1)),
-		"member in other case": doc(set("Nonce", []byte{1})),
-		"PCR 32":               doc(func(f *fake) { f.pcrs()[32] = pcr(1) }),
+		"digest SHA256":     doc(set("digest", "SHA256")),
+		"no module":         doc(set("module_id", "")),
+		"time zero":         doc(set("timestamp", uint64(0))),
+		"time of a text":    doc(set("timestamp", "2026")),
+		"time negative":     doc(set("timestamp", -1)),
+		"no bundle":         doc(set("cabundle", [][]byte{})),
+		"bundle of nine":    doc(set("cabundle", [][]byte{{1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}})),
+		"empty in bundle":   doc(set("cabundle", [][]byte{{}})),
+		"big certificate":   doc(set("certificate", make([]byte, 1025))),
+		"empty certificate": doc(set("certificate", []byte{})),
+		"big user data":     doc(set("user_data", make([]byte, 1025))),
+		"big nonce":         doc(set("nonce", make([]byte, 1025))),
+		"big public key":    doc(set("public_key", make([]byte, 1025))),
+		"user data as text": doc(set("user_data", "text")),
+		"unknown member":    doc(set("more", 1)),
+		"member in other case": doc(func(f *fake) {
+			f.payload = func(b []byte) []byte { return bytes.Replace(b, []byte("user_data"), []byte("User_data"), 1) }
+		}),
+		"PCR 32": doc(func(f *fake) { f.pcrs()[32] = pcr(1) }),
 		"33 PCRs": doc(func(f *fake) {
 			for i := range uint64(33) {
 				f.pcrs()[i] = pcr(1)
@@ -201,29 +203,48 @@ func chainRefusals() map[string]refusal {
 		return refusal{change, verify.ErrSignature, "document-signature"}
 	}
 	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}
+	// The attack that a chain is against: everything as AWS has it, but one certificate is by a stranger's key, who has the
+	// keys from there on. The key identifiers are as they should be.
+	stranger := func(i int) refusal {
+		return chain(func(f *fake) { f.issuers = map[int]crypto.Signer{i: newKey(elliptic.P384())} })
+	}
+	named := func(i int) refusal {
+		return chain(func(f *fake) {
+			other := *f.certs[i-1]
+			other.Subject = pkix.Name{CommonName: "another"}
+			f.parents = map[int]*x509.Certificate{i: &other}
+		})
+	}
 	return map[string]refusal{
-		"P-521 leaf":            kind(key(4, elliptic.P521())),
-		"P-256 leaf":            kind(key(4, elliptic.P256())),
-		"P-224 leaf":            kind(key(4, elliptic.P224())),
-		"RSA leaf":              kind(rsaLeaf),
-		"P-256 instance":        kind(key(3, elliptic.P256())),
-		"SHA-256 leaf":          kind(func(f *fake) { f.certs[4].SignatureAlgorithm = x509.ECDSAWithSHA256 }),
-		"critical extension":    kind(func(f *fake) { f.certs[2].ExtraExtensions = []pkix.Extension{unknown} }),
-		"certificate cut":       kind(func(f *fake) { f.seal = func(c [][]byte) { c[3] = c[3][:len(c[3])-1] } }),
-		"certificate trailing":  kind(func(f *fake) { f.seal = func(c [][]byte) { c[4] = append(c[4], 0) } }),
-		"bundle reversed":       {func(f *fake) { f.seal = func(c [][]byte) { c[0], c[1] = c[1], c[0] } }, verify.ErrRoot, "root"},
-		"root left out":         {func(f *fake) { f.seal = func(c [][]byte) { f.doc["cabundle"] = c[1:4] } }, verify.ErrRoot, "root"},
-		"signed by another key": sig(func(f *fake) { f.signer = newKey(elliptic.P384()) }),
-		"signed by the CA":      sig(func(f *fake) { f.signer = f.keys[3] }),
-		"external data":         sig(func(f *fake) { f.external = []byte{1} }),
-		"signature of zeros":    sig(func(f *fake) { f.message = func(p, d, _ []byte) []byte { return mustCOSE(p, d, make([]byte, 96)) } }),
-		"instance left out":     chain(func(f *fake) { f.seal = func(c [][]byte) { f.doc["cabundle"] = c[:3] } }),
-		"zone and region":       chain(func(f *fake) { f.seal = func(c [][]byte) { c[1], c[2] = c[2], c[1] } }),
-		"CA is none":            chain(func(f *fake) { f.certs[2].IsCA, f.certs[2].MaxPathLen, f.certs[2].MaxPathLenZero = false, -1, false }),
-		"no basic constraints":  chain(func(f *fake) { f.certs[3].BasicConstraintsValid = false }),
-		"CA may not sign":       chain(func(f *fake) { f.certs[1].KeyUsage = x509.KeyUsageCRLSign }),
-		"path too long":         chain(func(f *fake) { f.certs[1].MaxPathLen = 1 }),
-		"path too long at zero": chain(func(f *fake) { f.certs[2].MaxPathLen, f.certs[2].MaxPathLenZero = 0, true }),
+		"stranger's region":      stranger(1),
+		"stranger's zone":        stranger(2),
+		"stranger's instance":    stranger(3),
+		"stranger's leaf":        stranger(4),
+		"region of another name": named(1),
+		"leaf of another name":   named(4),
+		"CA without usage":       chain(func(f *fake) { f.certs[2].KeyUsage = 0 }),
+		"P-521 leaf":             kind(key(4, elliptic.P521())),
+		"P-256 leaf":             kind(key(4, elliptic.P256())),
+		"P-224 leaf":             kind(key(4, elliptic.P224())),
+		"RSA leaf":               kind(rsaLeaf),
+		"P-256 instance":         kind(key(3, elliptic.P256())),
+		"SHA-256 leaf":           kind(func(f *fake) { f.certs[4].SignatureAlgorithm = x509.ECDSAWithSHA256 }),
+		"critical extension":     kind(func(f *fake) { f.certs[2].ExtraExtensions = []pkix.Extension{unknown} }),
+		"certificate cut":        kind(func(f *fake) { f.seal = func(c [][]byte) { c[3] = c[3][:len(c[3])-1] } }),
+		"certificate trailing":   kind(func(f *fake) { f.seal = func(c [][]byte) { c[4] = append(c[4], 0) } }),
+		"bundle reversed":        {func(f *fake) { f.seal = func(c [][]byte) { c[0], c[1] = c[1], c[0] } }, verify.ErrRoot, "root"},
+		"root left out":          {func(f *fake) { f.seal = func(c [][]byte) { f.doc["cabundle"] = c[1:4] } }, verify.ErrRoot, "root"},
+		"signed by another key":  sig(func(f *fake) { f.signer = newKey(elliptic.P384()) }),
+		"signed by the CA":       sig(func(f *fake) { f.signer = f.keys[3] }),
+		"external data":          sig(func(f *fake) { f.external = []byte{1} }),
+		"signature of zeros":     sig(func(f *fake) { f.message = func(p, d, _ []byte) []byte { return mustCOSE(p, d, make([]byte, 96)) } }),
+		"instance left out":      chain(func(f *fake) { f.seal = func(c [][]byte) { f.doc["cabundle"] = c[:3] } }),
+		"zone and region":        chain(func(f *fake) { f.seal = func(c [][]byte) { c[1], c[2] = c[2], c[1] } }),
+		"CA is none":             chain(func(f *fake) { f.certs[2].IsCA, f.certs[2].MaxPathLen, f.certs[2].MaxPathLenZero = false, -1, false }),
+		"no basic constraints":   chain(func(f *fake) { f.certs[3].BasicConstraintsValid = false }),
+		"CA may not sign":        chain(func(f *fake) { f.certs[1].KeyUsage = x509.KeyUsageCRLSign }),
+		"path too long":          chain(func(f *fake) { f.certs[1].MaxPathLen = 1 }),
+		"path too long at zero":  chain(func(f *fake) { f.certs[2].MaxPathLen, f.certs[2].MaxPathLenZero = 0, true }),
 		"leaf is a CA": chain(func(f *fake) {
 			f.certs[4].IsCA, f.certs[4].KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
 		}),

@@ -35,6 +35,9 @@ const (
 type pki struct {
 	certs []*x509.Certificate // templates, the leaf first
 	keys  []*rsa.PrivateKey
+
+	issuers map[int]*rsa.PrivateKey   // who signs certificate i; absent: the key of the next one
+	parents map[int]*x509.Certificate // whose name it has as its issuer's; absent: the next one
 }
 
 var fakeKeys = sync.OnceValue(func() []*rsa.PrivateKey { return newKeys(2048, 2048, 2048, 2048, 2048) })
@@ -72,7 +75,14 @@ func (p *pki) issue(t testing.TB) [][]byte {
 	var out [][]byte
 	for i, c := range p.certs {
 		up := min(i+1, len(p.certs)-1)
-		der, err := x509.CreateCertificate(rand.Reader, c, p.certs[up], p.keys[i].Public(), p.keys[up])
+		parent, issuer := p.certs[up], p.keys[up]
+		if p.parents[i] != nil {
+			parent = p.parents[i]
+		}
+		if p.issuers[i] != nil {
+			issuer = p.issuers[i]
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, p.keys[i].Public(), issuer)
 		if err != nil {
 			t.Fatal(err)
 		}

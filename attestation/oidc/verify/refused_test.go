@@ -148,32 +148,49 @@ func chainRefusals() map[string]refusal {
 	at := func(change func(*fake)) refusal { return refusal{change, verify.ErrTime, "certificate-validity"} }
 	sig := func(change func(*fake)) refusal { return refusal{change, verify.ErrSignature, "token-signature"} }
 	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}
+	// The attack that a chain is against: everything as Google has it, but one certificate is by a stranger's key, who has
+	// the leaf's.
+	stranger := func(i int) refusal {
+		return chain(cert(func(p *pki) { p.issuers = map[int]*rsa.PrivateKey{i: fakeKeys()[4]} }))
+	}
+	named := func(i int) refusal {
+		return chain(cert(func(p *pki) {
+			other := *p.certs[i+1]
+			other.Subject = pkix.Name{CommonName: "another"}
+			p.parents = map[int]*x509.Certificate{i: &other}
+		}))
+	}
 	return map[string]refusal{
-		"leaf alone":            form(seal(func(c [][]byte) [][]byte { return c[:1] })),
-		"five certificates":     form(seal(func(c [][]byte) [][]byte { return append(c, c[2], c[2]) })),
-		"no certificate":        form(seal(func(c [][]byte) [][]byte { return [][]byte{{1}, {2}} })),
-		"big certificate":       form(seal(func(c [][]byte) [][]byte { return [][]byte{make([]byte, 5000), c[2]} })),
-		"trailing byte":         form(seal(func(c [][]byte) [][]byte { return [][]byte{append(c[0], 0), c[1], c[2]} })),
-		"EC leaf":               form(seal(func(c [][]byte) [][]byte { return [][]byte{ecLeaf(), c[1], c[2]} })),
-		"1024-bit leaf":         form(func(f *fake) { f.pki.keys[0] = weakKey() }),
-		"SHA-512 leaf":          form(cert(func(p *pki) { p.certs[0].SignatureAlgorithm = x509.SHA512WithRSA })),
-		"critical extension":    form(cert(func(p *pki) { p.certs[1].ExtraExtensions = []pkix.Extension{unknown} })),
-		"root left out":         root(seal(func(c [][]byte) [][]byte { return c[:2] })),
-		"reversed":              root(seal(func(c [][]byte) [][]byte { return [][]byte{c[2], c[1], c[0]} })),
-		"intermediate left out": chain(seal(func(c [][]byte) [][]byte { return [][]byte{c[0], c[2]} })),
-		"intermediate twice":    chain(seal(func(c [][]byte) [][]byte { return [][]byte{c[0], c[1], c[1], c[2]} })),
-		"CA is none":            chain(cert(func(p *pki) { p.certs[1].IsCA, p.certs[1].KeyUsage = false, x509.KeyUsageDigitalSignature })),
-		"CA may not sign":       chain(cert(func(p *pki) { p.certs[1].KeyUsage = x509.KeyUsageCRLSign })),
-		"path too long":         chain(cert(func(p *pki) { p.certs[2].MaxPathLen, p.certs[2].MaxPathLenZero = 0, true })),
-		"leaf is a CA":          chain(cert(func(p *pki) { p.certs[0].IsCA = true })),
-		"leaf for encryption":   chain(cert(func(p *pki) { p.certs[0].KeyUsage = x509.KeyUsageKeyEncipherment })),
-		"expired leaf":          at(cert(func(p *pki) { p.certs[0].NotAfter = stamp.Add(-time.Second) })),
-		"expired intermediate":  at(cert(func(p *pki) { p.certs[1].NotAfter = stamp.Add(-time.Second) })),
-		"expired root":          at(cert(func(p *pki) { p.certs[2].NotAfter = stamp.Add(-time.Second) })),
-		"leaf of tomorrow":      at(cert(func(p *pki) { p.certs[0].NotBefore = stamp.Add(time.Hour) })),
-		"signed by another":     sig(func(f *fake) { f.signer = fakeKeys()[4] }),
-		"signed by published":   sig(func(f *fake) { f.signer = fakeKeys()[3] }),
-		"signed by the CA":      sig(func(f *fake) { f.signer = fakeKeys()[1] }),
+		"stranger's leaf":              stranger(0),
+		"stranger's intermediate":      stranger(1),
+		"leaf of another name":         named(0),
+		"intermediate of another name": named(1),
+		"CA without usage":             chain(cert(func(p *pki) { p.certs[1].KeyUsage = 0 })),
+		"leaf alone":                   form(seal(func(c [][]byte) [][]byte { return c[:1] })),
+		"five certificates":            form(seal(func(c [][]byte) [][]byte { return append(c, c[2], c[2]) })),
+		"no certificate":               form(seal(func(c [][]byte) [][]byte { return [][]byte{{1}, {2}} })),
+		"big certificate":              form(seal(func(c [][]byte) [][]byte { return [][]byte{make([]byte, 5000), c[2]} })),
+		"trailing byte":                form(seal(func(c [][]byte) [][]byte { return [][]byte{append(c[0], 0), c[1], c[2]} })),
+		"EC leaf":                      form(seal(func(c [][]byte) [][]byte { return [][]byte{ecLeaf(), c[1], c[2]} })),
+		"1024-bit leaf":                form(func(f *fake) { f.pki.keys[0] = weakKey() }),
+		"SHA-512 leaf":                 form(cert(func(p *pki) { p.certs[0].SignatureAlgorithm = x509.SHA512WithRSA })),
+		"critical extension":           form(cert(func(p *pki) { p.certs[1].ExtraExtensions = []pkix.Extension{unknown} })),
+		"root left out":                root(seal(func(c [][]byte) [][]byte { return c[:2] })),
+		"reversed":                     root(seal(func(c [][]byte) [][]byte { return [][]byte{c[2], c[1], c[0]} })),
+		"intermediate left out":        chain(seal(func(c [][]byte) [][]byte { return [][]byte{c[0], c[2]} })),
+		"intermediate twice":           chain(seal(func(c [][]byte) [][]byte { return [][]byte{c[0], c[1], c[1], c[2]} })),
+		"CA is none":                   chain(cert(func(p *pki) { p.certs[1].IsCA, p.certs[1].KeyUsage = false, x509.KeyUsageDigitalSignature })),
+		"CA may not sign":              chain(cert(func(p *pki) { p.certs[1].KeyUsage = x509.KeyUsageCRLSign })),
+		"path too long":                chain(cert(func(p *pki) { p.certs[2].MaxPathLen, p.certs[2].MaxPathLenZero = 0, true })),
+		"leaf is a CA":                 chain(cert(func(p *pki) { p.certs[0].IsCA = true })),
+		"leaf for encryption":          chain(cert(func(p *pki) { p.certs[0].KeyUsage = x509.KeyUsageKeyEncipherment })),
+		"expired leaf":                 at(cert(func(p *pki) { p.certs[0].NotAfter = stamp.Add(-time.Second) })),
+		"expired intermediate":         at(cert(func(p *pki) { p.certs[1].NotAfter = stamp.Add(-time.Second) })),
+		"expired root":                 at(cert(func(p *pki) { p.certs[2].NotAfter = stamp.Add(-time.Second) })),
+		"leaf of tomorrow":             at(cert(func(p *pki) { p.certs[0].NotBefore = stamp.Add(time.Hour) })),
+		"signed by another":            sig(func(f *fake) { f.signer = fakeKeys()[4] }),
+		"signed by published":          sig(func(f *fake) { f.signer = fakeKeys()[3] }),
+		"signed by the CA":             sig(func(f *fake) { f.signer = fakeKeys()[1] }),
 	}
 }
 
