@@ -234,6 +234,22 @@ func TestAppraised(t *testing.T) {
 	}
 }
 
+// TestRelaunch: a TD started under an old module, on a machine that has a current one now, is to be started again. Only TD
+// report 1.5 can say so.
+func TestRelaunch(t *testing.T) {
+	for _, shape := range shapes {
+		s := newScenario(t, shape[0], shape[1])
+		s.td.TCBSVN[0] = 3
+		want := attestation.OutOfDate
+		if shape[1] == 3 {
+			want = attestation.TDRelaunchAdvised
+		}
+		if r, err := s.authenticate(t); err != nil || r.TCB.Status != want {
+			t.Errorf("%v: want %s: %v", shape, want, err)
+		}
+	}
+}
+
 // TestBinding: report data with anything in its tail, of another exchange, or of another key.
 func TestBinding(t *testing.T) {
 	for name, change := range map[string]func(s *scenario){
