@@ -67,7 +67,7 @@ func (a *appraisal) guest() {
 // platform is what the host chose for the machine.
 func (a *appraisal) platform() {
 	r := a.Report
-	a.check("signing-key", a.key.kind == vcek || a.p.AllowVLEK, string(a.key.kind), strings.TrimSuffix("VCEK or "+vlekIf(a.p.AllowVLEK), " or "),
+	a.check("key-kind", a.key.kind == vcek || a.p.AllowVLEK, string(a.key.kind), strings.TrimSuffix("VCEK or "+vlekIf(a.p.AllowVLEK), " or "),
 		"a VLEK is the cloud's key and names no chip")
 	aliases := r.PlatformInfo&snp.PlatformAliasCheck != 0
 	want := "complete"

@@ -57,7 +57,7 @@ func vectors() []vector {
 			}, at: "2024-01-01", fails: "alias-check " + old, chip: "c38427a3",
 		},
 		{name: "trustee: Milan, VCEK", raw: peer("trustee", trustee+"snp_test-report.bin", trustee+"snp_test-vcek.der"), at: "2024-01-01", fails: "alias-check " + old, chip: "c38427a3"},
-		{name: "trustee: Milan, VLEK of AWS, asked for at VMPL 1", raw: peer("trustee", trustee+"snp_test-vlek-report.bin", trustee+"snp_test-vlek.der"), at: "2025-06-01", fails: "vmpl signing-key " + old},
+		{name: "trustee: Milan, VLEK of AWS, asked for at VMPL 1", raw: peer("trustee", trustee+"snp_test-vlek-report.bin", trustee+"snp_test-vlek.der"), at: "2025-06-01", fails: "vmpl key-kind " + old},
 		{name: "trustee: VLEK after its year", raw: peer("trustee", trustee+"snp_test-vlek-report.bin", trustee+"snp_test-vlek.der"), at: "2026-01-01", want: verify.ErrExpired},
 		{name: "trustee: invalid VCEK, old form of chip id", raw: peer("trustee", trustee+"snp_test-report.bin", trustee+"snp_test-vcek-invalid-legacy.der"), at: "2024-01-01", want: verify.ErrRoot},
 		{name: "trustee: invalid VCEK, new form of chip id", raw: peer("trustee", trustee+"snp_test-report.bin", trustee+"snp_test-vcek-invalid-new.der"), at: "2024-01-01", want: verify.ErrRoot},

@@ -347,7 +347,7 @@ func TestVLEK(t *testing.T) {
 			if masked != (r.Chip == "") || outcome(r.Checks, "chip-id") != attestation.NotApplicable || r.Collateral[0].Name != "vlek" {
 				t.Errorf("%s: chip %q", name, r.Chip)
 			}
-			if got := failed(appraise(w.format, r, attestation.DefaultPolicy())); got != "signing-key" {
+			if got := failed(appraise(w.format, r, attestation.DefaultPolicy())); got != "key-kind" {
 				t.Errorf("%s: fails %q", name, got)
 			}
 			if _, err := w.verify(t, e, policy(func(p *attestation.SNPPolicy) { p.AllowVLEK = true })); err != nil {
