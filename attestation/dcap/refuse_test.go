@@ -185,6 +185,19 @@ func TestWrongRoot(t *testing.T) {
 	}
 }
 
+// TestIssuerName: the key is right and the name is not: the CA of processors signed, and that of platforms is shown, whose
+// CRL says nothing of this certificate.
+func TestIssuerName(t *testing.T) {
+	v, w := dcaptest.New(dcap.SGX), dcaptest.New(dcap.SGX)
+	w.CA.Subject.CommonName = "Intel SGX PCK Processor CA"
+	root, ca, _, _ := v.Certificates(t)
+	_, _, pck, _ := w.Certificates(t)
+	v.Chain = dcaptest.PEM(pck, ca, root)
+	if r, err := run(t, v); !errors.Is(err, dcap.ErrChain) || !only(r, "pck-chain") {
+		t.Errorf("%v, failed %q", err, failed(r))
+	}
+}
+
 // TestOtherKeys: nothing but P-256 with SHA-256 is read, so no curve of an attacker's choice is ever computed on.
 func TestOtherKeys(t *testing.T) {
 	for name, curve := range map[string]elliptic.Curve{"P-384": elliptic.P384(), "P-521": elliptic.P521(), "P-224": elliptic.P224()} {
