@@ -17,7 +17,7 @@ const (
 	maxModule   = 256
 	maxCRL      = 1 << 20
 	maxCRLs     = 4
-	maxShown    = 64 // bytes of what was seen, in messages
+	maxShown    = 80 // bytes of what was seen, in messages
 	pcrSize     = 48 // of SHA-384, the only digest there is
 	sigSize     = 96 // r and s of P-384
 )

@@ -93,8 +93,8 @@ func (f *Format) authenticate(r *attestation.Report, m *message, d *document, c 
 		name, seen, want string
 		check            func() error
 	}{
-		{"root", c[0].Subject.String(), root, func() error { return c.checkRoot(f.root) }},
-		{"document-signature", c.leaf().Subject.CommonName, "signed by the leaf's key", func() error { return m.verify(c.key()) }},
+		{"root", printable(c[0].Subject.String()), root, func() error { return c.checkRoot(f.root) }},
+		{"document-signature", printable(c.leaf().Subject.CommonName), "signed by the leaf's key", func() error { return m.verify(c.key()) }},
 		{"certificate-chain", strconv.Itoa(len(c)) + " certificates", "each signed by the one above it", c.verify},
 		{"certificate-validity", when(d.time()), "every certificate holds at the document's time", func() error { return c.valid(d.time()) }},
 		{"document-time", when(d.time()), "not after " + when(time.Unix(now, 0).Add(maxSkew)), func() error { return checkTime(d, now) }},
@@ -132,7 +132,7 @@ type detail struct{ nonce []byte }
 func (f *Format) fill(r *attestation.Report, d *document, c chain) {
 	r.Assurance = attestation.AssuranceTEE
 	r.Bound = bytes.Clone(d.UserData)
-	r.Root = c[0].Subject.CommonName + " sha256:" + hex.EncodeToString(f.root[:])
+	r.Root = printable(c[0].Subject.CommonName) + " sha256:" + hex.EncodeToString(f.root[:])
 	r.Debug = d.debug()
 	r.Measurements = map[string]string{}
 	for i, v := range d.PCRs {
@@ -155,3 +155,9 @@ func (f *Format) CheckBound(r *attestation.Report, d envelope.Digest) error {
 }
 
 func when(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// printable is a stranger's text for somebody's terminal.
+func printable(s string) string {
+	q := strconv.QuoteToASCII(s[:min(len(s), maxShown)])
+	return q[1 : len(q)-1]
+}

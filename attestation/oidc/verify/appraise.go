@@ -74,10 +74,10 @@ func (f *Format) Appraise(r *attestation.Report, p *attestation.Policy, _ int64)
 	list := func(s []string) string { return strings.Join(s, ",") }
 	missing := slices.ContainsFunc(o.Support, func(s string) bool { return !slices.Contains(c.Support, s) })
 	return []attestation.Check{
-		check("oidc-audience", o.Audience != "" && c.Audience == o.Audience, c.Audience, o.Audience, "the token was made for somebody else"),
-		check("oidc-hardware", slices.Contains(o.Hardware, c.Hardware), c.Hardware, list(o.Hardware), "the policy does not accept this hardware"),
+		check("oidc-audience", o.Audience != "" && c.Audience == o.Audience, printable(c.Audience), o.Audience, "the token was made for somebody else"),
+		check("oidc-hardware", slices.Contains(o.Hardware, c.Hardware), printable(c.Hardware), list(o.Hardware), "the policy does not accept this hardware"),
 		check("oidc-secure-boot", c.SecureBoot, strconv.FormatBool(c.SecureBoot), "true", "anything could have been booted"),
-		check("oidc-support", len(o.Support) > 0 && !missing, list(c.Support), list(o.Support), "Google does not say of this image's version what the policy asks for"),
+		check("oidc-support", len(o.Support) > 0 && !missing, printable(list(c.Support)), list(o.Support), "Google does not say of this image's version what the policy asks for"),
 	}
 }
 

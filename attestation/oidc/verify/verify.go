@@ -129,10 +129,10 @@ type step struct {
 
 func (f *Format) authenticate(r *attestation.Report, t *token, c *claims, now int64) error {
 	steps := append(f.signatureSteps(t, c), []step{
-		{"issuer", c.Issuer, Issuer, func() error { return equal(ErrIssuer, c.Issuer, Issuer) }},
-		{"software", c.Software, spaceSoftware, func() error { return equal(ErrClaims, c.Software, spaceSoftware) }},
+		{"issuer", printable(c.Issuer), Issuer, func() error { return equal(ErrIssuer, c.Issuer, Issuer) }},
+		{"software", printable(c.Software), spaceSoftware, func() error { return equal(ErrClaims, c.Software, spaceSoftware) }},
 		{"image", c.ImageDigest, "a container image", func() error { return present(c.ImageDigest) }},
-		{"hardware", c.Hardware, "a known one", func() error { _, err := c.assurance(); return err }},
+		{"hardware", printable(c.Hardware), "a known one", func() error { _, err := c.assurance(); return err }},
 		{"token-time", when(c.issued()), "not after " + when(time.Unix(now, 0).Add(maxSkew)), func() error { return checkTime(c, now) }},
 	}...)
 	for _, s := range steps {
@@ -147,7 +147,7 @@ func (f *Format) authenticate(r *attestation.Report, t *token, c *claims, now in
 // signatureSteps are those of the token's kind: a chain to the pinned root, or a key of the policy.
 func (f *Format) signatureSteps(t *token, c *claims) []step {
 	if t.certs == nil {
-		return []step{{"token-signature", "key " + t.header.Kid, "signed with a key of the policy", func() error {
+		return []step{{"token-signature", "key " + printable(t.header.Kid), "signed with a key of the policy", func() error {
 			key, err := t.publishedKey(f.keys[Issuer])
 			if err != nil {
 				return err
@@ -157,8 +157,8 @@ func (f *Format) signatureSteps(t *token, c *claims) []step {
 	}
 	root := hex.EncodeToString(f.root[:])
 	return []step{
-		{"root", t.certs[len(t.certs)-1].Subject.CommonName, root, func() error { return t.checkRoot(f.root) }},
-		{"token-signature", t.certs[0].Subject.CommonName, "signed with the leaf's key", func() error { return t.verify(t.leafKey()) }},
+		{"root", printable(t.certs[len(t.certs)-1].Subject.CommonName), root, func() error { return t.checkRoot(f.root) }},
+		{"token-signature", printable(t.certs[0].Subject.CommonName), "signed with the leaf's key", func() error { return t.verify(t.leafKey()) }},
 		{"certificate-chain", strconv.Itoa(len(t.certs)) + " certificates", "each signed by the one after it", t.checkChain},
 		{"certificate-validity", when(c.issued()), "every certificate holds at the token's time", func() error { return t.checkCertTimes(c.issued()) }},
 	}
@@ -185,6 +185,12 @@ func checkTime(c *claims, now int64) error {
 	return nil
 }
 
+// printable is a stranger's text for somebody's terminal.
+func printable(s string) string {
+	q := strconv.QuoteToASCII(s[:min(len(s), maxShown)])
+	return q[1 : len(q)-1]
+}
+
 // detail is what CheckBound and Appraise read beside the report.
 type detail struct{ claims *claims }
 
@@ -206,9 +212,9 @@ func (f *Format) fill(r *attestation.Report, t *token, c *claims, now int64) err
 	if r.Bound, err = c.bound(); err != nil {
 		return err
 	}
-	r.Root = Issuer + " key " + t.header.Kid
+	r.Root = Issuer + " key " + printable(t.header.Kid)
 	if t.certs != nil {
-		r.Root = t.certs[len(t.certs)-1].Subject.CommonName + " sha256:" + hex.EncodeToString(f.root[:])
+		r.Root = printable(t.certs[len(t.certs)-1].Subject.CommonName) + " sha256:" + hex.EncodeToString(f.root[:])
 	}
 	if c.TCBStatus != "" {
 		r.TCB = &attestation.TCB{Status: c.TCBStatus, Date: c.TCBDate}

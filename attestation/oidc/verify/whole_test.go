@@ -177,3 +177,24 @@ func TestOverridesAreShown(t *testing.T) {
 		t.Errorf("%+v", changed.Facts)
 	}
 }
+
+// TestStrangersTextOnATerminal: what nobody has authenticated yet is shown without its control characters.
+func TestStrangersTextOnATerminal(t *testing.T) {
+	f := published("0123456789")
+	f.header["kid"], f.claims["iss"] = "\x1b[2Jkid", "\x1b[2Jissuer\n"
+	token, format := f.build(t)
+	r, err := format.Authenticate(t.Context(), evidence(token), stamp.Unix())
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, c := range r.Checks {
+		if strings.ContainsAny(c.Seen+c.Want+c.Note, "\x1b\n") {
+			t.Errorf("%+v", c)
+		}
+	}
+	for _, x := range r.Facts {
+		if strings.ContainsAny(x.Value, "\x1b\n") {
+			t.Errorf("%+v", x)
+		}
+	}
+}
