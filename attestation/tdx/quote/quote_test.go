@@ -93,7 +93,8 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := quote.Parse(make([]byte, quote.MaxQuote+1)); !errors.Is(err, quote.ErrQuote) {
+	long := tdxtest.Quote(tdxtest.New(4, 2, [64]byte{}).Signed(), make([]byte, quote.MaxQuote))
+	if _, err := quote.Parse(long); !errors.Is(err, quote.ErrQuote) {
 		t.Errorf("too long: %v", err)
 	}
 	if _, err := quote.Parse(nil); !errors.Is(err, quote.ErrQuote) {
