@@ -14,6 +14,6 @@ const (
 )
 
 // SignatureChecks are the bare verifications in one verification of evidence with a chain of the length that Google's
-// have today, without CRLs: the quote, its key's certificate (both RSA-2048, or ECDSA P-256 for an ECC key's quote), and
-// the intermediate by the root (RSA-4096). The root's own signature is not checked: its key is pinned.
-const SignatureChecks = 3
+// have today, without revocation lists: the quote and its key's certificate (RSA-2048, or ECDSA P-256), the intermediate's
+// certificate and the root's own (RSA-4096).
+const SignatureChecks = 4
