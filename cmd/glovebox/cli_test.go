@@ -61,7 +61,7 @@ func TestEverySentinelHasAHint(t *testing.T) {
 func TestEveryReadHasJSON(t *testing.T) {
 	for _, path := range []string{
 		"creator ls", "creator card", "creator pack", "creator terms check", "creator terms explain", "buyer ls", "buyer plan", "buyer submit", "buyer watch", "buyer fetch", "buyer open",
-		"buyer card", "auditor verify", "auditor log", "auditor data", "operator status", "operator measure", "demo", "version",
+		"buyer card", "auditor verify", "auditor log", "auditor data", "auditor evidence verify", "auditor evidence explain", "operator status", "operator measure", "demo", "version",
 	} {
 		cmd, rest, err := newRoot().Find(strings.Fields(path))
 		if err != nil || len(rest) != 0 {
