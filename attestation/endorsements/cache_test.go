@@ -252,7 +252,11 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(30+7*i) * time.Millisecond)
+		began := time.Now()
+		for !writtenSince(t, dir, began) && time.Since(began) < 30*time.Second {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(i*700) * time.Microsecond) // at some point of a write
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -280,6 +284,20 @@ func TestKilled(t *testing.T) {
 		t.Errorf("%q are left, %v", again, err)
 	}
 	t.Logf("12 kills, %d temporary files swept, %d whole entries", len(left), len(kept))
+}
+
+func writtenSince(t *testing.T, dir string, began time.Time) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err == nil && st.ModTime().After(began) {
+			return true
+		}
+	}
+	return false
 }
 
 func TestCacheElsewhere(t *testing.T) {

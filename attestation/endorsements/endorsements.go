@@ -116,6 +116,8 @@ type request struct {
 	hint     string // when the service does not know it
 	// read checks that an answer is plausibly what was asked for, and makes endorsements of it.
 	read func(a *answer, now time.Time) (*statement, error)
+	// then is what the answer itself needs; nil: nothing.
+	then func(s *statement) ([]request, error)
 }
 
 // statement is a plausible answer.
@@ -196,13 +198,20 @@ func (f *Fetcher) part(ctx context.Context, p *attestation.Nested, out *Result) 
 	}
 	out.Notes = append(out.Notes, n.notes...)
 	var failed []error
-	for i := range n.requests {
-		s, err := f.statement(ctx, &n.requests[i], out)
+	for todo := n.requests; len(todo) > 0; {
+		r := todo[0]
+		todo = todo[1:]
+		s, err := f.statement(ctx, &r, out)
+		if err == nil && r.then != nil {
+			var more []request
+			more, err = r.then(s)
+			todo = append(more, todo...)
+		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", n.requests[i].name, err))
+			failed = append(failed, fmt.Errorf("%s: %w", r.name, err))
 			continue
 		}
 		got = append(got, s.endorsements...)

@@ -3,7 +3,6 @@
 package endorsements
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -74,9 +73,8 @@ func (f *Fetcher) rimRequest(typ, id string) (request, error) {
 		name: name, url: f.cfg.RIM + "/v1/rim/" + url.PathEscape(id), hint: "NVIDIA publishes no manifest " + id,
 		read: func(a *answer, now time.Time) (*statement, error) {
 			var m struct {
-				ID     string `json:"id"`
-				RIM    string `json:"rim"`
-				SHA256 string `json:"sha256"`
+				ID  string `json:"id"`
+				RIM string `json:"rim"`
 			}
 			if err := json.Unmarshal(a.Body, &m); err != nil {
 				return nil, errors.New("not JSON")
@@ -88,9 +86,6 @@ func (f *Fetcher) rimRequest(typ, id string) (request, error) {
 			if err != nil || len(b) == 0 {
 				return nil, errors.New("a manifest that is not base64")
 			}
-			if sum := fmt.Sprintf("%x", sha256.Sum256(b)); m.SHA256 != "" && !strings.EqualFold(m.SHA256, sum) {
-				return nil, errors.New("a manifest with another digest than it says")
-			}
 			tag, err := readRIM(b)
 			if err != nil {
 				return nil, err
@@ -101,7 +96,30 @@ func (f *Fetcher) rimRequest(typ, id string) (request, error) {
 			}
 			return s, nil
 		},
+		then: f.signerRequests,
 	}, nil
+}
+
+// signerRequests asks for the status of a manifest's signer and those above, the root apart.
+func (f *Fetcher) signerRequests(s *statement) ([]request, error) {
+	tag, err := readRIM(s.endorsements[0].Body)
+	if err != nil {
+		return nil, err
+	}
+	var out []request
+	certs := tag.certificates()
+	for _, c := range certs {
+		issuer := issuerOf(c, certs)
+		if issuer == nil || issuer.Equal(c) {
+			continue
+		}
+		q, err := f.ocspRequest(c, issuer)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, q)
+	}
+	return out, nil
 }
 
 // certificates are those of a manifest's signature, the signer's first; none if they cannot be read.
