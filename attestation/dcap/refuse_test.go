@@ -196,6 +196,13 @@ func TestIssuerName(t *testing.T) {
 	if r, err := run(t, v); !errors.Is(err, dcap.ErrChain) || !only(r, "pck-chain") {
 		t.Errorf("%v, failed %q", err, failed(r))
 	}
+	v = dcaptest.New(dcap.SGX)
+	ends := v.Endorsements(t)
+	ends[2] = w.Endorsements(t)[2]
+	r := &attestation.Report{}
+	if err := dcap.Verify(parse(t, v), ends, v.Pin(), v.Now.Unix(), r); !errors.Is(err, dcap.ErrCollateral) || !only(r, "collateral") {
+		t.Errorf("CRL of another CA: %v, failed %q", err, failed(r))
+	}
 }
 
 // TestOtherKeys: nothing but P-256 with SHA-256 is read, so no curve of an attacker's choice is ever computed on.

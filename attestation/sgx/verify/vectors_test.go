@@ -3,8 +3,11 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -72,7 +75,7 @@ var (
 	client2025 = files(inPeer("dcap-qvl", "sample_sgx_quote_collateral.json"))
 	server2025 = files(inPeer("automata", evm+"0825_sgx_tcbinfov3_00606a000000.json"), inPeer("automata", evm+"0825_sgx_qeidentity_v4.json"),
 		inPeer("automata", evm+"0825_platform_crl.der"), inPeer("automata", solana+"intel_root_ca_crl.der"), inPeer("automata", solana+"signing.der"))
-	mixed2025 = files(inPeer("teekit", tcbInfos+"30606a000000.json"), inPeer("teekit", tcbInfos+"00906ed50000.json"), inPeer("teekit", tcbInfos+"b0c06f000000.json"),
+	mixed2025 = files(inPeer("teekit", tcbInfos+"30606a000000.json"), inPeer("teekit", tcbInfos+"00906ed50000.json"), inPeer("teekit", tcbInfos+"b0c06f000000.json"), inPeer("teekit", tcbInfos+"90c06f000000.json"),
 		inPeer("automata", evm+"0825_sgx_qeidentity_v4.json"), inPeer("automata", solana+"signing.der"))
 	server2022 = files(inOasis("tcb_info_v3_fmspc_00606A000000.json"), inOasis("qe_identity_v2.json"), inOasis("tcb_info_v3_fmspc_00606A000000_certs.pem"))
 	intelQVL   = files(inPeer("intel-qvl", sample+"tcbInfo.json"), inPeer("intel-qvl", sample+"qeIdentity.json"), inPeer("intel-qvl", sample+"rootCaCrl.pem"),
@@ -91,12 +94,38 @@ func vectors() []vector {
 		{name: "dcap-qvl: a year later", quote: inPeer("dcap-qvl", "sample_sgx_quote"), collateral: client2025, at: "2026-06-25T00:00:00Z", err: dcap.ErrExpired, failed: "tcb-info"},
 		{name: "automata solana", quote: inPeer("automata", solana+"quote_sgx.bin"), collateral: client2025, at: client, status: attestation.ConfigurationAndSWHardeningNeeded, debug: true},
 		{name: "automata v3", quote: inPeer("automata", "rust-crates_samples_quotev3.hex"), collateral: server2025, at: server, status: attestation.SWHardeningNeeded},
-		{name: "teekit chinenyeokafor", quote: inPeer("teekit", teekit+"sgx-chinenyeokafor.dat"), collateral: mixed2025, at: "2025-10-15T00:00:00Z", err: dcap.ErrCollateral, failed: "tcb-info"},
+		{name: "teekit chinenyeokafor", quote: inPeer("teekit", teekit+"sgx-chinenyeokafor.dat"), collateral: mixed2025, at: "2025-10-15T00:00:00Z", err: dcap.ErrExpired, failed: "qe-identity"},
 		{name: "teekit occlum", quote: inPeer("teekit", teekit+"sgx-occlum.dat"), collateral: mixed2025, at: "2025-10-15T00:00:00Z", err: dcap.ErrExpired, failed: "qe-identity"},
 		{name: "teekit quote9", quote: inPeer("teekit", teekit+"sgx-tlsn-quote9.dat"), collateral: mixed2025, at: "2025-10-15T00:00:00Z", err: dcap.ErrExpired, failed: "qe-identity"},
 		{name: "teekit quotedev", quote: inPeer("teekit", teekit+"sgx-tlsn-quotedev.dat"), collateral: mixed2025, at: "2025-10-15T00:00:00Z", err: dcap.ErrExpired, failed: "qe-identity"},
+		{name: "automata godcap", quote: firstLine(inPeer("automata", "go-sdk_packages_godcap_mock_sample_quotes.hex")), collateral: server2025, at: server, status: attestation.SWHardeningNeeded},
+		{name: "trustee request", quote: trusteeRequest, collateral: server2025, at: server, status: attestation.OutOfDate, debug: true},
 		{name: "intel-qvl sample", quote: inPeer("intel-qvl", sample+"quote.dat"), collateral: intelQVL, at: "2020-01-01T00:00:00Z", err: dcap.ErrMalformed, failed: "quote-format"},
 	}
+}
+
+func firstLine(read func(testing.TB) []byte) func(testing.TB) []byte {
+	return func(t testing.TB) []byte {
+		t.Helper()
+		line, _, _ := bytes.Cut(read(t), []byte("\n"))
+		return line
+	}
+}
+
+// trusteeRequest is what Confidential Containers' attestation service is asked: JSON with the quote, in base64 for URLs.
+func trusteeRequest(t testing.TB) []byte {
+	t.Helper()
+	var doc struct {
+		Requests []struct{ TEE, Evidence string } `json:"verification_requests"`
+	}
+	if err := json.Unmarshal(attestationtest.Peer(t, "trustee", "attestation-service_tests_coco-as_request.json"), &doc); err != nil {
+		t.Fatal(err)
+	}
+	out, err := base64.RawURLEncoding.DecodeString(doc.Requests[0].Evidence)
+	if err != nil || doc.Requests[0].TEE != "sgx" {
+		t.Fatalf("%+v, %v", doc, err)
+	}
+	return out
 }
 
 func at(t testing.TB, s string) int64 {
