@@ -72,6 +72,12 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 			bench("./enclave/blas", ".", "-benchtime=50ms"),
 		},
 		{
+			"Verifying attestation evidence",
+			"Authenticating one piece of evidence offline, with everything its vendor signed for it, by `attestation/*/verify`. Ratio is the rate over that\n" +
+				"of the bare signature checks that the verification contains, under keys of the same kind in the same run.",
+			func() (string, error) { return attestation(ctx, dir, rounds) },
+		},
+		{
 			"Decisions",
 			"`go test -bench Decide ./policies`: one release decided by the prepared rules, without and with a creator's own.",
 			bench("./policies", "Decide", "-benchtime=500ms"),

@@ -113,6 +113,15 @@ func badChains() []bad {
 				e.Nested[0].Evidence, e.Nested[0].Endorsements = other.Sign(s.report), s2.endorsements()
 			}
 		}, chain.ErrRoot, ""},
+		{"our root over another vendor's chain", func(s *scenario) {
+			s.edit = func(s *scenario, e *attestation.Evidence) {
+				other := gputest.New(gputest.Options{})
+				for i, c := range gputest.Certs(other.Device)[:4] {
+					e.Nested[0].Endorsements[i].Body = c
+				}
+				e.Nested[0].Evidence = other.Sign(s.report)
+			}
+		}, chain.ErrChain, "certificate 3"},
 		{"no certificates", device(func(e *attestation.Nested) { e.Endorsements = e.Endorsements[5:] }), chain.ErrChain, ""},
 		{"without the root", device(func(e *attestation.Nested) { e.Endorsements = append(e.Endorsements[:4:4], e.Endorsements[5:]...) }), chain.ErrRoot, ""},
 		{"without the leaf", device(func(e *attestation.Nested) { e.Endorsements = e.Endorsements[1:] }), chain.ErrChain, ""},
