@@ -206,14 +206,14 @@ func (f *Format) hardwareEvidence(r *attestation.Report, x *hcl.Evidence, h *hcl
 func authenticateQuote(r *attestation.Report, x *hcl.Evidence, h *hcl.Report) (*quote.Attest, map[int][]byte, error) {
 	const signed, values = "by the key in the runtime data", "exactly the quoted registers, hashing to the quoted digest"
 	if err := quote.CheckSignature(h.AK, x.Quote, x.Signature); err != nil {
-		return nil, nil, r.Fail("quote-signature", "not by this key", signed, err)
+		return nil, nil, r.Fail("tpm-quote-signature", "not by this key", signed, err)
 	}
-	r.Pass("quote-signature", signed, signed)
+	r.Pass("tpm-quote-signature", signed, signed)
 	a, err := quote.ParseAttest(x.Quote)
 	if err != nil {
-		return nil, nil, r.Fail("quote", fmt.Sprintf("%d bytes", len(x.Quote)), "a TPM's quote of the SHA-256 bank", err)
+		return nil, nil, r.Fail("tpm-quote", fmt.Sprintf("%d bytes", len(x.Quote)), "a TPM's quote of the SHA-256 bank", err)
 	}
-	r.Pass("quote", fmt.Sprintf("PCRs %v", a.PCRs), "a TPM's quote of the SHA-256 bank")
+	r.Pass("tpm-quote", fmt.Sprintf("PCRs %v", a.PCRs), "a TPM's quote of the SHA-256 bank")
 	pcrs, err := a.CheckValues(x.PCRs)
 	if err != nil {
 		return nil, nil, r.Fail("pcr-values", fmt.Sprintf("%d registers", len(x.PCRs)), values, err)

@@ -39,8 +39,10 @@ func bareChecks(t testing.TB) func() {
 		sig  []byte
 	}
 	all := []signed{
-		{ak.PublicKey, sha256.Sum256(x.Quote), x.Signature[6:]}, {inter.PublicKey, sha256.Sum256(ak.RawTBSCertificate), ak.Signature},
-		{root.PublicKey, sha256.Sum256(inter.RawTBSCertificate), inter.Signature}, {root.PublicKey, sha256.Sum256(root.RawTBSCertificate), root.Signature},
+		{ak.PublicKey, sha256.Sum256(x.Quote), x.Signature[6:]},
+		{inter.PublicKey, sha256.Sum256(ak.RawTBSCertificate), ak.Signature},
+		{root.PublicKey, sha256.Sum256(inter.RawTBSCertificate), inter.Signature},
+		{root.PublicKey, sha256.Sum256(root.RawTBSCertificate), root.Signature},
 	}
 	if len(all) != verify.SignatureChecks {
 		t.Fatalf("%d checks, want %d", len(all), verify.SignatureChecks)

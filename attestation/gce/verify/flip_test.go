@@ -69,7 +69,8 @@ func TestEveryByte(t *testing.T) {
 		f    attestation.Format
 		now  int64
 	}{
-		{"fake ECC", fake.evidence(t), fake.format(t), now}, {"fake RSA", fakeRSA.evidence(t), fakeRSA.format(t), now},
+		{"fake ECC", fake.evidence(t), fake.format(t), now},
+		{"fake RSA", fakeRSA.evidence(t), fakeRSA.format(t), now},
 		{"real", real, googleFormat(t), realNow},
 	} {
 		p, err := shielded.Parse(x.e.Evidence)

@@ -17,6 +17,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // ErrFile refuses a file.
@@ -95,10 +96,21 @@ func Add(list []attestation.Endorsement, x attestation.Endorsement) []attestatio
 	return append(list, x)
 }
 
-// CRLEndorsements are the certificate revocation lists of files, DER or PEM.
+// CRLEndorsements are the certificate revocation lists of files, DER or PEM; and what is in lists of endorsements as the
+// fetcher writes them.
 func CRLEndorsements(files [][]byte) ([]attestation.Endorsement, error) {
 	var out []attestation.Endorsement
 	for i, f := range files {
+		if text := bytes.TrimSpace(f); bytes.HasPrefix(text, []byte("[")) {
+			var list []attestation.Endorsement
+			if err := envelope.DecodeStrict(text, maxFile, &list); err != nil {
+				return nil, fmt.Errorf("collateral file %d: %w: want a list of endorsements: %w", i+1, ErrFile, err)
+			}
+			for _, x := range list {
+				out = Add(out, x)
+			}
+			continue
+		}
 		der := Binary(f)
 		if p, _ := pem.Decode(f); p != nil {
 			der = p.Bytes
