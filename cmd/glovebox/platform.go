@@ -53,7 +53,7 @@ type enclaveConfig struct {
 type platform struct {
 	enclave     enclaveConfig
 	measurement *measurement // nil: what the enclave proves of itself, once it runs
-	assurance   string // for people; what counts is what verifiers derive
+	assurance   string       // for people; what counts is what verifiers derive
 	stop        func()
 }
 

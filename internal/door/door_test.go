@@ -38,6 +38,7 @@ func (s *scripted) Probed(_ context.Context, _ string, p door.Probed) error {
 	s.probed = &p
 	return nil
 }
+
 func (s *scripted) Manifest(_ context.Context, d envelope.Digest) ([]byte, error) {
 	if d != envelope.Sum(s.blob) {
 		return nil, errors.New("no such manifest")
