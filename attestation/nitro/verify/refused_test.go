@@ -184,7 +184,8 @@ func messageRefusals(t *testing.T) map[string]refusal {
 	}
 }
 
-func chainRefusals() map[string]refusal {
+// keyRefusals are certificates that are refused by their kind, before any key is used.
+func keyRefusals() map[string]refusal {
 	key := func(i int, c elliptic.Curve) func(*fake) {
 		// Signed by a key on P-384, so that the signature has its 96 bytes.
 		return func(f *fake) { f.keys[i], f.signer = newKey(c), f.keys[4] }
@@ -196,13 +197,27 @@ func chainRefusals() map[string]refusal {
 		}
 		f.keys[4] = k
 	}
-	chain := func(change func(*fake)) refusal { return refusal{change, verify.ErrChain, "certificate-chain"} }
 	kind := func(change func(*fake)) refusal { return refusal{change, verify.ErrChain, "certificates"} }
+	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}
+	return map[string]refusal{
+		"P-521 leaf":           kind(key(4, elliptic.P521())),
+		"P-256 leaf":           kind(key(4, elliptic.P256())),
+		"P-224 leaf":           kind(key(4, elliptic.P224())),
+		"RSA leaf":             kind(rsaLeaf),
+		"P-256 instance":       kind(key(3, elliptic.P256())),
+		"SHA-256 leaf":         kind(func(f *fake) { f.certs[4].SignatureAlgorithm = x509.ECDSAWithSHA256 }),
+		"critical extension":   kind(func(f *fake) { f.certs[2].ExtraExtensions = []pkix.Extension{unknown} }),
+		"certificate cut":      kind(func(f *fake) { f.seal = func(c [][]byte) { c[3] = c[3][:len(c[3])-1] } }),
+		"certificate trailing": kind(func(f *fake) { f.seal = func(c [][]byte) { c[4] = append(c[4], 0) } }),
+	}
+}
+
+func chainRefusals() map[string]refusal {
+	chain := func(change func(*fake)) refusal { return refusal{change, verify.ErrChain, "certificate-chain"} }
 	at := func(change func(*fake)) refusal { return refusal{change, verify.ErrTime, "certificate-validity"} }
 	sig := func(change func(*fake)) refusal {
 		return refusal{change, verify.ErrSignature, "document-signature"}
 	}
-	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}
 	// The attack that a chain is against: everything as AWS has it, but one certificate is by a stranger's key, who has the
 	// keys from there on. The key identifiers are as they should be.
 	stranger := func(i int) refusal {
@@ -223,15 +238,6 @@ func chainRefusals() map[string]refusal {
 		"region of another name": named(1),
 		"leaf of another name":   named(4),
 		"CA without usage":       chain(func(f *fake) { f.certs[2].KeyUsage = 0 }),
-		"P-521 leaf":             kind(key(4, elliptic.P521())),
-		"P-256 leaf":             kind(key(4, elliptic.P256())),
-		"P-224 leaf":             kind(key(4, elliptic.P224())),
-		"RSA leaf":               kind(rsaLeaf),
-		"P-256 instance":         kind(key(3, elliptic.P256())),
-		"SHA-256 leaf":           kind(func(f *fake) { f.certs[4].SignatureAlgorithm = x509.ECDSAWithSHA256 }),
-		"critical extension":     kind(func(f *fake) { f.certs[2].ExtraExtensions = []pkix.Extension{unknown} }),
-		"certificate cut":        kind(func(f *fake) { f.seal = func(c [][]byte) { c[3] = c[3][:len(c[3])-1] } }),
-		"certificate trailing":   kind(func(f *fake) { f.seal = func(c [][]byte) { c[4] = append(c[4], 0) } }),
 		"bundle reversed":        {func(f *fake) { f.seal = func(c [][]byte) { c[0], c[1] = c[1], c[0] } }, verify.ErrRoot, "root"},
 		"root left out":          {func(f *fake) { f.seal = func(c [][]byte) { f.doc["cabundle"] = c[1:4] } }, verify.ErrRoot, "root"},
 		"signed by another key":  sig(func(f *fake) { f.signer = newKey(elliptic.P384()) }),
@@ -270,7 +276,7 @@ func mustCOSE(p, d, s []byte) []byte {
 // TestRefusals: each thing that is wrong alone is refused, for its own reason, at its own check, which is the last.
 func TestRefusals(t *testing.T) {
 	n := 0
-	for _, table := range []map[string]refusal{documentRefusals(t), messageRefusals(t), chainRefusals()} {
+	for _, table := range []map[string]refusal{documentRefusals(t), messageRefusals(t), keyRefusals(), chainRefusals()} {
 		for name, c := range table {
 			f := newFake(make([]byte, 32))
 			c.change(f)
