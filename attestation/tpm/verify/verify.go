@@ -67,11 +67,14 @@ func (f *Format) Platform() attestation.Platform { return attestation.PlatformTP
 func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
 	r := &attestation.Report{Platform: attestation.PlatformTPM}
 	q, err := quote.Parse(e.Evidence)
-	if err != nil || !isOurs(q) {
+	if err != nil {
+		return r, foreign(r, e.Evidence, err)
+	}
+	bound, err := q.Verify()
+	if errors.Is(err, quote.ErrKey) && !isOurs(q) {
 		return r, foreign(r, e.Evidence, err)
 	}
 	explain(r, q.Quote, q.PCRs)
-	bound, err := q.Verify()
 	if err != nil {
 		return r, r.Fail(faulty(err), "refused", "a quote by the key shown, over the values shown", err)
 	}
