@@ -114,6 +114,16 @@ func TestModule(t *testing.T) {
 	}
 }
 
+// TestRevokedPlatformUnderTDX: the SGX components alone lead to a revoked level, whatever the TDX components lead to.
+func TestRevokedPlatformUnderTDX(t *testing.T) {
+	v := dcaptest.New(dcap.TDX)
+	levels(dcaptest.Level(5, 13, "Revoked"), dcaptest.Level(1, 1, "UpToDate"))(v)
+	first(v)["tcb"].(map[string]any)["tdxtcbcomponents"].([]any)[7] = map[string]any{"svn": 9}
+	if r, err := run(t, v); err != nil || r.TCB.Status != attestation.Revoked {
+		t.Errorf("%+v, %v", r.TCB, err)
+	}
+}
+
 func first(v *dcaptest.Vendor) map[string]any {
 	return v.TCBInfo["tcbLevels"].([]any)[0].(map[string]any)
 }

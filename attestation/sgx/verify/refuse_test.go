@@ -312,6 +312,16 @@ func strange(t *testing.T) []byte {
 	return pck
 }
 
+// TestEventLogRefused: nothing of an SGX quote leads to a log, so that one would be under no signature.
+func TestEventLogRefused(t *testing.T) {
+	v := dcaptest.New(dcap.SGX)
+	e := evidence(t, v)
+	e.EventLogs = []attestation.EventLog{{Type: attestation.CCELLog, Body: []byte{1}}}
+	if r, err := judge(e, v); !errors.Is(err, verify.ErrQuote) || !slices.Equal(outcomes(r, attestation.Fail), []string{"event-log"}) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestNothingHoldsState(t *testing.T) {
 	v := dcaptest.New(dcap.SGX)
 	f, good, bad := verify.NewTestFormat(v.Pin()), evidence(t, v), evidence(t, v)
