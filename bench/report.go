@@ -73,8 +73,8 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 		},
 		{
 			"Verifying attestation evidence",
-			"Authenticating one piece of evidence offline, with everything its vendor signed for it, by `attestation/*/verify`. Ratio is the rate over that\n" +
-				"of the bare signature checks that the verification contains, under keys of the same kind in the same run.",
+			"Authenticating one piece of evidence offline, with everything its vendor signed for it, by `attestation/*/verify`, in\n" +
+				"processor time. Ratio is the rate over that of the bare signature checks that the verification contains, under keys of the same kind in the same run.",
 			func() (string, error) { return attestation(ctx, dir, rounds) },
 		},
 		{
