@@ -14,6 +14,8 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/gce"
 	"github.com/glovebox-dev/glovebox/attestation/gpu"
 	"github.com/glovebox-dev/glovebox/attestation/nitro"
+	"github.com/glovebox-dev/glovebox/attestation/oidc"
+	"github.com/glovebox-dev/glovebox/attestation/relay"
 	"github.com/glovebox-dev/glovebox/attestation/sgx/ego"
 	"github.com/glovebox-dev/glovebox/attestation/simulated"
 	"github.com/glovebox-dev/glovebox/attestation/snp"
@@ -33,6 +35,8 @@ type config struct {
 	EventLogFile     string `json:"eventLogFile,omitempty"`     // the firmware's log
 	EndorsementsFile string `json:"endorsementsFile,omitempty"` // what vendors say of this machine, to send along
 	RelaySocket      string `json:"relaySocket,omitempty"`      // of `glovebox operator relay`
+	Audience         string `json:"audience,omitempty"`         // of tokens, which the owners' policies name
+	TokenType        string `json:"tokenType,omitempty"`        // "PKI" or "OIDC"
 	SimulatedKeyFile string `json:"simulatedKeyFile,omitempty"` // the root's key
 	GPU              *gpus  `json:"gpu,omitempty"`              // NVIDIA GPUs, whose evidence goes under the machine's
 }
@@ -99,6 +103,9 @@ func platforms() []platform {
 		{attestation.PlatformTPM, []string{"device", "ekCertFile", "eventLogFile"}, func(c *config) (attestation.Collector, error) {
 			return collector(tpm.Open(tpm.Config{Device: c.Device, EKCertFile: c.EKCertFile, EventLogFile: c.EventLogFile}))
 		}},
+		{attestation.PlatformOIDC, []string{"relaySocket", "audience", "tokenType"}, func(c *config) (attestation.Collector, error) {
+			return collector(oidc.Open(oidc.Config{RelaySocket: c.RelaySocket, Audience: c.Audience, TokenType: relay.TokenType(c.TokenType)}))
+		}},
 		{attestation.PlatformSimulated, []string{"simulatedKeyFile"}, func(c *config) (attestation.Collector, error) {
 			return simulated.NewCollector(simulated.Config{KeyFile: c.SimulatedKeyFile})
 		}},
@@ -148,6 +155,6 @@ func (c *config) members() map[string]string {
 	return map[string]string{
 		"gpu":    device,
 		"device": c.Device, "ekCertFile": c.EKCertFile, "eventLogFile": c.EventLogFile, "endorsementsFile": c.EndorsementsFile,
-		"relaySocket": c.RelaySocket, "simulatedKeyFile": c.SimulatedKeyFile,
+		"relaySocket": c.RelaySocket, "audience": c.Audience, "tokenType": c.TokenType, "simulatedKeyFile": c.SimulatedKeyFile,
 	}
 }

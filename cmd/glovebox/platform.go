@@ -22,7 +22,7 @@ import (
 
 // platformFlags choose what the enclave is measured by. There is no silent choice: auto says what it took.
 type platformFlags struct {
-	platform, device, ekCert, ekRoot, eventLog, endorsements, relay string
+	platform, device, ekCert, ekRoot, eventLog, endorsements, relay, audience, tokenType string
 }
 
 const platformAuto = "auto"
@@ -35,6 +35,8 @@ func (f *platformFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.ekRoot, "ek-root", "", "certificate of a real TPM's maker, PEM")
 	fl.StringVar(&f.eventLog, "event-log", "", "a real machine's boot event log")
 	fl.StringVar(&f.endorsements, "endorsements", "", "what vendors say of this machine, as glovebox operator endorsements fetch writes it")
+	fl.StringVar(&f.audience, "audience", "", "audience of tokens, as the owners' policies name it (oidc)")
+	fl.StringVar(&f.tokenType, "token-type", "", "PKI or OIDC: how tokens are signed (oidc; default: PKI)")
 	fl.StringVar(&f.relay, "relay", "", "socket of: glovebox operator relay (azure-tdx, oidc)")
 }
 
@@ -46,6 +48,8 @@ type enclaveConfig struct {
 	EventLogFile     string               `json:"eventLogFile,omitempty"`
 	EndorsementsFile string               `json:"endorsementsFile,omitempty"`
 	RelaySocket      string               `json:"relaySocket,omitempty"`
+	Audience         string               `json:"audience,omitempty"`
+	TokenType        string               `json:"tokenType,omitempty"`
 	SimulatedKeyFile string               `json:"simulatedKeyFile,omitempty"`
 }
 

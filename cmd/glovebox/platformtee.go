@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/relay"
 	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/host/client"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -60,6 +61,9 @@ func (f platformFlags) findDevice(p attestation.Platform) error {
 func (f platformFlags) hardware() *platform {
 	p := attestation.Platform(f.platform)
 	e := enclaveConfig{Platform: p, EventLogFile: absolute(f.eventLog), EndorsementsFile: absolute(f.endorsements), RelaySocket: absolute(f.relay)}
+	if e.Audience, e.TokenType = f.audience, f.tokenType; p == attestation.PlatformOIDC && e.TokenType == "" {
+		e.TokenType = string(relay.TokenPKI)
+	}
 	if devices(p)[0] == tpmDevice {
 		if e.Device = f.device; e.Device == "" {
 			e.Device = tpmDevice
