@@ -159,8 +159,14 @@ const (
 func NewReport(nonce [32]byte) *Report {
 	r := &Report{Nonce: nonce, Fields: []Field{
 		{6, []byte{0x00, 0x9f, 0x00, 0x96, 0x01, 0, 0, 0}},
-		{15, []byte("882\x00")}, {17, []byte("1010\x00")}, {18, []byte("0200\x00")},
-		{3, []byte(Driver + "\x00")}, {11, []byte{0x55}}, {20, FWID()}, {21, []byte{0x55}}, {36, []byte{0, 0}},
+		{15, []byte("882\x00")},
+		{17, []byte("1010\x00")},
+		{18, []byte("0200\x00")},
+		{3, []byte(Driver + "\x00")},
+		{11, []byte{0x55}},
+		{20, FWID()},
+		{21, []byte{0x55}},
+		{36, []byte{0, 0}},
 	}}
 	for i := range 64 {
 		r.Measurements = append(r.Measurements, Measurement(i))
