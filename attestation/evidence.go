@@ -55,7 +55,6 @@ const (
 	QEIdentityType  = "application/vnd.intel.qe-identity+json" // as Intel's PCS v4 answers: {"enclaveIdentity":…,"signature":…}
 	DriverRIMType   = "application/vnd.nvidia.driver-rim+xml"  // a signed SWID tag
 	VBIOSRIMType    = "application/vnd.nvidia.vbios-rim+xml"   // a signed SWID tag
-	RuntimeDataType = "application/vnd.microsoft.runtime+json" // what an Azure report's data hashes
 )
 
 // EventLog is a measured-boot log.

@@ -3,7 +3,6 @@
 package endorsements
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/dcap"
 )
 
 // kind is how Intel's service and its statements call the two.
@@ -158,6 +158,15 @@ func readIssuance(b []byte, member string) (*issuance, error) {
 	return &i, nil
 }
 
+// statement keeps an answer as verifiers want it, byte for byte, however a caching service in between wrote its frame.
+func (i *issuance) statement(body []byte) (*statement, error) {
+	list, err := dcap.Import(nil, [][]byte{body})
+	if err != nil {
+		return nil, err
+	}
+	return &statement{list, i.IssueDate, i.NextUpdate}, nil
+}
+
 func tcbInfoRequest(addr, id, fmspc string) request {
 	r := request{name: "tcb-info", url: addr, hint: "Intel knows no platform with FMSPC " + fmspc, read: func(a *answer, _ time.Time) (*statement, error) {
 		i, err := readIssuance(a.Body, "tcbInfo")
@@ -169,7 +178,7 @@ func tcbInfoRequest(addr, id, fmspc string) request {
 		case i.ID != id:
 			return nil, fmt.Errorf("TCB info of %q, not of %s", i.ID, id)
 		}
-		return &statement{[]attestation.Endorsement{{Type: attestation.TCBInfoType, Body: bytes.Clone(a.Body)}}, i.IssueDate, i.NextUpdate}, nil
+		return i.statement(a.Body)
 	}}
 	return withIssuers(r, "TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain")
 }
@@ -183,7 +192,7 @@ func identityRequest(addr, id string) request {
 		case i.ID != id:
 			return nil, fmt.Errorf("the identity of %q, not of %s", i.ID, id)
 		}
-		return &statement{[]attestation.Endorsement{{Type: attestation.QEIdentityType, Body: bytes.Clone(a.Body)}}, i.IssueDate, i.NextUpdate}, nil
+		return i.statement(a.Body)
 	}}
 	return withIssuers(r, "SGX-Enclave-Identity-Issuer-Chain")
 }

@@ -131,13 +131,13 @@ func (f *evidenceFlags) formats() ([]attestation.Format, error) {
 		brokers = append(brokers, k)
 	}
 	if f.simulatedRoot == "" {
-		return verifiers.New(brokers, nil), nil
+		return verifiers.ForPeople(brokers, nil), nil
 	}
 	root, err := envelope.ParsePublicKey(f.simulatedRoot)
 	if err != nil {
 		return nil, Errorf(KindUsage, "the operator's measurement has it as simulatedRoot").from(fmt.Errorf("--simulated-root: %w", err))
 	}
-	return verifiers.New(brokers, &root), nil
+	return verifiers.ForPeople(brokers, &root), nil
 }
 
 // keyOrCard reads a did:key, or takes the key from an owner's card.

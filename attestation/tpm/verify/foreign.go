@@ -5,7 +5,6 @@ package verify
 import (
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -49,7 +48,7 @@ func foreign(r *attestation.Report, raw []byte, fault error) error {
 	}
 	r.Pass("pcr-values", fmt.Sprintf("%d registers", len(q.PCRs)), "exactly the quoted registers, hashing to the quoted digest")
 	err = fmt.Errorf("%w: it is vouched for by nobody, and not of the kind that brokers endorse; anybody could have made it", ErrEndorsed)
-	return r.Fail("ak-endorsement", "none", "by an accepted broker, for this key, at this time", errors.Join(err, quote.ErrKey))
+	return r.Fail("ak-endorsement", "none", "by an accepted broker, for this key, at this time", fmt.Errorf("%w: %w", err, quote.ErrKey))
 }
 
 // foreignKey is a key in a TPMT_PUBLIC, or in a SubjectPublicKeyInfo, which says nothing of its attributes.
