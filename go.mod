@@ -6,20 +6,29 @@ require (
 	charm.land/fang/v2 v2.0.1
 	connectrpc.com/connect v1.21.1
 	filippo.io/age v1.3.2
+	github.com/confidentsecurity/go-nvtrust v0.2.2 // build tag nvml
 	github.com/edgelesssys/ego v1.9.0 // build tag ego
+	github.com/fxamacker/cbor/v2 v2.9.6
 	github.com/golang-jwt/jwt/v5 v5.3.1 // tests: the marketplace that our receipts come from
+	github.com/google/go-attestation v0.6.1 // tests: its traps
 	github.com/google/go-cmp v0.7.0
+	github.com/google/go-sev-guest v0.15.0
+	github.com/google/go-tdx-guest v0.3.2-0.20250814004405-ffb0869e6f4d // tests: the second opinion
 	github.com/google/go-tpm v0.9.8
+	github.com/google/go-tpm-tools v0.4.9 // tests: its traps
 	github.com/gowebpki/jcs v1.0.2
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/hashicorp/vault/api v1.23.0
+	github.com/hf/nitrite v0.0.0-20241225144000-c2d5d3c4f303 // tests: its traps
+	github.com/hf/nsm v0.0.0-20220930140112-cd181bd646b9 // tests: the second opinion
 	github.com/klauspost/compress v1.20.3
 	github.com/miekg/pkcs11 v1.1.2
+	github.com/NVIDIA/go-nvml v0.13.0-1 // build tag nvml
 	github.com/open-policy-agent/opa v1.22.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
 	github.com/tetratelabs/wazero v1.12.0
-	github.com/transparency-dev/formats v0.1.1
+	github.com/transparency-dev/formats v0.1.1 // indirect
 	github.com/transparency-dev/merkle v0.0.2
 	github.com/transparency-dev/tessera v1.0.4
 	go.yaml.in/yaml/v3 v3.0.5
@@ -31,17 +40,10 @@ require (
 
 require (
 	github.com/GoogleCloudPlatform/confidential-space/server v0.0.0-20260522213940-e5c6d01a3007 // indirect
-	github.com/NVIDIA/go-nvml v0.13.0-1 // indirect
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
-	github.com/confidentsecurity/go-nvtrust v0.2.2 // indirect
-	github.com/fxamacker/cbor/v2 v2.9.6 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.3 // indirect
-	github.com/google/go-attestation v0.6.1 // indirect
 	github.com/google/go-configfs-tsm v0.3.3 // indirect
 	github.com/google/go-eventlog v0.0.3-0.20260416001248-6807b85eecf0 // indirect
-	github.com/google/go-sev-guest v0.15.0 // indirect
-	github.com/google/go-tdx-guest v0.3.2-0.20250814004405-ffb0869e6f4d // indirect
-	github.com/google/go-tpm-tools v0.4.9 // indirect
 	github.com/google/logger v1.1.1 // indirect
 	github.com/hashicorp/errwrap v1.1.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
@@ -52,8 +54,6 @@ require (
 	github.com/hashicorp/go-secure-stdlib/strutil v0.1.2 // indirect
 	github.com/hashicorp/go-sockaddr v1.0.7 // indirect
 	github.com/hashicorp/hcl v1.0.1-vault-7 // indirect
-	github.com/hf/nitrite v0.0.0-20241225144000-c2d5d3c4f303 // indirect
-	github.com/hf/nsm v0.0.0-20220930140112-cd181bd646b9 // indirect
 	github.com/mitchellh/go-homedir v1.1.0 // indirect
 	github.com/mitchellh/mapstructure v1.5.0 // indirect
 	github.com/ryanuber/go-glob v1.0.0 // indirect
