@@ -6,6 +6,7 @@ require (
 	charm.land/fang/v2 v2.0.1
 	connectrpc.com/connect v1.21.1
 	filippo.io/age v1.3.2
+	github.com/NVIDIA/go-nvml v0.13.0-1 // build tag nvml
 	github.com/confidentsecurity/go-nvtrust v0.2.2 // build tag nvml
 	github.com/edgelesssys/ego v1.9.0 // build tag ego
 	github.com/fxamacker/cbor/v2 v2.9.6
@@ -23,7 +24,6 @@ require (
 	github.com/hf/nsm v0.0.0-20220930140112-cd181bd646b9 // tests: the second opinion
 	github.com/klauspost/compress v1.20.3
 	github.com/miekg/pkcs11 v1.1.2
-	github.com/NVIDIA/go-nvml v0.13.0-1 // build tag nvml
 	github.com/open-policy-agent/opa v1.22.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/spf13/cobra v1.10.2
