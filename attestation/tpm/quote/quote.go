@@ -89,14 +89,17 @@ func (e *Evidence) values() ([][]byte, error) {
 	return out, nil
 }
 
-// Value is a PCR of e, once verified; nil for a register that is not quoted.
-func (e *Evidence) Value(pcr int) []byte {
+// Values are the PCRs of e by their numbers, once verified; nil if e was not parsed.
+func (e *Evidence) Values() map[int][]byte {
 	v, err := e.values()
-	i := slices.Index(PCRs(), pcr)
-	if err != nil || i < 0 {
+	if err != nil {
 		return nil
 	}
-	return v[i]
+	out := map[int][]byte{}
+	for i, pcr := range PCRs() {
+		out[pcr] = v[i]
+	}
+	return out
 }
 
 // Verify checks that AKPublic is a key of [CheckAK]'s kind in the endorsement hierarchy, that it signed the quote, and

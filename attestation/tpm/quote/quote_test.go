@@ -37,7 +37,7 @@ func TestVerify(t *testing.T) {
 	if err != nil || !bytes.Equal(got, bound[:]) {
 		t.Fatalf("qualifying data %x, %v", got, err)
 	}
-	if v := tpm.PCRs[14]; !bytes.Equal(parsed.Value(14), v[:]) || parsed.Value(8) != nil {
+	if v := tpm.PCRs[14]; !bytes.Equal(parsed.Values()[14], v[:]) || parsed.Values()[8] != nil {
 		t.Error("wrong PCR values")
 	}
 }

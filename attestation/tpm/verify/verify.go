@@ -130,8 +130,9 @@ func checkMeasured(a attestation.Assurance, q *quote.Evidence) error {
 	if a != attestation.AssuranceTPM {
 		return nil
 	}
+	values := q.Values()
 	for _, i := range quote.PCRs() {
-		if bytes.Equal(q.Value(i), make([]byte, len(q.Value(i)))) {
+		if v := values[i]; bytes.Equal(v, make([]byte, len(v))) {
 			return fmt.Errorf("%w: %s", ErrUnmeasured, quote.Name(i))
 		}
 	}
@@ -142,11 +143,10 @@ func checkMeasured(a attestation.Assurance, q *quote.Evidence) error {
 // on PCR 14's value, which every reference value pins.
 func measurements(r *attestation.Report, q *quote.Evidence, logs []attestation.EventLog) error {
 	r.Measurements = map[string]string{}
-	want := map[int][]byte{}
 	for _, i := range quote.PCRs() {
-		r.Measurements[quote.Name(i)], want[i] = q.PCRs[quote.Name(i)], q.Value(i)
+		r.Measurements[quote.Name(i)] = q.PCRs[quote.Name(i)]
 	}
-	l, err := boot.Check(r, want, logs, boot.Required)
+	l, err := boot.Check(r, q.Values(), logs, boot.Required)
 	if err != nil {
 		return err
 	}
