@@ -29,6 +29,7 @@ BUILD       := -trimpath -buildvcs=false -ldflags='-buildid= -s -w'
 PKCS11      := -tags pkcs11 ./broker/keyholder/pkcs11 ./cmd/glovebox-broker
 # EGo's runtime links with any C compiler. Outside an enclave its calls fail, which is what these tests want to see.
 EGO         := -tags ego ./attestation/sgx/ego
+NVML        := -tags nvml ./attestation/gpu
 # The plug-in is a module of its own, with Vault's dependencies. Where they are not to be had, this says so, and no more.
 PLUGIN      := cd broker/vaultplugin && { go mod download 2>/dev/null || { echo "broker/vaultplugin SKIPPED: its modules cannot be downloaded here"; exit 0; }; } &&
 BINARIES    := glovebox glovebox-broker glovebox-enclave glovebox-host glovebox-run
@@ -55,7 +56,7 @@ fmt-check:
 vet:
 	@echo "go vet"; $(GO) vet ./...
 	@$(GO) vet -tags simulated ./...
-	@. .ci/deps env; [ -n "$$GLOVEBOX_NO_CC" ] || { CGO_ENABLED=1 $(GO) vet $(PKCS11); CGO_ENABLED=1 $(GO) vet $(EGO); }
+	@. .ci/deps env; [ -n "$$GLOVEBOX_NO_CC" ] || { CGO_ENABLED=1 $(GO) vet $(PKCS11); CGO_ENABLED=1 $(GO) vet $(EGO); CGO_ENABLED=1 $(GO) vet $(NVML); }
 	@cd bench && $(GO) vet -tags nowasmtime ./...
 	@$(PLUGIN) $(GO) vet ./...
 
