@@ -78,7 +78,7 @@ func (t *TCBPolicy) accepts(s *TCB, now int64) (want string, ok bool) {
 	covers := func(ids []string) bool {
 		return !slices.ContainsFunc(s.Advisories, func(id string) bool { return !slices.Contains(ids, id) })
 	}
-	if ids := t.Advisories[s.Status]; len(ids) > 0 && slices.Contains(advisable, s.Status) {
+	if ids := t.Advisories[s.Status]; len(ids) > 0 && len(s.Advisories) > 0 && slices.Contains(advisable, s.Status) {
 		want = s.Status + " with no advisory but " + strings.Join(ids, ",")
 		if covers(ids) {
 			return want, true
@@ -110,7 +110,8 @@ func (p *Policy) evaluation(r *Report) Check {
 	}
 	least, found := 0, false
 	for _, c := range r.Collateral {
-		if c.Evaluation > 0 && (!found || c.Evaluation < least) {
+		statement := c.Name == CollateralTCBInfo || c.Name == CollateralQEIdentity
+		if (statement || c.Evaluation > 0) && (!found || c.Evaluation < least) {
 			least, found = c.Evaluation, true
 		}
 	}

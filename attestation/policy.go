@@ -19,7 +19,7 @@ import (
 type Policy struct {
 	Version           int         `json:"version"`           // 1
 	TCB               TCBPolicy   `json:"tcb"`               // sgx, tdx, azure-tdx
-	MinimumEvaluation *int        `json:"minimumEvaluation"` // least TCB evaluation data number; null: none is asked for
+	MinimumEvaluation *int        `json:"minimumEvaluation"` // least TCB evaluation data number of Intel; null: none is asked for
 	Chips             []string    `json:"chips"`             // the only machines accepted, lower-case hex; null: any machine
 	SGX               SGXPolicy   `json:"sgx"`
 	SNP               SNPPolicy   `json:"snp"` // snp, azure-snp
@@ -125,10 +125,14 @@ var (
 // AMD-SB-3020 (RMPocalypse); microcode 0x56 of AMD-SB-3020 and 3027 (StackWarp). Turin: SNP 0x04 of AMD-SB-3020, microcode
 // 0x51 of AMD-SB-3027. The other parts are what firmware of that age has. Milan-X, Genoa-X, Bergamo and Siena count
 // microcode by other, lower numbers and are refused until an owner's policy names theirs.
+//
+// Intel signs TCB info of old evaluation numbers anew for years, and whoever sends it chooses which. 17 is what its service
+// gave to everybody in 2025; owners raise it as they can.
 func DefaultPolicy() *Policy {
+	evaluation := 17
 	return &Policy{
-		Version: 1,
-		TCB:     TCBPolicy{Allow: []string{UpToDate}},
+		Version: 1, MinimumEvaluation: &evaluation,
+		TCB: TCBPolicy{Allow: []string{UpToDate}},
 		SNP: SNPPolicy{AllowSMT: true, MinimumTCB: map[string]SNPTCB{
 			"Milan": {BootLoader: 4, SNP: 29, Microcode: 219},
 			"Genoa": {BootLoader: 9, SNP: 28, Microcode: 86},
@@ -158,6 +162,9 @@ func (p *Policy) Validate() error {
 	if err := p.TCB.validate(); err != nil {
 		return bad("tcb: %v", err)
 	}
+	if (p.MinimumEvaluation != nil && *p.MinimumEvaluation <= 0) || (p.SGX.MinimumSVN != nil && *p.SGX.MinimumSVN < 0) {
+		return bad("minimumEvaluation and minimumSvn: a number that refuses nothing; null asks for none")
+	}
 	if p.Chips != nil && len(p.Chips) == 0 {
 		return bad("chips: an empty list accepts no machine; null accepts any")
 	}
@@ -166,9 +173,12 @@ func (p *Policy) Validate() error {
 			return bad("chips: %q is not lower-case hex", c)
 		}
 	}
-	for line := range p.SNP.MinimumTCB {
+	for line, least := range p.SNP.MinimumTCB {
 		if !slices.Contains(snpProducts, line) {
 			return bad("snp: unknown product line %q, want one of %q", line, snpProducts)
+		}
+		if least.BootLoader == 0 || least.SNP == 0 || least.Microcode == 0 {
+			return bad("snp: the least versions of %s leave out bootloader, snp or microcode, and so accept any", line)
 		}
 	}
 	if o := p.OIDC; o != nil && (o.Audience == "" || len(o.Support) == 0 || len(o.Hardware) == 0) {
@@ -209,6 +219,19 @@ func advisories(ids []string) error {
 		}
 	}
 	return nil
+}
+
+// clone is a copy that shares nothing with p: what a verifier demands does not change under it.
+func (p *Policy) clone() (*Policy, error) {
+	if p == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("%w: policy: %w", ErrReference, err)
+	}
+	var c Policy
+	return &c, json.Unmarshal(b, &c)
 }
 
 // Digest identifies p in verdicts.

@@ -77,6 +77,7 @@ func TestTCBStatus(t *testing.T) {
 		"unknown status":                     {nil, &attestation.TCB{Status: "Fine"}, false},
 		"hardening needed":                   {nil, &attestation.TCB{Status: attestation.SWHardeningNeeded, Advisories: []string{a}}, false},
 		"hardening needed, advisory named":   {advised(attestation.SWHardeningNeeded, a), &attestation.TCB{Status: attestation.SWHardeningNeeded, Advisories: []string{a}}, true},
+		"hardening needed for no reason":     {advised(attestation.SWHardeningNeeded, a), &attestation.TCB{Status: attestation.SWHardeningNeeded}, false},
 		"hardening needed, another stands":   {advised(attestation.SWHardeningNeeded, a), &attestation.TCB{Status: attestation.SWHardeningNeeded, Advisories: []string{a, b}}, false},
 		"configuration, hardening was named": {advised(attestation.SWHardeningNeeded, a), &attestation.TCB{Status: attestation.ConfigurationNeeded, Advisories: []string{a}}, false},
 		"configuration needed, named":        {advised(attestation.ConfigurationNeeded, a, b), &attestation.TCB{Status: attestation.ConfigurationNeeded, Advisories: []string{b}}, true},
@@ -111,6 +112,10 @@ func TestAppraisalDemands(t *testing.T) {
 		"evaluation 18":          {func(p *attestation.Policy) { p.MinimumEvaluation = &eighteen }, nil, "tcb-evaluation"},
 		"the least evaluation counts": {func(p *attestation.Policy) { p.MinimumEvaluation = &eighteen }, func(r *attestation.Report) {
 			r.Collateral = append(r.Collateral, attestation.Collateral{Name: "x", Issued: now, Expires: now, Evaluation: 18})
+		}, "tcb-evaluation"},
+		"evaluation of the default": {nil, func(r *attestation.Report) { r.Collateral[0].Evaluation = 16 }, "tcb-evaluation"},
+		"evaluation 0 is a number": {nil, func(r *attestation.Report) {
+			r.Collateral = append(r.Collateral, attestation.Collateral{Name: attestation.CollateralQEIdentity, Issued: now, Expires: now})
 		}, "tcb-evaluation"},
 		"no evaluation":  {func(p *attestation.Policy) { p.MinimumEvaluation = &seventeen }, func(r *attestation.Report) { r.Collateral = nil }, "tcb-evaluation"},
 		"chip listed":    {func(p *attestation.Policy) { p.Chips = []string{"0123456789abcdef"} }, nil, ""},
@@ -155,6 +160,10 @@ func TestPolicyRefused(t *testing.T) {
 		"waiver for revoked": func(p *attestation.Policy) {
 			p.TCB.Waivers = []attestation.Waiver{{Status: attestation.Revoked, Until: "2027-01-01T00:00:00Z", Reason: "x"}}
 		},
+		"evaluation 0":      func(p *attestation.Policy) { p.MinimumEvaluation = new(int) },
+		"any AMD firmware":  func(p *attestation.Policy) { p.SNP.MinimumTCB["Milan"] = attestation.SNPTCB{} },
+		"any microcode":     func(p *attestation.Policy) { p.SNP.MinimumTCB["Milan"] = attestation.SNPTCB{BootLoader: 4, SNP: 29} },
+		"negative ISVSVN":   func(p *attestation.Policy) { least := -1; p.SGX.MinimumSVN = &least },
 		"empty chip list":   func(p *attestation.Policy) { p.Chips = []string{} },
 		"chip in capitals":  func(p *attestation.Policy) { p.Chips = []string{"0123456789ABCDEF"} },
 		"unknown product":   func(p *attestation.Policy) { p.SNP.MinimumTCB["Naples"] = attestation.SNPTCB{} },
@@ -175,6 +184,37 @@ func TestPolicyRefused(t *testing.T) {
 	} {
 		if _, err := attestation.ParsePolicy([]byte(text)); !errors.Is(err, attestation.ErrReference) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestPolicyIsTheVerifiersOwn: what a verifier demands does not change with what it was made of.
+func TestPolicyIsTheVerifiersOwn(t *testing.T) {
+	ref := sgxReference(attestation.DefaultPolicy())
+	v, err := attestation.NewVerifier(ref, echo{sgx, sgxReport(func(r *attestation.Report) { r.TCB.Status = attestation.OutOfDate })})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref.Policy.TCB.Waivers = []attestation.Waiver{{Status: attestation.OutOfDate, Until: "2099-01-01T00:00:00Z", Reason: "x"}}
+	e := newEvidence(t, "a")
+	e.Platform = sgx
+	if _, err := v.Verify(t.Context(), encode(t, e), now); !errors.Is(err, attestation.ErrAppraise) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestStatusesThatNoListMakesGood: also where somebody put them into a policy that was not validated.
+func TestStatusesThatNoListMakesGood(t *testing.T) {
+	for _, s := range []string{attestation.Revoked, attestation.OutOfDate, attestation.SWHardeningNeeded} {
+		p := attestation.TCBPolicy{Allow: []string{attestation.Revoked}}
+		switch s {
+		case attestation.OutOfDate:
+			p.Advisories = map[string][]string{s: {"INTEL-SA-00615"}}
+		case attestation.SWHardeningNeeded:
+			p.Waivers = []attestation.Waiver{{Status: s, Advisories: []string{"INTEL-SA-00615"}, Until: "2099-01-01T00:00:00Z", Reason: "x"}}
+		}
+		if _, ok := attestation.Accepts(&p, &attestation.TCB{Status: s, Advisories: []string{"INTEL-SA-00615"}}, now); ok {
+			t.Errorf("%s is accepted", s)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func required(p Platform) []string {
 	case PlatformSNP:
 		return []string{"measurement", "hostdata"}
 	case PlatformTDX:
-		return []string{"mrtd", "rtmr1", "rtmr2"}
+		return []string{"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid"}
 	case PlatformNitro:
 		return []string{"pcr0", "pcr1", "pcr2"}
 	case PlatformAzureSNP:
@@ -85,6 +85,8 @@ func nonzero(p Platform) []string {
 		return []string{"mrtd", "pcr4", "pcr7"}
 	case PlatformGCE:
 		return []string{"pcr0", "pcr4", "pcr7"}
+	case PlatformTDX:
+		return []string{"mrtd", "rtmr1", "rtmr2"}
 	}
 	return required(p)
 }

@@ -41,6 +41,12 @@ type Collateral struct {
 	Evaluation int    // TCB evaluation data number; 0 where the vendor has none
 }
 
+// Names of the collateral that has an evaluation number, 0 also being one.
+const (
+	CollateralTCBInfo    = "tcb-info"
+	CollateralQEIdentity = "qe-identity"
+)
+
 // Fact is something that evidence says, for [Report.Facts].
 type Fact struct {
 	About string `json:"about"` // one of the About constants

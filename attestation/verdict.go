@@ -5,6 +5,7 @@ package attestation
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -47,6 +48,7 @@ type Verdict struct {
 	Evidence  envelope.Digest // of the envelope
 	Time      int64           // it was judged at, Unix seconds
 	Policy    envelope.Digest // of the appraisal policy
+	Bound     bool            // the evidence says what it is bound to; imported evidence does not
 	Reference int64           // version of the reference values; 0: none were given
 	Parts     []PartVerdict   // the machine, then what is nested in it
 }
@@ -168,6 +170,7 @@ type EAR struct {
 	Submods  map[string]Submod `json:"submods"`
 	Evidence envelope.Digest   `json:"glovebox.evidence"`
 	Accepted bool              `json:"glovebox.accepted"`
+	Bound    bool              `json:"glovebox.bound"`
 	Versions int64             `json:"glovebox.referenceVersion"`
 }
 
@@ -203,12 +206,14 @@ const (
 func (v *Verdict) EAR(build string) *EAR {
 	out := &EAR{
 		Profile: earProfile, Issued: v.Time, Verifier: EARVerifier{"https://github.com/glovebox-dev/glovebox", build},
-		Submods: map[string]Submod{}, Evidence: v.Evidence, Accepted: v.Accepted(), Versions: v.Reference,
+		Submods: map[string]Submod{}, Evidence: v.Evidence, Accepted: v.Accepted(), Bound: v.Bound, Versions: v.Reference,
 	}
 	for i := range v.Parts {
 		p := &v.Parts[i]
 		name := string(p.Platform)
-		if i > 0 {
+		if required(p.Platform) == nil {
+			name = fmt.Sprintf("unknown-%d", i)
+		} else if i > 0 {
 			name = fmt.Sprintf("%s-%d", p.Platform, i)
 		}
 		s := Submod{
@@ -221,6 +226,11 @@ func (v *Verdict) EAR(build string) *EAR {
 		out.Submods[name] = s
 	}
 	return out
+}
+
+// bound reports whether the evidence was compared with what it should be bound to.
+func (p *PartVerdict) bound() bool {
+	return slices.ContainsFunc(p.Checks, func(c Check) bool { return c.Name == checkBinding && c.Outcome == Pass })
 }
 
 // vector says by which kind of trust the part stands: who it is, what runs, how the platform is.
@@ -238,8 +248,12 @@ func (p *PartVerdict) vector() map[string]int {
 		}
 		return v
 	}
+	identity := worth(func(c *Check) bool { return c.Step != StepAppraise })
+	if identity == earAffirming && !p.bound() {
+		identity = earNone
+	}
 	return map[string]int{
-		"instance-identity": worth(func(c *Check) bool { return c.Step != StepAppraise }),
+		"instance-identity": identity,
 		"executables":       worth(func(c *Check) bool { return c.Name == checkReference }),
 		"hardware":          worth(func(c *Check) bool { return c.Step == StepAppraise && c.Name != checkReference }),
 	}

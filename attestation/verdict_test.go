@@ -183,8 +183,12 @@ func TestImportedEvidence(t *testing.T) {
 		}
 		return v
 	}
-	if err := inspect(reference(), nil).Err(); err != nil {
+	whole := inspect(reference(), nil)
+	if err := whole.Err(); err != nil {
 		t.Error(err)
+	}
+	if r := whole.EAR("test"); r.Bound || r.Submods["tpm"].Vector["instance-identity"] != 0 {
+		t.Errorf("imported evidence passes for somebody's: %+v", r)
 	}
 	if err := inspect(reference(), seen).Err(); err != nil {
 		t.Error(err)
@@ -228,17 +232,45 @@ func TestEAR(t *testing.T) {
 			Policy string         `json:"ear.appraisal-policy-id"`
 		} `json:"submods"`
 		Accepted bool `json:"glovebox.accepted"`
+		Bound    bool `json:"glovebox.bound"`
 	}
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
 	machine, device := got.Submods["tpm"], got.Submods["gpu-1"]
 	id, _ := ref.Policy.Digest()
-	if got.Profile == "" || got.Issued != now || got.Verifier["build"] != "test" || got.Accepted || machine.Policy != id.String() ||
+	if !got.Bound || got.Profile == "" || got.Issued != now || got.Verifier["build"] != "test" || got.Accepted || machine.Policy != id.String() ||
 		machine.Status != "affirming" || device.Status != "contraindicated" ||
 		machine.Vector["executables"] != 2 || machine.Vector["hardware"] != 2 || machine.Vector["instance-identity"] != 2 ||
 		device.Vector["executables"] != 2 || device.Vector["hardware"] != 99 {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestEARNamesDoNotCollide: a stranger's name for a platform does not hide behind a nested part's.
+func TestEARNamesDoNotCollide(t *testing.T) {
+	_, e := withGPU(t)
+	e.Platform = "gpu-1"
+	i, err := attestation.NewInspector(reference(), nil, echo{attestation.PlatformTPM, nil}, gpu(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := i.Inspect(t.Context(), encode(t, e), now, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := v.EAR("test")
+	if len(r.Submods) != 2 || r.Submods["unknown-0"].Status != "contraindicated" {
+		t.Errorf("%+v", r.Submods)
+	}
+}
+
+// TestInterruptedVerification ends without a verdict.
+func TestInterruptedVerification(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newVerifier(t, reference(), nil).Verify(ctx, encode(t, newEvidence(t, "a")), now); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -252,7 +284,7 @@ func TestEveryPlatformIsPinned(t *testing.T) {
 		}
 		zero := map[string]string{}
 		for _, m := range []string{
-			"enclave", "mrenclave", "measurement", "hostdata", "mrtd", "rtmr1", "rtmr2", "image", "driver", "vbios", "pcr0", "pcr1", "pcr2", "pcr4",
+			"enclave", "mrenclave", "measurement", "hostdata", "mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "image", "driver", "vbios", "pcr0", "pcr1", "pcr2", "pcr4",
 			"pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr14",
 		} {
 			zero[m] = strings.Repeat("00", 32)

@@ -96,6 +96,10 @@ func newVerifier(ref *Reference, p *Policy, formats []Format) (*Verifier, error)
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	p, err := p.clone()
+	if err != nil {
+		return nil, err
+	}
 	id, err := p.Digest()
 	if err != nil {
 		return nil, err
@@ -168,7 +172,7 @@ func (v *Verifier) unknown(p Platform) error {
 
 // judge puts every question to every part. It fails only when interrupted.
 func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64, bound []byte) (*Verdict, error) {
-	out := &Verdict{Evidence: envelope.Sum(raw), Time: now, Policy: v.id}
+	out := &Verdict{Evidence: envelope.Sum(raw), Time: now, Policy: v.id, Bound: e.Bound()}
 	if v.ref != nil {
 		out.Reference = v.ref.Version
 	}
