@@ -65,10 +65,10 @@ func required(p Platform) []string {
 // Required lists the measurements that a reference value of p has to pin; nil if there is no such platform.
 func Required(p Platform) []string { return slices.Clone(required(p)) }
 
-// measuredBoot are the PCRs of a cloud's vTPM in which firmware, boot loaders (GRUB: 8, 9; systemd-stub: 11, 12) and
-// Glovebox's launcher (14) measure what runs, and Secure Boot who may say so (7).
+// measuredBoot are the PCRs of a vTPM in which firmware (2: option ROMs), boot loaders (4; GRUB: 8, 9; systemd-stub: 11 to 13)
+// and Glovebox's launcher (14) measure what runs, and Secure Boot who may say so (7).
 func measuredBoot() []string {
-	return []string{"pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr14"}
+	return []string{"pcr2", "pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr13", "pcr14"}
 }
 
 // nonzero lists the measurements that say which code runs: at zero they say that none was measured. Other registers of a
@@ -80,11 +80,11 @@ func nonzero(p Platform) []string {
 	case PlatformSNP:
 		return []string{"measurement"}
 	case PlatformAzureSNP:
-		return []string{"measurement", "pcr4", "pcr7"}
+		return []string{"measurement", "pcr4", "pcr7", "pcr14"}
 	case PlatformAzureTDX:
-		return []string{"mrtd", "pcr4", "pcr7"}
+		return []string{"mrtd", "pcr4", "pcr7", "pcr14"}
 	case PlatformGCE:
-		return []string{"pcr0", "pcr4", "pcr7"}
+		return []string{"pcr0", "pcr4", "pcr7", "pcr14"}
 	case PlatformTDX:
 		return []string{"mrtd", "rtmr1", "rtmr2"}
 	}

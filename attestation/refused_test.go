@@ -31,7 +31,7 @@ func TestRefusedError(t *testing.T) {
 	}
 	part.Checks[2] = attestation.Check{Step: attestation.StepAppraise, Name: "reference-values", Seen: "pcr0=aa", Want: "an enclave: pcr0=bb", Note: "match none of 3 values"}
 	r, ok = errors.AsType[*attestation.RefusedError]((&attestation.Verdict{Parts: []attestation.PartVerdict{part}}).Err())
-	if !ok || strings.Contains(r.Public(), "bb") || strings.Contains(r.Public(), "an enclave") || strings.Contains(r.Public(), "3") {
+	if !ok || strings.Contains(r.Public(), "bb") || strings.Contains(r.Public(), "pcr0=aa") || strings.Contains(r.Public(), "an enclave") || strings.Contains(r.Public(), "3") {
 		t.Errorf("public: %q", r.Public())
 	}
 }

@@ -28,9 +28,9 @@ type Report struct {
 
 // TCB is what a vendor says of the patch level that evidence shows.
 type TCB struct {
-	Status     string   // as Intel's TCB info: "UpToDate", "SWHardeningNeeded", …; the worst of all components
-	Date       string   // of the matched TCB level, RFC 3339
-	Advisories []string // that stand at this level, sorted, each once
+	Status     string   `json:"status"`     // as Intel's TCB info: "UpToDate", "SWHardeningNeeded", …; the worst of all components
+	Date       string   `json:"date"`       // of the matched TCB level, RFC 3339
+	Advisories []string `json:"advisories"` // that stand at this level, sorted, each once
 }
 
 // Collateral is one signed statement of a vendor that authentication used.

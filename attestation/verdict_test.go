@@ -265,6 +265,48 @@ func TestEARNamesDoNotCollide(t *testing.T) {
 	}
 }
 
+// TestNestedIsBoundWhereTheMachineIs: who says what imported evidence is bound to says it of the devices too.
+func TestNestedIsBoundWhereTheMachineIs(t *testing.T) {
+	ref, e := withGPU(t)
+	d, err := e.Claims.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Claims = attestation.Binding{}
+	i, err := attestation.NewInspector(ref, nil, echo{attestation.PlatformTPM, nil}, gpu(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inspect := func() error {
+		v, err := i.Inspect(t.Context(), encode(t, e), now, d[:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Err()
+	}
+	if err := inspect(); err != nil {
+		t.Error(err)
+	}
+	e.Nested[0].Evidence = make([]byte, 32)
+	if err := inspect(); !errors.Is(err, attestation.ErrBind) {
+		t.Errorf("a device of another machine: %v", err)
+	}
+}
+
+// TestRefusedMachineCostsNoDevices: a broker that refuses the machine does not look at what is nested in it.
+func TestRefusedMachineCostsNoDevices(t *testing.T) {
+	ref, e := withGPU(t)
+	asked := false
+	debug := func(r *attestation.Report) *attestation.Report { r.Debug = true; return r }
+	v, err := attestation.NewVerifier(ref, echo{attestation.PlatformTPM, debug}, gpu(func(*attestation.Report) { asked = true }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Verify(t.Context(), encode(t, e), now); !errors.Is(err, attestation.ErrAppraise) || asked {
+		t.Errorf("got %v, devices asked: %v", err, asked)
+	}
+}
+
 // TestInterruptedVerification ends without a verdict.
 func TestInterruptedVerification(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -285,7 +327,7 @@ func TestEveryPlatformIsPinned(t *testing.T) {
 		zero := map[string]string{}
 		for _, m := range []string{
 			"enclave", "mrenclave", "measurement", "hostdata", "mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "image", "driver", "vbios", "pcr0", "pcr1", "pcr2", "pcr4",
-			"pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr14",
+			"pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr13", "pcr14",
 		} {
 			zero[m] = strings.Repeat("00", 32)
 		}

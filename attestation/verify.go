@@ -142,7 +142,7 @@ func (v *Verifier) Verify(ctx context.Context, raw []byte, now int64) (*Claims, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBind, err)
 	}
-	verdict, err := v.judge(ctx, e, raw, now, nil)
+	verdict, err := v.judge(ctx, e, raw, now, nil, true)
 	if err != nil {
 		return nil, err
 	}
@@ -163,15 +163,16 @@ func (i *Inspector) Inspect(ctx context.Context, raw []byte, now int64, bound []
 	if err != nil {
 		return nil, err
 	}
-	return i.v.judge(ctx, e, raw, now, bound)
+	return i.v.judge(ctx, e, raw, now, bound, false)
 }
 
 func (v *Verifier) unknown(p Platform) error {
 	return fmt.Errorf("%w: %q is refused by name, accepted here: %q", ErrPlatform, p, slices.Sorted(maps.Keys(v.formats)))
 }
 
-// judge puts every question to every part. It fails only when interrupted.
-func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64, bound []byte) (*Verdict, error) {
+// judge puts every question to every part. Whoever will refuse the whole for one part has no need of the others, and stops
+// there: nested evidence costs more than the machine's, and anybody may send some. It fails only when interrupted.
+func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64, bound []byte, stop bool) (*Verdict, error) {
 	out := &Verdict{Evidence: envelope.Sum(raw), Time: now, Policy: v.id, Bound: e.Bound()}
 	if v.ref != nil {
 		out.Reference = v.ref.Version
@@ -179,7 +180,7 @@ func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64
 	for i := range 1 + len(e.Nested) {
 		j := &judgement{v: v, e: e, now: now, expected: bound}
 		if i > 0 {
-			j.e, j.expected, j.nested = e.Nested[i-1].evidence(), nil, true
+			j.e, j.expected, j.nested = e.Nested[i-1].evidence(), nestedBound(bound), true
 		}
 		if e.Bound() {
 			d, err := e.Claims.Digest()
@@ -199,8 +200,30 @@ func (v *Verifier) judge(ctx context.Context, e *Evidence, raw []byte, now int64
 			return nil, err
 		}
 		out.Parts = append(out.Parts, p)
+		if stop && p.err() != nil {
+			break
+		}
 	}
 	return out, nil
+}
+
+// nestedBound is what a device under a machine bound to b must be bound to. B is a digest, or one in report data; of
+// anything else nothing can be derived, and nothing is bound to it.
+func nestedBound(b []byte) []byte {
+	if b == nil {
+		return nil
+	}
+	var d envelope.Digest
+	switch {
+	case len(b) == len(d):
+		d = envelope.Digest(b)
+	case len(b) == len(ReportData(d)) && bytes.Equal(b[len(d):], make([]byte, len(d))):
+		d = envelope.Digest(b[:len(d)])
+	default:
+		return []byte{}
+	}
+	n := NestedDigest(d)
+	return n[:]
 }
 
 // judgement is the verdict on one part in the making.
