@@ -12,7 +12,7 @@ import (
 
 // decode reads one of Intel's statements into v. Members that are not known are passed over, since Intel adds some without a
 // new version and every statement in the field would be refused the next day; what they say is not acted on. A name that
-// occurs twice in an object, whatever the case of its letters, is refused: encoding/json would take the last, other readers
+// occurs twice in an object, whatever the case of its letters in all of Unicode, is refused: encoding/json would take the last, other readers
 // the first, and the signed bytes would mean two things.
 func decode(b []byte, v any) error {
 	if err := json.Unmarshal(b, v); err != nil {
@@ -49,7 +49,7 @@ func distinct(b []byte) bool {
 				return false
 			}
 			for _, n := range seen {
-				if len(n) == len(text) && bytes.EqualFold(n, text) {
+				if bytes.EqualFold(n, text) { // may be of different lengths: K is also the Kelvin sign, s the long s
 					return false
 				}
 			}

@@ -14,7 +14,7 @@ func TestDistinct(t *testing.T) {
 		`{}`: true, `[]`: true, `"a"`: true, `{"a":1,"b":2}`: true, `{"a":{"a":1},"b":[{"a":1},{"a":2}]}`: true,
 		`{"a":"a","b":"a"}`: true, `{"a" : 1 , "b":["a","a"]}`: true, `{"a":"\"","b":"}"}`: true, `{"a":"\\"}`: true,
 		`{"a":1,"a":1}`: false, `{"a":1,"A":1}`: false, `{"x":[{"a":1,"a":2}]}`: false, `{"\u0061":1}`: false,
-		`{"a":{},"b":{},"a":{}}`: false, `{"a":[1,2,{"b":[]}],"a" :1}`: false,
+		`{"a":{},"b":{},"a":{}}`: false, "{\"tcbStatus\":1,\"tcb\u017ftatu\u017f\":1}": false, "{\"k\":1,\"\u212a\":1}": false, "{\"\u017f\":1,\"S\":1}": false, `{"a":[1,2,{"b":[]}],"a" :1}`: false,
 		strings.Repeat("[", 16) + strings.Repeat("]", 16): true, strings.Repeat("[", 17) + strings.Repeat("]", 17): false,
 	} {
 		if !json.Valid([]byte(text)) {
