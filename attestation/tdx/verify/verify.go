@@ -213,14 +213,26 @@ func checkLog(q *quote.Quote, logs []attestation.EventLog, r *attestation.Report
 	}
 	r.Pass(name, seen, want)
 	r.Fact(attestation.AboutRunning, "event log", "%s", seen)
-	if b.CommandLine != "" {
-		r.Fact(attestation.AboutRunning, "kernel command line", "%q", b.CommandLine)
-	}
-	if b.SecureBoot != "" {
-		r.Fact(attestation.AboutRunning, "Secure Boot", "%s", b.SecureBoot)
-	}
-	if b.SecureBoot == "off" {
-		r.Fact(attestation.AboutWeakness, "Secure Boot", "off: only the pinned registers say which code was booted")
-	}
+	describe(&b, r)
 	return true, nil
+}
+
+// describe is for people: what a log explains of the registers that it leads to.
+func describe(b *eventlog.Boot, r *attestation.Report) {
+	const line, secure = "kernel command line", "Secure Boot"
+	switch {
+	case b.CommandLines > 1:
+		r.Fact(attestation.AboutWeakness, line, "two command lines, or more: the log does not say which one was used")
+	case b.CommandLines == 1:
+		r.Fact(attestation.AboutRunning, line, "%q", b.CommandLine)
+	}
+	switch b.SecureBoot {
+	case "":
+		r.Fact(attestation.AboutWeakness, secure, "the log does not say")
+	case "off":
+		r.Fact(attestation.AboutRunning, secure, "off")
+		r.Fact(attestation.AboutWeakness, secure, "off: only the pinned registers say which code was booted")
+	default:
+		r.Fact(attestation.AboutRunning, secure, "%s", b.SecureBoot)
+	}
 }

@@ -69,7 +69,7 @@ func TestCCRoundTrip(t *testing.T) {
 	if err := l.Replay(want); err != nil {
 		t.Error(err)
 	}
-	if b := l.Boot(); b != (eventlog.Boot{SecureBoot: "on", CommandLine: "/vmlinuz ro", Events: 4}) {
+	if b := l.Boot(); b != (eventlog.Boot{SecureBoot: "on", CommandLine: "/vmlinuz ro", CommandLines: 1, Events: 4}) {
 		t.Errorf("%+v", b)
 	}
 	for i := range want {
@@ -95,8 +95,39 @@ func TestCCBootSaysNothingUnmeasured(t *testing.T) {
 		}
 	}
 	twice := append(ccBoot(), ccBoot()...)
-	if b := (&eventlog.CCLog{Events: twice}).Boot(); b.SecureBoot != "" {
-		t.Errorf("two states of Secure Boot: %+v", b)
+	if b := (&eventlog.CCLog{Events: twice}).Boot(); b.SecureBoot != "" || b.CommandLine != "" || b.CommandLines != 2 {
+		t.Errorf("two states of Secure Boot, and two command lines: %+v", b)
+	}
+	for i := range 3 {
+		events := ccBoot()
+		events[i].Type = eventlog.NoAction
+		b := (&eventlog.CCLog{Events: events}).Boot()
+		if (i == 0 && b.SecureBoot != "") || (i == 2 && b.CommandLines != 0) {
+			t.Errorf("event %d was never extended: %+v", i, b)
+		}
+	}
+}
+
+// TestCCBootSeesWhatTheHostHides: whoever hands over a log chooses types and texts, but not digests.
+func TestCCBootSeesWhatTheHostHides(t *testing.T) {
+	for value, want := range map[string]string{"\x00": "off", "\x01": "on", "": "off", "\x02": "", "\x01\x01": ""} {
+		variable := []byte(string(ccBoot()[0].Data[:24]) + string(rune(len(value))) + "\x00\x00\x00\x00\x00\x00\x00S\x00e\x00c\x00u\x00r\x00e\x00B\x00o\x00o\x00t\x00" + value)
+		for name, hide := range map[string]func(e *eventlog.CCEvent){
+			"as it is":     func(*eventlog.CCEvent) {},
+			"another type": func(e *eventlog.CCEvent) { e.Type = 0x80000002 },
+			"no text":      func(e *eventlog.CCEvent) { e.Data = nil },
+			"a lie":        func(e *eventlog.CCEvent) { e.Data = ccBoot()[0].Data },
+		} {
+			e := ccEvent(1, 0x80000001, string(variable))
+			hide(&e)
+			if b := (&eventlog.CCLog{Events: []eventlog.CCEvent{e}}).Boot(); b.SecureBoot != want {
+				t.Errorf("value %q, %s: %+v", value, name, b)
+			}
+			e.Register = 2
+			if b := (&eventlog.CCLog{Events: []eventlog.CCEvent{e}}).Boot(); b.SecureBoot != "" {
+				t.Errorf("value %q, in RTMR1: %+v", value, b)
+			}
+		}
 	}
 }
 

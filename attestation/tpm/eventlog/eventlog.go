@@ -147,7 +147,7 @@ func parseHeader(r *reader, k bank) ([]algorithm, error) {
 	for range n {
 		a := algorithm{body.uint16(), int(body.uint16())}
 		known := slices.ContainsFunc(algs, func(o algorithm) bool { return o.id == a.id })
-		if body.bad || known || a.size == 0 || a.size > maxDigest || (a.id == k.alg && a.size != k.size) {
+		if body.bad || known || a.size == 0 || a.size > maxDigest {
 			return nil, fmt.Errorf("%w: algorithm list", ErrFormat)
 		}
 		algs = append(algs, a)
