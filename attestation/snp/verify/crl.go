@@ -33,6 +33,9 @@ func (l *line) findCRL(e *attestation.Evidence) (*x509.RevocationList, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrCRL, err)
 		}
+		if len(c.Raw) != len(b) {
+			return nil, fmt.Errorf("%w: %d bytes behind the list, under no signature", ErrCRL, len(b)-len(c.Raw))
+		}
 		if bytes.Equal(c.RawIssuer, l.ark.RawSubject) && (newest == nil || c.ThisUpdate.After(newest.ThisUpdate)) {
 			newest = c
 		}

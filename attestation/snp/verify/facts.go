@@ -10,6 +10,14 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/snp"
 )
 
+// Bits of the guest policy that nothing but facts go by.
+const (
+	policySingleSocket = 1 << 20
+	policyCXL          = 1 << 21
+	policyXTS          = 1 << 22
+	policyNoSwap       = 1 << 25
+)
+
 // factsOfReport are for people, and are there before anything was believed.
 func (a *authentication) factsOfReport() {
 	r, o := a.Report, a.out
@@ -53,6 +61,13 @@ func (a *authentication) weaknesses() {
 	weak(r.PlatformInfo&snp.PlatformAliasCheck == 0, "alias check", "memory was not checked for aliases (BadRAM)")
 	weak(r.PlatformInfo&snp.PlatformRAPLOff == 0, "power", "the host can measure the power that the guest draws")
 	weak(r.PlatformInfo&snp.PlatformHiding == 0, "ciphertext", "the host can read the guest's encrypted memory, and see when it repeats")
+	weak(r.PlatformInfo&snp.PlatformECC == 0, "ecc", "memory does not correct errors, which whoever shares it may provoke (Rowhammer)")
+	weak(r.PlatformInfo&snp.PlatformTIO != 0, "sev-tio", "devices can be let into the memory of guests")
+	weak(r.Policy&policySingleSocket == 0, "sockets", "the guest's policy lets the host run it on several sockets")
+	weak(r.Policy&policyCXL != 0, "cxl", "the guest's policy lets the host use CXL memory and devices")
+	weak(r.Policy&policyXTS == 0, "memory cipher", "the guest's policy does not demand AES-256-XTS: memory may be encrypted with AES-128")
+	weak(r.Policy&policyNoSwap == 0, "page swap", "the guest's policy lets the host move the guest's pages and swap them out")
+	weak(true, "boot", "measurement covers firmware and initial CPU state; kernel and disk only where the firmware measures them (kernel hashes, measured direct boot)")
 	weak(r.VMPL != 0, "vmpl", "more privileged software in the guest can impersonate what asked for this report")
 	weak(r.Current != r.Committed, "firmware", "the firmware is provisional")
 	weak(r.SigningKey == snp.SignedByVLEK, "vlek", "the cloud's key signed, which names no chip")

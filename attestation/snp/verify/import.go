@@ -116,8 +116,12 @@ func importCRL(file []byte) ([]byte, error) {
 		}
 		b = list[0]
 	}
-	if _, err := x509.ParseRevocationList(b); err != nil {
+	c, err := x509.ParseRevocationList(b)
+	if err != nil {
 		return nil, fmt.Errorf("%w: collateral for SEV-SNP is AMD's revocation list, DER or PEM: %w", ErrImport, err)
+	}
+	if len(c.Raw) != len(b) {
+		return nil, fmt.Errorf("%w: %d bytes behind the revocation list", ErrImport, len(b)-len(c.Raw))
 	}
 	return b, nil
 }

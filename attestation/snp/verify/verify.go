@@ -35,6 +35,7 @@ var (
 	ErrExpired   = errors.New("snp: certificate is not valid at this time")
 	ErrMismatch  = errors.New("snp: report and certificate are not of the same chip, firmware or product line")
 	ErrSignature = errors.New("snp: report is not signed by its key")
+	ErrEnvelope  = errors.New("snp: something beside the report that SEV-SNP does not have")
 	ErrUnsigned  = errors.New("snp: the host forbids the chip's key, so nobody signed the report")
 )
 
@@ -84,7 +85,7 @@ func (f *Format) Platform() attestation.Platform { return attestation.PlatformSN
 // Authenticate implements [attestation.Format].
 func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
 	r := &attestation.Report{Platform: attestation.PlatformSNP}
-	return r, f.v.Authenticate(e.Evidence, e, now, r)
+	return r, f.v.authenticate(e.Evidence, e, now, r, (*authentication).strangers)
 }
 
 // CheckBound implements [attestation.Format].
@@ -124,6 +125,13 @@ type authentication struct {
 // endorsements, as of now. It fills out's checks and facts, and if there is no error also assurance, bound bytes (report
 // data), measurements, root, debug mode, chip, collateral and detail. The platform of out is the caller's.
 func (v *Verifier) Authenticate(report []byte, e *attestation.Evidence, now int64, out *attestation.Report) error {
+	return v.authenticate(report, e, now, out, func(*authentication) error { return nil })
+}
+
+// authenticate has a first step for what else the envelope may hold.
+func (v *Verifier) authenticate(
+	report []byte, e *attestation.Evidence, now int64, out *attestation.Report, rest func(*authentication) error,
+) error {
 	r, err := snp.ParseReport(report)
 	if err != nil {
 		return out.Fail("report-format", fmt.Sprintf("%d bytes", len(report)), fmt.Sprintf("%d bytes of version 2 to 5", snp.ReportSize), err)
@@ -132,7 +140,7 @@ func (v *Verifier) Authenticate(report []byte, e *attestation.Evidence, now int6
 	a := &authentication{&Detail{Report: r}, out, e, now}
 	a.factsOfReport()
 	for _, step := range []func() error{
-		a.signingKey, func() error { return a.findKey(v.lines) }, a.chain, a.validity, a.productLine, a.chip, a.tcb, a.signature, a.revocation,
+		func() error { return rest(a) }, a.signingKey, func() error { return a.findKey(v.lines) }, a.chain, a.validity, a.productLine, a.chip, a.tcb, a.signature, a.revocation,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -140,6 +148,23 @@ func (v *Verifier) Authenticate(report []byte, e *attestation.Evidence, now int6
 	}
 	a.factsOfChain()
 	a.fill()
+	return nil
+}
+
+// strangers refuses what has no part in this platform's evidence, so that no byte of an envelope goes unread.
+func (a *authentication) strangers() error {
+	const name, want = "envelope", "certificates and revocation lists beside the report"
+	if n := len(a.e.EventLogs); n != 0 {
+		return a.out.Fail(name, fmt.Sprintf("%d event logs", n), want, fmt.Errorf("%w: SEV-SNP has no event log", ErrEnvelope))
+	}
+	for _, x := range a.e.Endorsements {
+		switch x.Type {
+		case attestation.CertificateType, attestation.ChainType, attestation.CRLType:
+		default:
+			return a.out.Fail(name, fmt.Sprintf("%.64q", x.Type), want, fmt.Errorf("%w: endorsement of a type that is not for this platform", ErrEnvelope))
+		}
+	}
+	a.out.Pass(name, fmt.Sprintf("%d endorsements", len(a.e.Endorsements)), want)
 	return nil
 }
 
