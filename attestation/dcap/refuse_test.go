@@ -57,6 +57,7 @@ func refusals() map[string]refusal {
 		"PCK CA is none":          {func(v *dcaptest.Vendor) { v.CA.IsCA = false; v.CA.KeyUsage = x509.KeyUsageDigitalSignature }, "pck-chain", dcap.ErrChain},
 		"PCK CA's name":           {func(v *dcaptest.Vendor) { v.CA.Subject.CommonName = "Intel SGX Other CA" }, "pck-chain", dcap.ErrChain},
 		"PCK certificate's name":  {func(v *dcaptest.Vendor) { v.PCK.Subject.CommonName = "Somebody" }, "pck-chain", dcap.ErrChain},
+		"PCK, no constraints":     {func(v *dcaptest.Vendor) { v.PCK.BasicConstraintsValid = false }, "pck-chain", dcap.ErrChain},
 		"unknown critical":        {func(v *dcaptest.Vendor) { v.PCK.ExtraExtensions = []pkix.Extension{critical} }, "pck-chain", dcap.ErrChain},
 		// The Quoting Enclave.
 		"QE report by another key": {func(v *dcaptest.Vendor) { v.QEReportKey = other }, "qe-report-signature", dcap.ErrSignature},
@@ -74,36 +75,40 @@ func refusals() map[string]refusal {
 		"QE's mask is short":       {set(identity, "attributesMask", "FF"), "quoting-enclave", dcap.ErrQE},
 		"QE too old for any level": {func(v *dcaptest.Vendor) { v.QEReport[258] = 1 }, "quoting-enclave", dcap.ErrTCB},
 		// QE identity.
-		"no QE identity":            {func(v *dcaptest.Vendor) { v.QEIdentity = nil }, "qe-identity", dcap.ErrMissing},
-		"QE identity by another":    {func(v *dcaptest.Vendor) { v.QEKey = other }, "qe-identity", dcap.ErrSignature},
-		"QE identity by root":       {func(v *dcaptest.Vendor) { v.QEKey = v.RootKey }, "qe-identity", dcap.ErrSignature},
-		"identity of the QVE":       {set(identity, "id", "QVE"), "qe-identity", dcap.ErrCollateral},
-		"QE identity version 1":     {set(identity, "version", 1), "qe-identity", dcap.ErrCollateral},
-		"expired QE identity":       {func(v *dcaptest.Vendor) { identity(v)["nextUpdate"] = day(v, -1) }, "qe-identity", dcap.ErrExpired},
-		"QE identity to come":       {func(v *dcaptest.Vendor) { identity(v)["issueDate"] = day(v, 1) }, "qe-identity", dcap.ErrExpired},
-		"QE level of new status":    {set(identity, "tcbLevels", []any{dcaptest.SVN(8, "Excellent")}), "quoting-enclave", dcap.ErrMalformed},
-		"QE identity, no product":   {func(v *dcaptest.Vendor) { delete(identity(v), "isvprodid") }, "qe-identity", dcap.ErrCollateral},
-		"QE identity, no number":    {func(v *dcaptest.Vendor) { delete(identity(v), "tcbEvaluationDataNumber") }, "qe-identity", dcap.ErrCollateral},
-		"QE identity without dates": {func(v *dcaptest.Vendor) { delete(identity(v), "nextUpdate") }, "qe-identity", dcap.ErrExpired},
+		"no QE identity":             {func(v *dcaptest.Vendor) { v.QEIdentity = nil }, "qe-identity", dcap.ErrMissing},
+		"QE identity by another":     {func(v *dcaptest.Vendor) { v.QEKey = other }, "qe-identity", dcap.ErrSignature},
+		"QE identity by root":        {func(v *dcaptest.Vendor) { v.QEKey = v.RootKey }, "qe-identity", dcap.ErrSignature},
+		"identity of the QVE":        {set(identity, "id", "QVE"), "qe-identity", dcap.ErrCollateral},
+		"QE identity version 1":      {set(identity, "version", 1), "qe-identity", dcap.ErrCollateral},
+		"expired QE identity":        {func(v *dcaptest.Vendor) { identity(v)["nextUpdate"] = day(v, -1) }, "qe-identity", dcap.ErrExpired},
+		"QE identity to come":        {func(v *dcaptest.Vendor) { identity(v)["issueDate"] = day(v, 1) }, "qe-identity", dcap.ErrExpired},
+		"QE level of new status":     {set(identity, "tcbLevels", []any{dcaptest.SVN(8, "Excellent")}), "quoting-enclave", dcap.ErrMalformed},
+		"QE identity, no product":    {func(v *dcaptest.Vendor) { delete(identity(v), "isvprodid") }, "qe-identity", dcap.ErrCollateral},
+		"QE identity, no number":     {func(v *dcaptest.Vendor) { delete(identity(v), "tcbEvaluationDataNumber") }, "qe-identity", dcap.ErrCollateral},
+		"QE identity, no issue date": {func(v *dcaptest.Vendor) { delete(identity(v), "issueDate") }, "qe-identity", dcap.ErrExpired},
+		"QE identity without dates":  {func(v *dcaptest.Vendor) { delete(identity(v), "nextUpdate") }, "qe-identity", dcap.ErrExpired},
 		// TCB info.
-		"no TCB info":          {func(v *dcaptest.Vendor) { v.TCBInfo = nil }, "tcb-info", dcap.ErrMissing},
-		"TCB info by another":  {func(v *dcaptest.Vendor) { v.TCBInfoKey = other }, "tcb-info", dcap.ErrSignature},
-		"TCB info by the PCK":  {func(v *dcaptest.Vendor) { v.TCBInfoKey = v.PCKKey }, "tcb-info", dcap.ErrSignature},
-		"TCB info of another":  {set(info, "fmspc", "00906ED50001"), "tcb-info", dcap.ErrCollateral},
-		"another PCE-ID":       {set(info, "pceId", "0001"), "tcb-info", dcap.ErrCollateral},
-		"TCB info version 2":   {set(info, "version", 2), "tcb-info", dcap.ErrCollateral},
-		"TCB info version 4":   {set(info, "version", 4), "tcb-info", dcap.ErrCollateral},
-		"another TEE":          {set(info, "id", "XYZ"), "tcb-info", dcap.ErrCollateral},
-		"another TCB type":     {set(info, "tcbType", 1), "tcb-info", dcap.ErrCollateral},
-		"expired TCB info":     {func(v *dcaptest.Vendor) { info(v)["nextUpdate"] = day(v, -1) }, "tcb-info", dcap.ErrExpired},
-		"TCB info to come":     {func(v *dcaptest.Vendor) { info(v)["issueDate"] = day(v, 1) }, "tcb-info", dcap.ErrExpired},
-		"no levels":            {set(info, "tcbLevels", []any{}), "tcb-info", dcap.ErrMalformed},
-		"level of new status":  {set(info, "tcbLevels", []any{dcaptest.Level(0, 0, "Fine")}), "tcb-info", dcap.ErrMalformed},
-		"no level is so low":   {set(info, "tcbLevels", []any{dcaptest.Level(6, 13, "UpToDate")}), "tcb-level", dcap.ErrTCB},
-		"PCE older than all":   {func(v *dcaptest.Vendor) { v.Platform.PCESVN = 4 }, "tcb-level", dcap.ErrTCB},
-		"name twice":           {twice(`"id"`), "tcb-info", dcap.ErrMalformed},
-		"name twice, any case": {twice(`"ID"`), "tcb-info", dcap.ErrMalformed},
-		"name with an escape":  {twice(`"\u0069d"`), "tcb-info", dcap.ErrMalformed},
+		"no TCB info":            {func(v *dcaptest.Vendor) { v.TCBInfo = nil }, "tcb-info", dcap.ErrMissing},
+		"TCB info by another":    {func(v *dcaptest.Vendor) { v.TCBInfoKey = other }, "tcb-info", dcap.ErrSignature},
+		"TCB info by the PCK":    {func(v *dcaptest.Vendor) { v.TCBInfoKey = v.PCKKey }, "tcb-info", dcap.ErrSignature},
+		"TCB info of another":    {set(info, "fmspc", "00906ED50001"), "tcb-info", dcap.ErrCollateral},
+		"another PCE-ID":         {set(info, "pceId", "0001"), "tcb-info", dcap.ErrCollateral},
+		"TCB info version 2":     {set(info, "version", 2), "tcb-info", dcap.ErrCollateral},
+		"TCB info version 4":     {set(info, "version", 4), "tcb-info", dcap.ErrCollateral},
+		"another TEE":            {set(info, "id", "XYZ"), "tcb-info", dcap.ErrCollateral},
+		"another TCB type":       {set(info, "tcbType", 1), "tcb-info", dcap.ErrCollateral},
+		"expired TCB info":       {func(v *dcaptest.Vendor) { info(v)["nextUpdate"] = day(v, -1) }, "tcb-info", dcap.ErrExpired},
+		"TCB info to come":       {func(v *dcaptest.Vendor) { info(v)["issueDate"] = day(v, 1) }, "tcb-info", dcap.ErrExpired},
+		"TCB info, never issued": {func(v *dcaptest.Vendor) { delete(info(v), "issueDate") }, "tcb-info", dcap.ErrExpired},
+		"TCB info, of year 1":    {set(info, "issueDate", "0001-01-01T00:00:00Z"), "tcb-info", dcap.ErrExpired},
+		"TCB info, no end":       {func(v *dcaptest.Vendor) { delete(info(v), "nextUpdate") }, "tcb-info", dcap.ErrExpired},
+		"no levels":              {set(info, "tcbLevels", []any{}), "tcb-info", dcap.ErrMalformed},
+		"level of new status":    {set(info, "tcbLevels", []any{dcaptest.Level(0, 0, "Fine")}), "tcb-info", dcap.ErrMalformed},
+		"no level is so low":     {set(info, "tcbLevels", []any{dcaptest.Level(6, 13, "UpToDate")}), "tcb-level", dcap.ErrTCB},
+		"PCE older than all":     {func(v *dcaptest.Vendor) { v.Platform.PCESVN = 4 }, "tcb-level", dcap.ErrTCB},
+		"name twice":             {twice(`"id"`), "tcb-info", dcap.ErrMalformed},
+		"name twice, any case":   {twice(`"ID"`), "tcb-info", dcap.ErrMalformed},
+		"name with an escape":    {twice(`"\u0069d"`), "tcb-info", dcap.ErrMalformed},
 		// Revocation.
 		"no root CRL":         {func(v *dcaptest.Vendor) { v.RootCRL = nil }, "root-crl", dcap.ErrMissing},
 		"no PCK CRL":          {func(v *dcaptest.Vendor) { v.PCKCRL = nil }, "pck-crl", dcap.ErrMissing},
@@ -116,12 +121,15 @@ func refusals() map[string]refusal {
 		"expired PCK CRL":     {func(v *dcaptest.Vendor) { v.PCKCRL.NextUpdate = past(v).Add(time.Minute) }, "pck-crl", dcap.ErrExpired},
 		"PCK CRL to come":     {func(v *dcaptest.Vendor) { v.PCKCRL.ThisUpdate = future(v) }, "pck-crl", dcap.ErrExpired},
 		"delta CRL":           {func(v *dcaptest.Vendor) { v.PCKCRL.ExtraExtensions = []pkix.Extension{critical} }, "collateral", dcap.ErrMalformed},
+		"root CRL, SHA-384":   {func(v *dcaptest.Vendor) { v.RootCRL.SignatureAlgorithm = x509.ECDSAWithSHA384 }, "collateral", dcap.ErrMalformed},
+		"PCK CRL, SHA-384":    {func(v *dcaptest.Vendor) { v.PCKCRL.SignatureAlgorithm = x509.ECDSAWithSHA384 }, "collateral", dcap.ErrMalformed},
 		"entry of an indirect": {func(v *dcaptest.Vendor) {
 			v.PCKCRL.RevokedCertificateEntries = revoke(9)
 			v.PCKCRL.RevokedCertificateEntries[0].ExtraExtensions = []pkix.Extension{critical}
 		}, "collateral", dcap.ErrMalformed},
 		"expired TCB signer":     {func(v *dcaptest.Vendor) { v.Signing.NotAfter = past(v) }, "tcb-signing-chain", dcap.ErrExpired},
 		"TCB signer is a CA":     {func(v *dcaptest.Vendor) { v.Signing.IsCA, v.Signing.KeyUsage = true, v.CA.KeyUsage }, "tcb-signing-chain", dcap.ErrChain},
+		"signer, no constraints": {func(v *dcaptest.Vendor) { v.Signing.BasicConstraintsValid = false }, "tcb-signing-chain", dcap.ErrChain},
 		"TCB signer's name":      {func(v *dcaptest.Vendor) { v.Signing.Subject.CommonName = "Intel SGX PCK Certificate" }, "tcb-signing-chain", dcap.ErrCollateral},
 		"a PCK CA signs the TCB": {func(v *dcaptest.Vendor) { v.Signing.Subject.CommonName = "Intel SGX PCK Processor CA" }, "tcb-signing-chain", dcap.ErrChain},
 	}
@@ -235,6 +243,9 @@ func TestPCKExtension(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(e *dcaptest.Extension){
+		"no CPUSVN":        func(e *dcaptest.Extension) { e.OmitTCB = 18 },
+		"no PCE SVN":       func(e *dcaptest.Extension) { e.OmitTCB = 17 },
+		"15 components":    func(e *dcaptest.Extension) { e.OmitTCB = 7 },
 		"component of 256": func(e *dcaptest.Extension) { e.Components[3] = 256 },
 		"negative":         func(e *dcaptest.Extension) { e.Components[3] = -1 },
 		"PCE SVN of 65536": func(e *dcaptest.Extension) { e.PCESVN = 1 << 16 },
@@ -279,6 +290,13 @@ func TestStrangersAmongEndorsements(t *testing.T) {
 	ends := append(one(attestation.CertificateType, renewed), attestation.Endorsement{Type: attestation.ChainType, Body: q.Signature.Chain})
 	if err := dcap.Verify(q, ends, v.Pin(), v.Now.Unix(), &attestation.Report{}); err != nil {
 		t.Errorf("known and renewed certificates: %v", err)
+	}
+	v.SigningKey, v.Signing.SerialNumber = dcaptest.Key("renewed again"), big.NewInt(45)
+	_, _, _, third := v.Certificates(t)
+	ends = append(ends, attestation.Endorsement{Type: attestation.CertificateType, Body: third})
+	r := &attestation.Report{}
+	if err := dcap.Verify(q, ends, v.Pin(), v.Now.Unix(), r); !errors.Is(err, dcap.ErrMissing) || !only(r, "tcb-signing-chain") {
+		t.Errorf("three signers: %v, failed %q", err, failed(r))
 	}
 }
 

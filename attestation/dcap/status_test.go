@@ -124,6 +124,67 @@ func TestRevokedPlatformUnderTDX(t *testing.T) {
 	}
 }
 
+// TestRevokedPlatformIsNotRelaunched: the same with a module that is behind, which alone would only want a relaunch.
+func TestRevokedPlatformIsNotRelaunched(t *testing.T) {
+	for name, status := range map[string]string{"Revoked": "Revoked", "OutOfDate": "OutOfDate", "OutOfDateConfigurationNeeded": "OutOfDate"} {
+		v := dcaptest.New(dcap.TDX)
+		v.SetVersion(5)
+		v.Body = dcaptest.TDBody(648)
+		v.Body[0] = 4 // behind when it started
+		levels(dcaptest.Level(5, 13, name), dcaptest.Level(1, 1, "UpToDate"))(v)
+		v.Body[7] = 4 // so that the TDX components lead to the second level
+		if r, err := run(t, v); err != nil || r.TCB.Status != status {
+			t.Errorf("%s: %+v, %v", name, r.TCB, err)
+		}
+	}
+}
+
+// TestQEForbidsRelaunch: while the QE is behind, a relaunch would not help, and the platform's configuration is not the matter.
+func TestQEForbidsRelaunch(t *testing.T) {
+	for name, c := range map[string]struct {
+		qe   any
+		want string
+	}{
+		"current":     {dcaptest.SVN(1, "UpToDate"), "TDRelaunchAdvisedConfigurationNeeded"},
+		"out of date": {dcaptest.SVN(1, "OutOfDate"), "OutOfDate"},
+		"revoked":     {dcaptest.SVN(1, "Revoked"), "Revoked"},
+	} {
+		v := dcaptest.New(dcap.TDX)
+		v.SetVersion(5)
+		v.Body = dcaptest.TDBody(648)
+		v.Body[0], v.Body[7] = 4, 4 // module behind when it started; the TDX components lead to the second level
+		levels(dcaptest.Level(5, 13, "ConfigurationNeeded"), dcaptest.Level(1, 1, "OutOfDate"))(v)
+		v.QEIdentity["tcbLevels"] = []any{c.qe}
+		if r, err := run(t, v); err != nil || r.TCB.Status != c.want {
+			t.Errorf("%s: %+v, %v", name, r.TCB, err)
+		}
+	}
+}
+
+// TestSEAMAttributesAsListed: zero is not enough where Intel lists other attributes, and bits outside the mask must be zero.
+func TestSEAMAttributesAsListed(t *testing.T) {
+	for name, c := range map[string]struct {
+		attributes, mask string
+		seam             byte
+		want             error
+	}{
+		"as listed":         {"0000000000000000", "FFFFFFFFFFFFFFFF", 0, nil},
+		"others listed":     {"0100000000000000", "FFFFFFFFFFFFFFFF", 0, dcap.ErrTCB},
+		"others, not asked": {"0100000000000000", "FEFFFFFFFFFFFFFF", 0, nil},
+		"not asked":         {"0000000000000000", "0000000000000000", 1, dcap.ErrTCB},
+		"as listed, not 0":  {"0100000000000000", "FFFFFFFFFFFFFFFF", 1, dcap.ErrTCB},
+		"short mask":        {"0000000000000000", "FF", 0, dcap.ErrTCB},
+	} {
+		v := dcaptest.New(dcap.TDX)
+		id := v.TCBInfo["tdxModuleIdentities"].([]any)[0].(map[string]any)
+		id["attributes"], id["attributesMask"], v.Body[112] = c.attributes, c.mask, c.seam
+		r, err := run(t, v)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || (err != nil && !only(r, "tdx-module")) {
+			t.Errorf("%s: %v, failed %q", name, err, failed(r))
+		}
+	}
+}
+
 func first(v *dcaptest.Vendor) map[string]any {
 	return v.TCBInfo["tcbLevels"].([]any)[0].(map[string]any)
 }

@@ -60,6 +60,7 @@ type Extension struct {
 	PCESVN                 int
 	Type                   int
 	Omit                   int // member to leave out; 0: none
+	OmitTCB                int // member of the TCB to leave out; 0: none
 }
 
 const validity = 365 * 24 * time.Hour

@@ -149,6 +149,9 @@ func (e *Extension) encode(t testing.TB) []byte {
 		tcb = append(tcb, member{at(2, i+1), must(c)})
 	}
 	tcb = append(tcb, member{at(2, 17), must(e.PCESVN)}, member{at(2, 18), must(e.CPUSVN[:])})
+	if e.OmitTCB > 0 {
+		tcb = append(tcb[:e.OmitTCB-1], tcb[e.OmitTCB:]...)
+	}
 	all := []member{
 		{at(1), must(e.PPID[:])},
 		{at(2), must(tcb)},
