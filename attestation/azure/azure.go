@@ -13,8 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/azure/hcl"
@@ -38,9 +36,8 @@ const (
 )
 
 const (
-	maxEventLog = 1 << 20 // as verifiers accept
-	bodyV4      = 48      // where a TD's report is in a quote of version 4
-	bodyV5      = 54
+	bodyV4 = 48 // where a TD's report is in a quote of version 4
+	bodyV5 = 54
 )
 
 // Config says where evidence comes from. There is no default device: touching a TPM is a decision.
@@ -175,14 +172,9 @@ func (c *Collector) files() (ends []attestation.Endorsement, logs []attestation.
 	if c.cfg.EventLogFile == "" {
 		return ends, logs, nil
 	}
-	f, err := os.Open(c.cfg.EventLogFile)
+	b, err := tpm.ReadEventLog(c.cfg.EventLogFile)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxEventLog+1))
-	if err == nil && (len(b) == 0 || len(b) > maxEventLog) {
-		err = fmt.Errorf("event log of %d bytes, want 1 to %d", len(b), maxEventLog)
-	}
-	return ends, []attestation.EventLog{{Type: attestation.TCG2Log, Body: b}}, err
+	return ends, []attestation.EventLog{{Type: attestation.TCG2Log, Body: b}}, nil
 }

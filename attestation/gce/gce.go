@@ -16,8 +16,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/gce/shielded"
@@ -42,8 +40,6 @@ const (
 
 // EventLog is where Linux shows the firmware's log.
 const EventLog = "/sys/kernel/security/tpm0/binary_bios_measurements"
-
-const maxEventLog = 1 << 20 // as verifiers accept
 
 // Config says where evidence comes from. There is no default device: touching a TPM is a decision.
 type Config struct {
@@ -165,14 +161,9 @@ func (c *Collector) files() (ends []attestation.Endorsement, logs []attestation.
 	if c.cfg.EventLogFile == "" {
 		return nil, nil, errors.New("no event log: verifiers refuse evidence without one")
 	}
-	f, err := os.Open(c.cfg.EventLogFile)
+	b, err := tpm.ReadEventLog(c.cfg.EventLogFile)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxEventLog+1))
-	if err == nil && (len(b) == 0 || len(b) > maxEventLog) {
-		err = fmt.Errorf("event log of %d bytes, want 1 to %d", len(b), maxEventLog)
-	}
-	return ends, []attestation.EventLog{{Type: attestation.TCG2Log, Body: b}}, err
+	return ends, []attestation.EventLog{{Type: attestation.TCG2Log, Body: b}}, nil
 }

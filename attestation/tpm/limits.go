@@ -7,7 +7,6 @@ import "time"
 // Bounds of the collector.
 const (
 	maxCertificate  = 8 << 10 // an EK certificate
-	maxEventLog     = 1 << 20 // as verifiers accept
 	maxResponse     = 4096    // TPM_PT_MAX_RESPONSE_SIZE of every TPM in use
 	maxEndorsements = 32      // brokers one attestation key may be endorsed by at a time
 	maxLife         = 7 * 24 * time.Hour

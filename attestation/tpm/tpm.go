@@ -12,8 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -147,9 +145,9 @@ func (c *Collector) readLog() ([]attestation.EventLog, error) {
 	if c.cfg.EventLogFile == "" {
 		return []attestation.EventLog{}, nil
 	}
-	b, err := readFile(c.cfg.EventLogFile, maxEventLog)
+	b, err := ReadEventLog(c.cfg.EventLogFile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: event log: %w", ErrConfig, err)
+		return nil, err
 	}
 	return []attestation.EventLog{{Type: quote.EventLogType, Body: b}}, nil
 }
@@ -163,20 +161,4 @@ func checkDevice(device string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: device %q is neither unix:PATH nor /dev/tpmrmN", ErrConfig, device)
-}
-
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) == 0 || int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s has %d bytes, want 1 to %d", path, len(b), limit)
-	}
-	return b, nil
 }

@@ -21,7 +21,6 @@ import (
 	snp "github.com/glovebox-dev/glovebox/attestation/snp/verify"
 	tdx "github.com/glovebox-dev/glovebox/attestation/tdx/verify"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/boot"
-	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -106,10 +105,8 @@ func (f *Format) Authenticate(ctx context.Context, e *attestation.Evidence, now 
 	for name, v := range x.PCRs {
 		r.Measurements[name] = v
 	}
-	if log != nil {
-		if d := log.Find(quote.EnclavePCR, eventlog.IPL, eventlog.EnclaveEvent); len(d) == 1 {
-			r.Measurements["enclave"] = hex.EncodeToString(d[0][:])
-		}
+	if d := boot.Enclave(log, pcrs); d != "" {
+		r.Measurements["enclave"] = d
 	}
 	r.Assurance, r.Bound, r.Detail = attestation.AssuranceTEE, bytes.Clone(a.Qualifying), hw
 	return r, nil

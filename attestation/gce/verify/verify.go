@@ -19,7 +19,6 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/gce/shielded"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/boot"
-	"github.com/glovebox-dev/glovebox/attestation/tpm/eventlog"
 	"github.com/glovebox-dev/glovebox/attestation/tpm/quote"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -87,8 +86,8 @@ func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now in
 	for name, v := range x.PCRs {
 		r.Measurements[name] = v
 	}
-	if d := log.Find(quote.EnclavePCR, eventlog.IPL, eventlog.EnclaveEvent); len(d) == 1 {
-		r.Measurements["enclave"] = hex.EncodeToString(d[0][:])
+	if d := boot.Enclave(log, pcrs); d != "" {
+		r.Measurements["enclave"] = d
 	}
 	r.Assurance, r.Bound = attestation.AssuranceTPM, bytes.Clone(a.Qualifying)
 	r.Fact(attestation.AboutWeakness, "memory", "Google's hypervisor can read this VM's memory: assurance tpm, also on confidential VMs, whose own report is platform snp or tdx")

@@ -92,8 +92,23 @@ const (
 	variableConfig = 0x80000001 // EV_EFI_VARIABLE_DRIVER_CONFIG
 )
 
-// describe reads facts from events whose data hashes to their digest: only then does a quote vouch for the data.
+// Enclave is the digest of the enclave that the launcher measured, by a log that [Check] accepted: lower-case hex, or ""
+// where the log names none or several. Without the launcher's register among the quoted ones nothing vouches for what the
+// log says of it, and it is not repeated.
+func Enclave(l *eventlog.Log, pcrs map[int][]byte) string {
+	if l == nil || pcrs[quote.EnclavePCR] == nil {
+		return ""
+	}
+	if d := l.Find(quote.EnclavePCR, eventlog.IPL, eventlog.EnclaveEvent); len(d) == 1 {
+		return hex.EncodeToString(d[0][:])
+	}
+	return ""
+}
+
+// describe reads facts from events whose data hashes to their digest, in a register that was quoted and replayed: only then
+// does a quote vouch for the data.
 func describe(r *attestation.Report, l *eventlog.Log, pcrs map[int][]byte) {
+	var answers []bool
 	for _, e := range l.Events {
 		if sha256.Sum256(e.Data) != e.Digest || pcrs[e.PCR] == nil || !slices.Contains(Logged(), e.PCR) {
 			continue
@@ -106,16 +121,26 @@ func describe(r *attestation.Report, l *eventlog.Log, pcrs map[int][]byte) {
 				r.Fact(attestation.AboutRunning, "confidential-technology", "%s, by the firmware's log: the host may have said so", t)
 			}
 		case e.PCR == 7 && e.Type == variableConfig && isSecureBoot(e.Data):
-			on := len(e.Data) > 0 && e.Data[len(e.Data)-1] == 1
-			r.Fact(attestation.AboutRunning, "secure-boot", "%t", on)
-			if !on {
-				r.Fact(attestation.AboutWeakness, "secure-boot", "off: whatever was on the disk was booted, and only its measurements say what")
-			}
+			answers = append(answers, e.Data[len(e.Data)-1] == 1)
 		}
 	}
+	describeSecureBoot(r, answers)
 	for _, i := range []int{10, 11, 12, 13, 15} {
 		if v := pcrs[i]; v != nil && l.Replay(map[int][]byte{i: v}) != nil {
 			r.Fact(attestation.AboutWeakness, quote.Name(i), "%s: the running system extended it; the log does not say with what", hex.EncodeToString(v))
+		}
+	}
+}
+
+// describeSecureBoot believes one answer. Firmware gives one; a running system can extend PCR 7 with another of its own.
+func describeSecureBoot(r *attestation.Report, answers []bool) {
+	switch {
+	case len(answers) > 1:
+		r.Fact(attestation.AboutWeakness, "secure-boot", "unknown: the log answers %d times", len(answers))
+	case len(answers) == 1:
+		r.Fact(attestation.AboutRunning, "secure-boot", "%t", answers[0])
+		if !answers[0] {
+			r.Fact(attestation.AboutWeakness, "secure-boot", "off: whatever was on the disk was booted, and only its measurements say what")
 		}
 	}
 }
@@ -157,8 +182,15 @@ func technology(b []byte) (string, bool) {
 	return names[b[16]], true
 }
 
-// isSecureBoot reports whether b is a UEFI_VARIABLE_DATA of the variable SecureBoot, with one byte of value.
+// globalVariable is EFI_GLOBAL_VARIABLE, as UEFI writes GUIDs. Anybody may have a variable SecureBoot under another.
+const globalVariable = "\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c"
+
+// isSecureBoot reports whether b is a UEFI_VARIABLE_DATA of the global variable SecureBoot, with one byte of value.
 func isSecureBoot(b []byte) bool {
 	const name, header = "SecureBoot", 32
-	return len(b) == header+2*len(name)+1 && text16(b[header:header+2*len(name)]) == name
+	if len(b) != header+2*len(name)+1 {
+		return false
+	}
+	return string(b[:16]) == globalVariable && binary.LittleEndian.Uint64(b[16:]) == uint64(len(name)) &&
+		binary.LittleEndian.Uint64(b[24:]) == 1 && text16(b[header:header+2*len(name)]) == name
 }

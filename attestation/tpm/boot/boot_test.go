@@ -26,9 +26,13 @@ func text16(s string) []byte {
 	return b
 }
 
+var global = []byte{0x61, 0xdf, 0xe4, 0x8b, 0xca, 0x93, 0xd2, 0x11, 0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c}
+
 // secureBoot is a UEFI_VARIABLE_DATA.
-func secureBoot(v byte) []byte {
-	return slices.Concat(make([]byte, 16), []byte{10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, text16("SecureBoot"), []byte{v})
+func secureBoot(v byte) []byte { return secureBootOf(global, v) }
+
+func secureBootOf(guid []byte, v byte) []byte {
+	return slices.Concat(guid, []byte{10, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, text16("SecureBoot"), []byte{v})
 }
 
 func pcrs(c *tpmtest.Cloud, only ...int) map[int][]byte {
