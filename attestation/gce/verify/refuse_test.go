@@ -125,6 +125,9 @@ func chainDepartures() []departure {
 		{"expired revocation list", verify.ErrCertificate, crl(func(t *testing.T, s *scenario) attestation.Endorsement {
 			return s.ca.crl(t, s.ca.interKey, now-120, now-60)
 		})},
+		{"revocation list of tomorrow", verify.ErrCertificate, crl(func(t *testing.T, s *scenario) attestation.Endorsement {
+			return s.ca.crl(t, s.ca.interKey, now+24*3600, now+48*3600)
+		})},
 		{"forged revocation list", verify.ErrCertificate, crl(func(t *testing.T, s *scenario) attestation.Endorsement {
 			return s.ca.crl(t, tpmtest.ECCKey("forger"), now-60, now+60)
 		})},
