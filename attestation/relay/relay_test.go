@@ -93,6 +93,18 @@ func TestAskRefusesItself(t *testing.T) {
 	}
 }
 
+// TestAnnouncedTooMuch: more than a frame's bound is refused before any of it is read.
+func TestAnnouncedTooMuch(t *testing.T) {
+	const bound = 96 << 10
+	for n, want := range map[uint32]int{bound + 1: 4, 1 << 31: 4, 0: 4, bound: 4 + bound} {
+		stream := bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, n), make([]byte, 2*bound)...))
+		err := relay.Read(stream, &relay.Request{})
+		if read := 4 + 2*bound - stream.Len(); err == nil || read != want {
+			t.Errorf("%d announced: %d bytes were read, want %d: %v", n, read, want, err)
+		}
+	}
+}
+
 // FuzzRead: what is read is written as the same bytes, and nothing else is read.
 func FuzzRead(f *testing.F) {
 	f.Add(frame(`{"body":"cQ==","kind":"azure-tdquote"}`))

@@ -8,7 +8,9 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,13 +38,39 @@ func parseChain(d *document) (chain, error) {
 		if !ok || k.Curve != elliptic.P384() {
 			return nil, fmt.Errorf("%w: certificate %d has a key of another kind than ECDSA on P-384", ErrChain, i)
 		}
-		if c.SignatureAlgorithm != x509.ECDSAWithSHA384 || len(c.UnhandledCriticalExtensions) > 0 {
-			return nil, fmt.Errorf("%w: certificate %d is signed with %s, or has critical extensions that are not understood", ErrChain, i, c.SignatureAlgorithm)
+		if c.SignatureAlgorithm != x509.ECDSAWithSHA384 || c.Version != 3 {
+			return nil, fmt.Errorf("%w: certificate %d is signed with %s, of version %d, want ECDSA with SHA-384 and 3", ErrChain, i, c.SignatureAlgorithm, c.Version)
+		}
+		if err := applied(c); err != nil {
+			return nil, fmt.Errorf("%w: certificate %d: %w", ErrChain, i, err)
 		}
 		out = append(out, c)
 	}
 	return out, nil
 }
+
+// keyUsage and basicConstraints are the critical extensions that verify applies. Package x509 parses others too, and leaves
+// applying them to its own path building, which is not used here.
+var (
+	keyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+	basicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+)
+
+// applied refuses a certificate that says more about its use than verify applies. AWS's have no extended key usage.
+func applied(c *x509.Certificate) error {
+	for _, e := range c.Extensions {
+		if e.Critical && !e.Id.Equal(keyUsage) && !e.Id.Equal(basicConstraints) {
+			return fmt.Errorf("its critical extension %s is not applied here", e.Id)
+		}
+	}
+	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 {
+		return errors.New("it has an extended key usage, which AWS's have not")
+	}
+	return nil
+}
+
+// leafUsages are those of AWS's leaves, and all that they may have; the first is what they must have.
+const leafUsages = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
 
 // checkRoot compares the bundle's first certificate with the pinned one, byte by byte through its digest. Its own
 // signature proves nothing more.
@@ -61,7 +89,7 @@ func (c chain) verify() error {
 		switch {
 		case !bytes.Equal(c[i].RawIssuer, up.RawSubject):
 			return fmt.Errorf("%w: certificate %d is not of the one above it, by name", ErrChain, i)
-		case up.Version != 3 || !up.BasicConstraintsValid || !up.IsCA || up.KeyUsage&x509.KeyUsageCertSign == 0:
+		case !up.BasicConstraintsValid || !up.IsCA || up.KeyUsage&x509.KeyUsageCertSign == 0:
 			return fmt.Errorf("%w: certificate %d may not sign certificates", ErrChain, i-1)
 		case up.MaxPathLen >= 0 && below > up.MaxPathLen: // -1: no bound
 			return fmt.Errorf("%w: certificate %d allows %d below it, there are %d", ErrChain, i-1, up.MaxPathLen, below)
@@ -70,8 +98,8 @@ func (c chain) verify() error {
 			return fmt.Errorf("%w: certificate %d: %w", ErrChain, i, err)
 		}
 	}
-	if l := c.leaf(); l.IsCA || l.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return fmt.Errorf("%w: the leaf is a CA, or may not sign documents", ErrChain)
+	if l := c.leaf(); !l.BasicConstraintsValid || l.IsCA || l.KeyUsage&x509.KeyUsageDigitalSignature == 0 || l.KeyUsage&^leafUsages != 0 {
+		return fmt.Errorf("%w: the leaf is a CA, may not sign documents, or may do more than that", ErrChain)
 	}
 	return nil
 }

@@ -69,30 +69,6 @@ func unwrap(b []byte) ([]byte, error) {
 	return nil, fmt.Errorf("%w: no attestation document; want the COSE_Sign1 that the enclave's /dev/nsm answered", ErrImport)
 }
 
-// fromSCALE reads dstack's VersionedAttestation: version 0, variant 2, the document behind a SCALE compact length, and then
-// fields that nobody signed, which are left behind. What the document is bound to is in the document.
-func fromSCALE(b []byte) ([]byte, error) {
-	const head = 2
-	var n, width int
-	if len(b) < head+4 {
-		return nil, fmt.Errorf("%w: a framing of %d bytes with nothing in it", ErrImport, len(b))
-	}
-	switch b[head] & 3 {
-	case 0:
-		n, width = int(b[head])>>2, 1
-	case 1:
-		n, width = (int(b[head])|int(b[head+1])<<8)>>2, 2
-	case 2:
-		n, width = (int(b[head])|int(b[head+1])<<8|int(b[head+2])<<16|int(b[head+3])<<24)>>2, 4
-	default:
-		return nil, fmt.Errorf("%w: a length of more than 2³⁰", ErrImport)
-	}
-	if n <= 0 || n > len(b)-head-width {
-		return nil, fmt.Errorf("%w: the framing announces %d bytes, %d follow: the file is cut short", ErrImport, n, len(b)-head-width)
-	}
-	return b[head+width:][:n], nil
-}
-
 // fromModule reads the Nitro Security Module's answer: {"Attestation": {"document": …}}.
 func fromModule(b []byte) ([]byte, error) {
 	mode, err := strict(cbor.IndefLengthAllowed)

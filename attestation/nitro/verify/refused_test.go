@@ -55,6 +55,7 @@ func documentRefusals(t *testing.T) map[string]refusal {
 		"time zero":         doc(set("timestamp", uint64(0))),
 		"time of a text":    doc(set("timestamp", "2026")),
 		"time negative":     doc(set("timestamp", -1)),
+		"time beyond 2⁵³":   doc(set("timestamp", uint64(1<<53+1))),
 		"no bundle":         doc(set("cabundle", [][]byte{})),
 		"bundle of nine":    doc(set("cabundle", [][]byte{{1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}, {1}})),
 		"empty in bundle":   doc(set("cabundle", [][]byte{{}})),
@@ -276,7 +277,7 @@ func mustCOSE(p, d, s []byte) []byte {
 // TestRefusals: each thing that is wrong alone is refused, for its own reason, at its own check, which is the last.
 func TestRefusals(t *testing.T) {
 	n := 0
-	for _, table := range []map[string]refusal{documentRefusals(t), messageRefusals(t), keyRefusals(), chainRefusals()} {
+	for _, table := range []map[string]refusal{documentRefusals(t), messageRefusals(t), keyRefusals(), chainRefusals(), useRefusals(t)} {
 		for name, c := range table {
 			f := newFake(make([]byte, 32))
 			c.change(f)

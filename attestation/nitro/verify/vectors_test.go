@@ -156,9 +156,17 @@ func TestImportForms(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	good, _ := newFake(make([]byte, 32)).build(t)
 	scale := append([]byte{0, 2, byte(len(good)<<2 | 1), byte(len(good) >> 6)}, good...)
-	if _, err := verify.Import(attestation.Raw{Report: append(scale, 1, 2, 3)}); err != nil {
-		t.Fatal(err)
+	event := []byte{4, 3 << 2, 'a', 'p', 'p', 2 << 2, 1, 2}
+	after := func(parts ...[]byte) attestation.Raw {
+		return attestation.Raw{Report: append(bytes.Clone(scale), bytes.Join(parts, nil)...)}
 	}
+	report, config := make([]byte, 64), []byte{2 << 2, '{', '}'}
+	for _, raw := range []attestation.Raw{after([]byte{0}, report, config), after(event, report, config), after(event, report, []byte{0})} {
+		if e, err := verify.Import(raw); err != nil || !bytes.Equal(e.Evidence, good) {
+			t.Fatal(err)
+		}
+	}
+	real := vectors()[0].read(t)
 	for name, raw := range map[string]attestation.Raw{
 		"nothing":           {},
 		"empty text":        {Report: []byte("\n")},
@@ -166,6 +174,17 @@ func TestImportRefuses(t *testing.T) {
 		"cut short":         {Report: good[:len(good)-1]},
 		"trailing":          {Report: append(bytes.Clone(good), 0)},
 		"cut SCALE":         {Report: scale[:len(scale)-1]},
+		"SCALE alone":       after(),
+		"SCALE, junk":       after([]byte("JUNK")),
+		"fields and junk":   after([]byte{0}, report, config, []byte("JUNK")),
+		"real and junk":     {Report: append(bytes.Clone(real), "JUNK"...)},
+		"real, cut":         {Report: real[:len(real)-1]},
+		"no configuration":  after([]byte{0}, report),
+		"report cut":        after([]byte{0}, report[:63]),
+		"events without":    after([]byte{8}, report, config),
+		"million of events": after([]byte{0xfe, 0xff, 0xff, 0xff}, report, config),
+		"SCALE and nothing": {Report: []byte{0, 2}},
+		"half a length":     {Report: []byte{0, 2, 1}},
 		"SCALE of nothing":  {Report: []byte{0, 2, 0, 0, 0, 0, 0}},
 		"SCALE, big length": {Report: []byte{0, 2, 3, 0xff, 0xff, 0xff, 0xff}},
 		"JSON without it":   {Report: []byte(`{"x":"y"}`)},

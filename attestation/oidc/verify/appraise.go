@@ -72,11 +72,19 @@ func (f *Format) Appraise(r *attestation.Report, p *attestation.Policy, _ int64)
 	}
 	c, o := x.claims, p.OIDC
 	list := func(s []string) string { return strings.Join(s, ",") }
+	overridden := slices.Sorted(maps.Keys(c.EnvOverride))
+	if len(c.ArgsOverride) > 0 {
+		overridden = append([]string{"the arguments"}, overridden...)
+	}
+	a, err := c.assurance()
+	unknownTCB := err != nil || c.Hardware == hardwareTDX && a == attestation.AssuranceTEE && c.TCBStatus == ""
 	missing := slices.ContainsFunc(o.Support, func(s string) bool { return !slices.Contains(c.Support, s) })
 	return []attestation.Check{
 		check("oidc-audience", o.Audience != "" && c.Audience == o.Audience, printable(c.Audience), o.Audience, "the token was made for somebody else"),
 		check("oidc-hardware", slices.Contains(o.Hardware, c.Hardware), printable(c.Hardware), list(o.Hardware), "the policy does not accept this hardware"),
 		check("oidc-secure-boot", c.SecureBoot, strconv.FormatBool(c.SecureBoot), "true", "anything could have been booted"),
+		check("oidc-tcb", !unknownTCB, printable(c.TCBStatus), "a status where a TD vouches", "the token does not say how well patched the TD's platform is"),
+		check("overrides", len(overridden) == 0, printable(list(overridden)), "none", "the operator replaced the image's arguments or environment: start the machine without tee-cmd and tee-env"),
 		check("oidc-support", len(o.Support) > 0 && !missing, printable(list(c.Support)), list(o.Support), "Google does not say of this image's version what the policy asks for"),
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -88,10 +90,34 @@ func (t *token) parseCerts() error {
 			return fmt.Errorf("%w: certificate %d: %w", ErrChain, i, err)
 		}
 		k, ok := c.PublicKey.(*rsa.PublicKey)
-		if !ok || k.N.BitLen() < minRSA || k.N.BitLen() > maxRSA || c.SignatureAlgorithm != x509.SHA256WithRSA || len(c.UnhandledCriticalExtensions) > 0 {
-			return fmt.Errorf("%w: certificate %d is of another kind than RSA with SHA-256, or has critical extensions that are not understood", ErrChain, i)
+		if !ok || k.N.BitLen() < minRSA || k.N.BitLen() > maxRSA || c.SignatureAlgorithm != x509.SHA256WithRSA {
+			return fmt.Errorf("%w: certificate %d is of another kind than RSA with SHA-256", ErrChain, i)
+		}
+		if err := applied(c); err != nil {
+			return fmt.Errorf("%w: certificate %d: %w", ErrChain, i, err)
 		}
 		t.certs = append(t.certs, c)
+	}
+	return nil
+}
+
+// keyUsage and basicConstraints are the critical extensions that checkChain applies. Package x509 parses others too, and
+// leaves applying them to its own path building, which is not used here.
+var (
+	keyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+	basicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+)
+
+// applied refuses a certificate that says more about its use than checkChain applies. Google's intermediate has an extended
+// key usage of Google's own, so only those of other trades (TLS, mail, code) are refused.
+func applied(c *x509.Certificate) error {
+	for _, e := range c.Extensions {
+		if e.Critical && !e.Id.Equal(keyUsage) && !e.Id.Equal(basicConstraints) {
+			return fmt.Errorf("its critical extension %s is not applied here", e.Id)
+		}
+	}
+	if len(c.ExtKeyUsage) > 0 {
+		return errors.New("its extended key usage is another than signing tokens")
 	}
 	return nil
 }

@@ -6,6 +6,11 @@
 // service vouches for. The keys come from one of two places and no other: tokens that carry certificates (token type PKI)
 // lead to Google's root, which is pinned; tokens that carry none (token type OIDC) are checked with the key sets of the
 // relying party's own policy. Nothing is ever taken from an envelope or a network. docs/spec/evidence.md is the format.
+//
+// What the operator of a machine puts over the image, arguments (cmd_override) or environment (env_override), is refused: an
+// image's digest says nothing about what runs then, and no field of a policy relaxes that. What a job needs beyond its image
+// reaches the enclave as a job does. Arguments and environment as they were are measurements, args and env, that a reference
+// value can pin besides.
 package verify
 
 import (
@@ -16,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -54,6 +60,8 @@ const SignatureChecks = 3
 type Format struct {
 	root [32]byte
 	keys map[string][]jwk.JWK // by issuer, of the policy
+
+	unusable error // why the policy's keys cannot be used: every token is refused for it
 }
 
 var (
@@ -75,24 +83,40 @@ func NewFormat() (attestation.Format, error) {
 // Platform implements [attestation.Format].
 func (f *Format) Platform() attestation.Platform { return attestation.PlatformOIDC }
 
-// WithPolicy implements [attestation.Anchored]: the result knows the key sets of p, and no others.
+// WithPolicy implements [attestation.Anchored]: the result knows the key sets of p, and no others. Keys that cannot be used
+// are no error here, or one section of a policy would stop the verification of every other platform: the result refuses
+// every token for them.
 func (f *Format) WithPolicy(p *attestation.Policy) (attestation.Format, error) {
-	out := &Format{root: f.root, keys: map[string][]jwk.JWK{}}
-	if p == nil || p.OIDC == nil {
-		return out, nil // no token is accepted, which appraisal says
+	out := &Format{root: f.root}
+	if p != nil { // without a section oidc no token is accepted, which appraisal says
+		out.keys, out.unusable = policyKeys(p.OIDC)
 	}
-	if len(p.OIDC.Issuers) > maxIssuers {
-		return nil, fmt.Errorf("%w: %d issuers, at most %d", ErrPolicy, len(p.OIDC.Issuers), maxIssuers)
+	return out, nil
+}
+
+// CheckPolicy refuses a section whose issuers' keys cannot be used, for whoever is about to sign it. nil has none.
+func CheckPolicy(p *attestation.OIDCPolicy) error {
+	_, err := policyKeys(p)
+	return err
+}
+
+func policyKeys(p *attestation.OIDCPolicy) (map[string][]jwk.JWK, error) {
+	if p == nil {
+		return nil, nil
 	}
-	for _, i := range p.OIDC.Issuers {
-		if i.Issuer != Issuer || out.keys[i.Issuer] != nil {
-			return nil, fmt.Errorf("%w: issuer %q is unknown or there twice, want %q", ErrPolicy, i.Issuer, Issuer)
+	if len(p.Issuers) > maxIssuers {
+		return nil, fmt.Errorf("%w: %d issuers, at most %d", ErrPolicy, len(p.Issuers), maxIssuers)
+	}
+	out := map[string][]jwk.JWK{}
+	for _, i := range p.Issuers {
+		if i.Issuer != Issuer || out[i.Issuer] != nil {
+			return nil, fmt.Errorf("%w: issuer %.*q is unknown or there twice, want %q", ErrPolicy, maxShown, i.Issuer, Issuer)
 		}
 		keys, err := jwk.ParseSet(i.Keys)
 		if err != nil {
 			return nil, fmt.Errorf("%w: keys of %s: %w", ErrPolicy, i.Issuer, err)
 		}
-		out.keys[i.Issuer] = keys
+		out[i.Issuer] = keys
 	}
 	return out, nil
 }
@@ -128,7 +152,8 @@ type step struct {
 }
 
 func (f *Format) authenticate(r *attestation.Report, t *token, c *claims, now int64) error {
-	steps := append(f.signatureSteps(t, c), []step{
+	steps := []step{{"issuer-keys", strconv.Itoa(len(f.keys[Issuer])) + " keys", "a policy whose keys can be used", func() error { return f.unusable }}}
+	steps = append(append(steps, f.signatureSteps(t, c)...), []step{
 		{"issuer", printable(c.Issuer), Issuer, func() error { return equal(ErrIssuer, c.Issuer, Issuer) }},
 		{"software", printable(c.Software), spaceSoftware, func() error { return equal(ErrClaims, c.Software, spaceSoftware) }},
 		{"image", c.ImageDigest, "a container image", func() error { return present(c.ImageDigest) }},
@@ -199,12 +224,15 @@ func (f *Format) fill(r *attestation.Report, t *token, c *claims, now int64) err
 	if err != nil {
 		return err
 	}
-	args, err := envelope.Canonical(append([]string{}, c.Args...))
+	args, err := digest(append([]string{}, c.Args...))
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(args)
-	r.Measurements = map[string]string{"image": c.ImageDigest, "args": hex.EncodeToString(sum[:])}
+	env, err := digest(environment{copied(c.Env), copied(c.EnvOverride)})
+	if err != nil {
+		return err
+	}
+	r.Measurements = map[string]string{"image": c.ImageDigest, "args": args, "env": env}
 	if c.ImageID != "" {
 		r.Measurements["image-id"] = c.ImageID
 	}
@@ -226,6 +254,29 @@ func (f *Format) fill(r *attestation.Report, t *token, c *claims, now int64) err
 	}
 	r.Collateral = append([]attestation.Collateral{{Name: "token", Issued: issued, Expires: c.Expires}}, t.collateral()...)
 	return nil
+}
+
+// environment is what the measurement env is the digest of: all of it, and what of it the operator set.
+type environment struct {
+	Env      map[string]string `json:"env"`
+	Override map[string]string `json:"env_override"`
+}
+
+// copied is m, and {} where a token has none: an absent object and an empty one mean the same.
+func copied(m map[string]string) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, m)
+	return out
+}
+
+// digest is the SHA-256 of v as canonical JSON, in hex.
+func digest(v any) (string, error) {
+	b, err := envelope.Canonical(v)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // bound is the nonce as bytes: what its hex says, or it as it is. Several are none that anybody asked for.

@@ -148,6 +148,39 @@ func TestKindThatIsNotAnswered(t *testing.T) {
 	}
 }
 
+// TestServicesThatWouldAnswer: a kind that is not configured, and a place that a service points to, are not asked although
+// both would answer well.
+func TestServicesThatWouldAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "teeserver.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("asked %s", r.URL)
+		io.WriteString(w, `{"quote":"cQ"}`)
+	}))
+	launcher := &http.Server{Handler: other.Config.Handler}
+	go launcher.Serve(l)
+	t.Cleanup(func() { launcher.Close() })
+	other.Start()
+	t.Cleanup(other.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, status) }))
+		t.Cleanup(first.Close)
+		socket := serve(t, server.Config{Kinds: []relay.Kind{relay.KindAzureTDQuote}, AzureURL: first.URL, LauncherSocket: path})
+		if got, err := relay.Ask(t.Context(), socket, relay.KindAzureTDQuote, []byte("r")); !errors.Is(err, relay.ErrRefused) {
+			t.Errorf("%d: %q, %v", status, got, err)
+		}
+		token := []byte(`{"audience":"broker","nonces":["0123456789"],"token_type":"OIDC"}`)
+		for _, k := range []relay.Kind{relay.KindConfidentialSpaceToken, "unknown"} {
+			if got, err := relay.Ask(t.Context(), socket, k, token); !errors.Is(err, relay.ErrRefused) {
+				t.Errorf("%s: %q, %v", k, got, err)
+			}
+		}
+	}
+}
+
 // TestStrangerAtTheServer: what is not one framed canonical request gets no answer, and the next one is served.
 func TestStrangerAtTheServer(t *testing.T) {
 	socket := azure(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"quote":"cQ"}`) })
