@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"time"
 
@@ -98,6 +97,8 @@ another policy is given. "glovebox auditor evidence policy" prints the default, 
 
 With --list instead of a measurement it takes the states of another's signed list, an operator's or an auditor's, into the
 owner's own, which ends no later. A list that is older than one taken before is refused, and its policy is not taken over.
+States that its signer dropped since the list taken before are removed. What else stays keeps its end: a list does not prolong
+it. A measurement signs the owner's own states anew; those from lists never outlive their lists.
 
 The certificate authority of a TPM is taken as a maker of software TPMs, unless you vouch with --hardware-root that it
 certifies chips only.`,
@@ -121,7 +122,7 @@ certifies chips only.`,
 			if err := o.trustRoots(m, hardware); err != nil {
 				return err
 			}
-			v, err := o.trustValue(m, demanded, replace, time.Now().Add(valid))
+			v, err := o.trustValue(cmd, m, trustFlags{demanded, replace, time.Now().Add(valid)})
 			if err != nil {
 				return err
 			}
@@ -192,41 +193,6 @@ func (o *owner) trustEK(cert string, hardware bool) error {
 	}
 	o.EKRoots = append(o.EKRoots, r)
 	return nil
-}
-
-// trustValue signs the next version of the reference values, with m's added. Without a policy the one before stays.
-func (o *owner) trustValue(m *measurement, policy *attestation.Policy, replace bool, notAfter time.Time) (int64, error) {
-	key, err := o.signer(o.layout.ReferenceKey(), envelope.RoleReference)
-	if err != nil {
-		return 0, err
-	}
-	next := &attestation.Reference{Version: 1, NotAfter: notAfter.Unix(), Policy: policy}
-	switch old, _, err := o.reference(); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return 0, err
-	default:
-		next.Version = old.Version + 1
-		if policy == nil {
-			next.Policy = old.Policy
-		}
-		if !replace {
-			next.Values = old.Values
-		}
-	}
-	v := attestation.ReferenceValue{Name: m.Name, Platform: m.Platform, Measurements: m.Measurements}
-	known := false
-	for _, have := range next.Values {
-		known = known || have.Platform == v.Platform && reflect.DeepEqual(have.Measurements, v.Measurements)
-	}
-	if !known {
-		next.Values = append(next.Values, v)
-	}
-	signed, err := attestation.SignReference(next, key)
-	if err != nil {
-		return 0, err
-	}
-	return next.Version, config.WriteFile(o.Path(o.Config.Reference), signed)
 }
 
 // reference is the owner's own list, verified.

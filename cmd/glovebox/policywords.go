@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
 // policyWords says an appraisal policy in words, a line for each demand. Nil is the default.
@@ -25,6 +26,9 @@ func policyWords(p *attestation.Policy) []string {
 	}
 	if p.Chips != nil {
 		out = append(out, fmt.Sprintf("only %d named machines are accepted", len(p.Chips)))
+		for _, c := range p.Chips {
+			out = append(out, "  chip "+plain(c))
+		}
 	}
 	if p.TDX.RequireEventLog {
 		out = append(out, "TDX evidence must have an event log that leads to its registers")
@@ -41,8 +45,20 @@ func policyWords(p *attestation.Policy) []string {
 	if p.GPU.UnsafeWithoutOCSP {
 		out = append(out, "UNSAFE: nobody need have asked whether a GPU's certificates were revoked")
 	}
-	if o := p.OIDC; o != nil {
-		out = append(out, fmt.Sprintf("Confidential Space tokens are accepted for %q, on %s, with %s", o.Audience, strings.Join(o.Hardware, " or "), strings.Join(o.Support, " and ")))
+	if p.OIDC != nil {
+		out = append(out, oidcWords(p.OIDC)...)
+	}
+	return out
+}
+
+func oidcWords(o *attestation.OIDCPolicy) []string {
+	out := []string{fmt.Sprintf("Confidential Space tokens are accepted for %q, on %s, with %s", o.Audience, strings.Join(o.Hardware, " or "), strings.Join(o.Support, " and "))}
+	for _, i := range o.Issuers {
+		keys, err := envelope.Canonical(i.Keys)
+		if err != nil { // it is no JSON, and verifiers refuse it
+			keys = i.Keys
+		}
+		out = append(out, fmt.Sprintf("  also if signed by %q with keys of SHA-256 %s", i.Issuer, envelope.Sum(keys).Hex()))
 	}
 	return out
 }

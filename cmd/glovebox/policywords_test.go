@@ -23,7 +23,7 @@ func TestEveryPolicyFieldHasWords(t *testing.T) {
 		"tcb.waivers":     `{"tcb": {"waivers": [{"status": "OutOfDate", "advisories": [], "until": "2027-01-01T00:00:00Z", "reason": "new boards come"}]}}`,
 		"snp.minimumTcb":  `{"snp": {"minimumTcb": {}}}`,
 		"oidc":            `{"oidc": {"issuers": null, "audience": "a", "support": ["STABLE"], "hardware": ["GCP_INTEL_TDX"]}}`,
-		"minimum":         `{"minimumEvaluation": 17}`,
+		"minimum":         `{"minimumEvaluation": 999}`,
 		"chips":           `{"chips": ["c1c1c1c1c1c1c1c1"]}`,
 		"sgx.minimumSvn":  `{"sgx": {"minimumSvn": 3}}`,
 		"snp.minimum.fmc": `{"snp": {"minimumTcb": {"Turin": {"fmc": 9}}}}`,

@@ -56,7 +56,8 @@ Values from evidence are as good as the evidence. Sign refuses evidence whose si
 platform, and says what else is wrong with it. That the right code was measured is for somebody who built it to say: compare.
 
 The version is one more than that of --previous, or of the list that OUT already is; it never falls. The key is made with
-mode 0600 if it is not there. A policy given with --policy travels in the list; else that of a list in --from or --previous.`,
+mode 0600 if it is not there. A policy given with --policy travels in the list; else that of a list in --from or --previous.
+Two that differ in --from are refused.`,
 		Example: "  glovebox operator reference sign --from measurement.json --expires 90d -o reference.json\n" +
 			"  glovebox operator reference sign --from snp.json --from tdx.json --policy policy.json --previous reference.json -o next.json",
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -159,13 +160,17 @@ func parseExpiry(s string, now time.Time) (time.Time, error) {
 
 // collect fills r's values, and its policy where no flag gave one.
 func (f *signFlags) collect(cmd *cobra.Command, r *attestation.Reference, key *envelope.Signer) error {
+	first := "" // of the lists with a policy
 	for _, path := range f.from {
 		values, policy, err := f.source(cmd, path, key)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if r.Policy == nil {
-			r.Policy = policy
+		case policy == nil || f.policy != "":
+		case r.Policy == nil:
+			r.Policy, first = policy, path
+		case !samePolicy(r.Policy, policy):
+			return Errorf(KindUsage, "say with --policy which holds for all values").because("%s and %s have different policies, and a list has one", first, path)
 		}
 		r.Values = append(r.Values, values...)
 	}
@@ -240,6 +245,10 @@ func ownList(path string, b []byte, key envelope.PublicKey) (*attestation.Refere
 	return r, nil
 }
 
+// snpCovers is what a report cannot tell: whether the firmware was launched with hashes of kernel, initrd and command line.
+const snpCovers = "without measured direct boot (kernel hashes in the firmware) an SNP measurement covers firmware and CPU state only: " +
+	"a machine with any other disk has the same one, so see that yours is launched with kernel hashes"
+
 // fromEvidence takes what an envelope's parts show of what must be pinned.
 func (f *signFlags) fromEvidence(cmd *cobra.Command, path string) ([]attestation.ReferenceValue, error) {
 	v, digest, err := f.inspect(cmd.Context(), path)
@@ -261,6 +270,9 @@ func (f *signFlags) fromEvidence(cmd *cobra.Command, path string) ([]attestation
 			value.Measurements[m] = p.Measurements[m]
 		}
 		out = append(out, value)
+		if p.Platform == attestation.PlatformSNP {
+			say(cmd, "glovebox: WARNING: %s", snpCovers)
+		}
 	}
 	say(cmd, "glovebox: WARNING: the values of %s are what this machine ran, not what it should run: compare them with a build of your own", path)
 	return out, nil

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -232,8 +231,8 @@ func compareReferences(a, b *attestation.Reference) *referenceDiff {
 		}
 		d.Changed = append(d.Changed, changes(n, old, after[n])...)
 	}
-	samePolicy := reflect.DeepEqual(a.Policy, b.Policy)
-	if !samePolicy {
+	same := samePolicy(a.Policy, b.Policy)
+	if !same {
 		d.policy(a.Policy, b.Policy)
 	}
 	if b.Version < a.Version {
@@ -241,7 +240,7 @@ func compareReferences(a, b *attestation.Reference) *referenceDiff {
 	} else if b.Version == a.Version && len(d.Added)+len(d.Removed)+len(d.Changed) > 0 {
 		d.Notes = append(d.Notes, "two different lists have the same version")
 	}
-	d.Same = samePolicy && len(d.Added)+len(d.Removed)+len(d.Changed) == 0 && a.Version == b.Version && a.NotAfter == b.NotAfter
+	d.Same = same && len(d.Added)+len(d.Removed)+len(d.Changed) == 0 && a.Version == b.Version && a.NotAfter == b.NotAfter
 	return d
 }
 
@@ -275,9 +274,24 @@ func (d *referenceDiff) policy(a, b *attestation.Policy) {
 	}
 	d.Policy["removed"], d.Policy["added"] = minus(old, now), minus(now, old)
 	if len(d.Policy["removed"])+len(d.Policy["added"]) == 0 {
-		d.Notes = append(d.Notes, "the policies differ in form, or in a field that the words above do not tell: compare them with show --json")
+		d.Notes = append(d.Notes, "the policies differ in form, or in a field that the words do not tell: compare them with show --json")
 	}
+	d.Notes = append(d.Notes, fmt.Sprintf("SHA-256 of the policies: %s → %s", policyDigest(a), policyDigest(b))) // whatever the words leave out
 }
+
+func policyDigest(p *attestation.Policy) string {
+	if p == nil {
+		return "none"
+	}
+	d, err := p.Digest()
+	if err != nil {
+		return err.Error()
+	}
+	return d.Hex()
+}
+
+// samePolicy tells whether two policies are one when signed; the form of an embedded document does not count.
+func samePolicy(a, b *attestation.Policy) bool { return policyDigest(a) == policyDigest(b) }
 
 func (d *referenceDiff) print(w io.Writer) {
 	if d.Same {
