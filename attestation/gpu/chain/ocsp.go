@@ -18,9 +18,11 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
+// MaxAnswers is how many OCSP answers are looked at.
+const MaxAnswers = 16
+
 const (
-	maxOCSP    = 8 << 10
-	maxAnswers = 16
+	maxOCSP = 8 << 10
 
 	freshAnswer = 24 * 60 * 60 // seconds for which an answer holds that does not say so itself
 )
@@ -35,8 +37,8 @@ type Answer struct {
 // An answer that is about one of them and not good, not signed by its issuer or a responder that the issuer appointed,
 // or not of this time, is refused. Answers about others are left alone; the caller decides what a missing one means.
 func Revocation(certs []*x509.Certificate, first int, answers [][]byte, now int64) ([]Answer, error) {
-	if len(answers) > maxAnswers {
-		return nil, fmt.Errorf("%w: %d answers, at most %d are looked at", ErrOCSP, len(answers), maxAnswers)
+	if len(answers) > MaxAnswers {
+		return nil, fmt.Errorf("%w: %d answers, at most %d are looked at", ErrOCSP, len(answers), MaxAnswers)
 	}
 	ids := make([]*certID, len(answers))
 	for i, raw := range answers {

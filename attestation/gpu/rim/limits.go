@@ -7,7 +7,8 @@ const MaxRIM = 256 << 10
 
 const (
 	maxDepth        = 8
-	maxElements     = 1024
+	maxElements     = 512 // NVIDIA's have 90
+	maxScope        = 16  // namespaces in scope: every element may need all of them copied and sorted; NVIDIA's have 4
 	maxAttributes   = 80
 	maxVersion      = 64
 	maxIndex        = 254

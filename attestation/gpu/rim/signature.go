@@ -112,8 +112,8 @@ func keyInfo(e *element) ([]*x509.Certificate, error) {
 		return nil, err
 	}
 	list, err := data[0].elements()
-	if err != nil {
-		return nil, err
+	if err != nil || len(data[0].attrs) != 0 {
+		return nil, malformed("want certificates and no attributes in X509Data")
 	}
 	var ders [][]byte
 	for _, c := range list {

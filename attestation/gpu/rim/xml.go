@@ -182,6 +182,9 @@ func (e *element) add(a attr) error {
 
 // resolve finds the namespaces of e and its attributes, and refuses an attribute that is there twice.
 func (e *element) resolve() error {
+	if len(e.declared) > maxScope {
+		return malformed("more than %d namespaces in scope", maxScope)
+	}
 	if len(e.declared) > 0 {
 		scope := map[string]string{}
 		for p, ns := range e.scope {
@@ -189,6 +192,9 @@ func (e *element) resolve() error {
 		}
 		for p, ns := range e.declared {
 			scope[p] = ns
+		}
+		if len(scope) > maxScope {
+			return malformed("more than %d namespaces in scope", maxScope)
 		}
 		e.scope = scope
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -67,9 +66,6 @@ func (j *judgement) manifest(name, typ, version string) (*rim.Manifest, error) {
 		j.r.NotApplicable(name, "no manifest was given")
 		j.r.Fact(attestation.AboutWeakness, name, "nobody compared the measurements with NVIDIA's: fetch the manifest of %s", version)
 		return nil, nil
-	}
-	if len(docs) > 1 {
-		return nil, j.r.Fail(name, strconv.Itoa(len(docs)), "1", fmt.Errorf("%w: more than one %s", ErrEndorsements, name))
 	}
 	m, err := rim.Verify(docs[0], j.f.rim, j.now)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -100,7 +101,7 @@ type judgement struct {
 // given is for Appraise to demand.
 func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now int64) (*attestation.Report, error) {
 	j := &judgement{f: f, e: e, now: now, r: &attestation.Report{Platform: attestation.PlatformGPU}}
-	for _, step := range []func() error{j.parse, j.certificates, j.leaf, j.signature, j.chain, j.revocation, j.manifests} {
+	for _, step := range []func() error{j.sizes, j.parse, j.certificates, j.leaf, j.signature, j.chain, j.revocation, j.manifests} {
 		if err := step(); err != nil {
 			return j.r, err
 		}
@@ -115,6 +116,24 @@ func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now in
 func (f *Format) CheckBound(r *attestation.Report, d envelope.Digest) error {
 	if r == nil || d.IsZero() || !bytes.Equal(r.Bound, d[:]) {
 		return fmt.Errorf("%w: the report's nonce is not this binding's digest", attestation.ErrBind)
+	}
+	return nil
+}
+
+// sizes refuses what is too much before anything is read. Steps follow by cost: what needs no signature, the report's one,
+// the chain's, and manifests last, which are read only beside an authentic report.
+func (j *judgement) sizes() error {
+	for _, x := range []struct{ name, typ string }{{"driver-rim", attestation.DriverRIMType}, {"vbios-rim", attestation.VBIOSRIMType}} {
+		docs := j.e.Find(x.typ)
+		if len(docs) > 1 {
+			return j.r.Fail(x.name, strconv.Itoa(len(docs)), "1", fmt.Errorf("%w: more than one %s", ErrEndorsements, x.name))
+		}
+		if len(docs) == 1 && (len(docs[0]) == 0 || len(docs[0]) > rim.MaxRIM) {
+			return j.r.Fail(x.name, fmt.Sprintf("%d bytes", len(docs[0])), fmt.Sprintf("1 to %d", rim.MaxRIM), ErrEndorsements)
+		}
+	}
+	if n := len(j.e.Find(attestation.OCSPType)); n > chain.MaxAnswers {
+		return j.r.Fail("ocsp", strconv.Itoa(n)+" answers", strconv.Itoa(chain.MaxAnswers), fmt.Errorf("%w: %d answers", chain.ErrOCSP, n))
 	}
 	return nil
 }
