@@ -54,13 +54,23 @@ func DefaultDir() (string, error) {
 	return filepath.Join(dir, "glovebox", "endorsements"), nil
 }
 
-// OpenCache makes the directory if it is not there.
+// OpenCache makes the directory if it is not there, for its user alone. One that others can write to, or that is another's,
+// is refused: entries are judged by verifiers, but whoever can replace them decides what is fetched, and with what it fails.
 func OpenCache(dir string) (*Cache, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("%w: no directory for the cache", ErrConfig)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	st, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	case st.Mode().Perm()&0o022 != 0:
+		return nil, fmt.Errorf("%w: others can write to %s: chmod go-w, or another directory", ErrConfig, dir)
+	case !own(st):
+		return nil, fmt.Errorf("%w: %s belongs to another user", ErrConfig, dir)
 	}
 	return &Cache{dir}, nil
 }
@@ -69,7 +79,8 @@ func (c *Cache) path(key string) string {
 	return filepath.Join(c.dir, envelope.Sum([]byte(key)).Hex()+entrySuffix)
 }
 
-// get returns nil without an error when there is no entry, and [ErrCorrupt] when there is one that cannot be used.
+// get returns nil without an error when there is no entry, and [ErrCorrupt] when there is one that cannot be used. That an
+// entry has another key shows in its file's name, which is the key's digest.
 func (c *Cache) get(key string) (*Entry, error) {
 	e, err := readEntry(c.path(key))
 	switch {
@@ -77,8 +88,6 @@ func (c *Cache) get(key string) (*Entry, error) {
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case e.Key != key:
-		return nil, fmt.Errorf("%w: it holds an answer of %s", ErrCorrupt, host(e.URL))
 	}
 	return e, nil
 }

@@ -251,35 +251,41 @@ func (f *Fetcher) statement(ctx context.Context, r *request, out *Result) (*stat
 	if f.cfg.Offline {
 		return nil, fmt.Errorf("%w: %s", ErrOffline, r.url)
 	}
+	s, e, err := f.ask(ctx, r, out)
+	if err == nil && f.cfg.Cache != nil {
+		if err := f.cfg.Cache.put(e); err != nil {
+			out.Notes = append(out.Notes, fmt.Sprintf("%s was not kept: %v", r.name, err))
+		}
+	}
+	return s, err
+}
+
+// ask has the service answer a request, whatever the cache has, and keeps nothing.
+func (f *Fetcher) ask(ctx context.Context, r *request, out *Result) (*statement, *Entry, error) {
 	a, err := f.get(ctx, r)
 	if err != nil {
 		if errors.Is(err, ErrUnknown) && r.hint != "" {
-			return nil, fmt.Errorf("%w: %s", err, r.hint)
+			return nil, nil, fmt.Errorf("%w: %s", err, r.hint)
 		}
-		return nil, err
+		return nil, nil, err
 	}
 	now := f.cfg.now()
 	s, err := r.read(a, now)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrContent, host(r.url), err)
+		return nil, nil, fmt.Errorf("%w: %s: %w", ErrContent, host(r.url), err)
 	}
 	if now.After(s.expires) {
-		return nil, fmt.Errorf("%w: %s answers with what expired at %s", ErrContent, host(r.url), stamp(s.expires))
+		return nil, nil, fmt.Errorf("%w: %s answers with what expired at %s", ErrContent, host(r.url), stamp(s.expires))
 	}
 	if s.issued.After(now.Add(5 * time.Minute)) {
-		return nil, fmt.Errorf("%w: %s answers with what holds from %s; is this machine's clock right?", ErrContent, host(r.url), stamp(s.issued))
+		return nil, nil, fmt.Errorf("%w: %s answers with what holds from %s; is this machine's clock right?", ErrContent, host(r.url), stamp(s.issued))
 	}
 	e := Entry{
 		Version: 1, Name: r.name, URL: r.url, Key: r.key(), Fetched: now.Unix(), Expires: keepUntil(s.expires, a.Header["Cache-Control"], now).Unix(),
 		Digest: envelope.Sum(a.Body), Header: maps.Clone(a.Header), Body: a.Body,
 	}
-	if f.cfg.Cache != nil {
-		if err := f.cfg.Cache.put(&e); err != nil {
-			out.Notes = append(out.Notes, fmt.Sprintf("%s was not kept: %v", r.name, err))
-		}
-	}
 	out.Fetched = append(out.Fetched, Fetched{r.name, r.url, false, e.Expires, e.Digest})
-	return s, nil
+	return s, &e, nil
 }
 
 // cached is nil when the service has to be asked.

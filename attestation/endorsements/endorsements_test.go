@@ -301,6 +301,31 @@ func TestRealEvidence(t *testing.T) {
 	})
 }
 
+const someUUID = "62d71773-0000-21da-852e-f4f5e80d7778"
+
+// TestVendorsAddresses: the forms that Amazon's and Google's have, over HTTPS and without a query.
+func TestVendorsAddresses(t *testing.T) {
+	v := endorsementstest.New(t)
+	root := v.PKI.Issue(t, "root", nil, nil)
+	for addr, want := range map[string]string{
+		"http://aws-nitro-enclaves-crl.s3.amazonaws.com/crl/" + someUUID + ".crl":                                "",
+		"https://crl-us-east-1-aws-nitro-enclaves.s3.us-east-1.amazonaws.com/crl/" + someUUID + ".crl":           "",
+		"http://crl-us-gov-west-1-aws-nitro-enclaves.s3.us-gov-west-1.amazonaws.com/crl/" + someUUID + ".crl":    "",
+		"http://privateca-content-" + someUUID + ".storage.googleapis.com/032bf9d39db4fa06aade/crl.crl":          "",
+		"http://privateca-content-" + someUUID + ".storage.googleapis.com/032bf9d39db4fa06aade/ca.crt?leak=me#x": "http://privateca-content-" + someUUID + ".storage.googleapis.com/032bf9d39db4fa06aade/ca.crt",
+	} {
+		if want == "" {
+			want = addr
+		}
+		want = "https" + strings.TrimPrefix(strings.TrimPrefix(want, "https"), "http")
+		c := v.PKI.Issue(t, "good", root, func(c *certificate) { c.CRLDistributionPoints = []string{addr} })
+		urls, notes, err := fetcher(t, config(v)).Asks(attestation.Nested{Platform: attestation.PlatformNitro, Evidence: c.Cert.Raw})
+		if err != nil || len(urls) != 1 || urls[0] != want {
+			t.Errorf("%s: asks %q, notes %q, %v", addr, urls, notes, err)
+		}
+	}
+}
+
 // TestStrangersAddresses: certificates in evidence cannot send a fetcher anywhere.
 func TestStrangersAddresses(t *testing.T) {
 	v := endorsementstest.New(t)
@@ -309,7 +334,15 @@ func TestStrangersAddresses(t *testing.T) {
 	for _, addr := range []string{
 		"http://169.254.169.254/latest/meta-data/", "http://localhost:7300/", "https://evil.example/crl", "ldap://aws-nitro-enclaves-crl.s3.amazonaws.com/x",
 		"http://aws-nitro-enclaves-crl.s3.amazonaws.com.evil.example/", "http://u:p@aws-nitro-enclaves-crl.s3.amazonaws.com/", "file:///etc/passwd",
-		"http://aws-nitro-enclaves-crl.s3.amazonaws.com:8080/x",
+		"http://aws-nitro-enclaves-crl.s3.amazonaws.com:8080/crl/" + someUUID + ".crl", "http://aws-nitro-enclaves-crl.s3.amazonaws.com:/crl/" + someUUID + ".crl",
+		// buckets that anybody can make
+		"http://privateca-content-attacker.storage.googleapis.com/032bf9d39db4fa06aade/crl.crl", "http://privateca-content-" + someUUID + "x.storage.googleapis.com/032bf9d39db4fa06aade/crl.crl",
+		"http://crl-attacker-aws-nitro-enclaves.s3.us-east-1.amazonaws.com/crl/" + someUUID + ".crl",
+		"http://crl-mars-east-1-aws-nitro-enclaves.s3.us-east-1.amazonaws.com/crl/" + someUUID + ".crl",
+		"http://crl-us-east-2-aws-nitro-enclaves.s3.us-east-1.amazonaws.com/crl/" + someUUID + ".crl",
+		// paths that carry a stranger's words
+		"http://aws-nitro-enclaves-crl.s3.amazonaws.com/a", "http://aws-nitro-enclaves-crl.s3.amazonaws.com/crl/a%20b.crl",
+		"http://privateca-content-" + someUUID + ".storage.googleapis.com/me/crl.crl",
 	} {
 		bad := v.PKI.Issue(t, "bad", root, func(c *certificate) { c.CRLDistributionPoints = []string{addr} })
 		p := attestation.Nested{Platform: attestation.PlatformNitro, Evidence: append(bad.Cert.Raw, leaf.Cert.Raw...)}

@@ -64,6 +64,9 @@ func newClient(rt http.RoundTripper) *http.Client {
 		if to.URL.Scheme != via[0].URL.Scheme {
 			return fmt.Errorf("%w: redirected to %s, which is not %s", ErrContent, to.URL.Redacted(), via[0].URL.Scheme)
 		}
+		if to.URL.Host != via[0].URL.Host {
+			return fmt.Errorf("%w: redirected to %s, which is not at %s", ErrContent, to.URL.Redacted(), via[0].URL.Host)
+		}
 		return nil
 	}}
 }

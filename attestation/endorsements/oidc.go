@@ -12,8 +12,12 @@ import (
 )
 
 // Keys fetches the keys of a token issuer by its discovery document. They are trust anchors: the relying party puts them
-// into its own policy, and nobody else's envelope.
+// into its own policy, and nobody else's envelope. So they come from the issuer now, over TLS: never from the cache, which
+// nobody vouches for, and [ErrConfig] refuses to do without a network.
 func (f *Fetcher) Keys(ctx context.Context, issuer string) (json.RawMessage, *Result, error) {
+	if f.cfg.Offline {
+		return nil, nil, fmt.Errorf("%w: keys are trust anchors, which come from their issuer and not from a cache", ErrConfig)
+	}
 	if err := f.allowed(issuer); err != nil {
 		return nil, nil, err
 	}
@@ -36,7 +40,7 @@ func (f *Fetcher) Keys(ctx context.Context, issuer string) (json.RawMessage, *Re
 			return &statement{expires: now.Add(unsignedAge)}, f.allowed(d.Keys)
 		},
 	}
-	if _, err := f.statement(ctx, &discovery, out); err != nil {
+	if _, _, err := f.ask(ctx, &discovery, out); err != nil {
 		return nil, out, fmt.Errorf("discovery: %w", err)
 	}
 	var keys json.RawMessage
@@ -50,7 +54,7 @@ func (f *Fetcher) Keys(ctx context.Context, issuer string) (json.RawMessage, *Re
 		keys = append(json.RawMessage(nil), a.Body...)
 		return &statement{expires: now.Add(unsignedAge)}, nil
 	}}
-	if _, err := f.statement(ctx, &r, out); err != nil {
+	if _, _, err := f.ask(ctx, &r, out); err != nil {
 		return nil, out, fmt.Errorf("jwks: %w", err)
 	}
 	return keys, out, nil

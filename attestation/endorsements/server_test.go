@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,6 +73,8 @@ func TestBadServers(t *testing.T) {
 		"maintenance":     {status(503), endorsements.ErrUnavailable, "503", 4},
 		"to http":         {redirect("http://api.trustedservices.intel.com/x"), endorsements.ErrContent, "redirected to http://", 1},
 		"to file":         {redirect("file:///etc/passwd"), endorsements.ErrContent, "redirected to file:", 1},
+		"to another host": {redirect("https://elsewhere.example/x"), endorsements.ErrContent, "not at", 1},
+		"to another port": {redirect("https://api.trustedservices.intel.com:8443/x"), endorsements.ErrContent, "not at", 1},
 		"round and round": {redirect(tcbPath + "?fmspc=" + endorsementstest.FMSPC), endorsements.ErrContent, "more than 3 redirects", 4},
 		"truncated": {func(v *endorsementstest.Vendor, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100000")
@@ -268,6 +271,9 @@ func wrongChip(t *testing.T, v *endorsementstest.Vendor, chip []byte) []byte {
 
 func openCache(t *testing.T, dir string) *endorsements.Cache {
 	t.Helper()
+	if err := os.Chmod(dir, 0o700); err != nil && !errors.Is(err, os.ErrNotExist) { // a test's directory is as its umask has it
+		t.Fatal(err)
+	}
 	c, err := endorsements.OpenCache(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -175,9 +175,22 @@ func scan(b []byte) []*x509.Certificate {
 	return out
 }
 
-// distributors are the hosts that Amazon and Google publish revocation lists at. Certificates in evidence are a stranger's
-// words: no other address that they name is asked.
-var distributors = regexp.MustCompile(`^(aws-nitro-enclaves-crl\.s3\.amazonaws\.com|crl-[a-z0-9-]+-aws-nitro-enclaves\.s3\.[a-z0-9-]+\.amazonaws\.com|privateca-content-[a-z0-9-]+\.storage\.googleapis\.com)$`)
+// Where Amazon and Google publish revocation lists and issuers. Certificates in evidence are a stranger's words: no other
+// address that they name is asked. Names of buckets are free for anybody to take, so each is as narrow as the vendor's own
+// are: Amazon's of a region only in that very region, which has to exist for the name to resolve, Google's with a UUID.
+const uuid = `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`
+
+var (
+	amazonList   = regexp.MustCompile(`^aws-nitro-enclaves-crl\.s3\.amazonaws\.com/crl/` + uuid + `\.crl$`)
+	amazonRegion = regexp.MustCompile(`^crl-([a-z]{2}(?:-[a-z]+){1,2}-[0-9])-aws-nitro-enclaves\.s3\.([a-z0-9-]+)\.amazonaws\.com/crl/` + uuid + `\.crl$`)
+	googleList   = regexp.MustCompile(`^privateca-content-` + uuid + `\.storage\.googleapis\.com/[0-9a-f]{20}/(crl\.crl|ca\.crt)$`)
+)
+
+// published reports whether a vendor publishes there. Place is a host and a path.
+func published(place string) bool {
+	region := amazonRegion.FindStringSubmatch(place)
+	return amazonList.MatchString(place) || googleList.MatchString(place) || region != nil && region[1] == region[2]
+}
 
 // needsCRLs asks for what the certificates name as their revocation lists and, where the platform's evidence comes without
 // them, as their issuers.
@@ -216,14 +229,14 @@ func (f *Fetcher) needsCRLs(p *attestation.Nested) (*needs, error) {
 	return n, nil
 }
 
-// distributor is the address over HTTPS, whatever the certificate says.
+// distributor is the address over HTTPS, whatever the certificate says, and without a query, which would carry a
+// stranger's words.
 func distributor(raw string) (string, error) {
 	u, err := url.Parse(raw)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Port() != "" || !distributors.MatchString(u.Host) {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || !published(u.Host+u.EscapedPath()) {
 		return "", fmt.Errorf("not asked, because it is no vendor's: %q", raw)
 	}
-	u.Scheme, u.Fragment = "https", ""
-	return u.String(), nil
+	return "https://" + u.Host + u.EscapedPath(), nil
 }
 
 func issuerRequest(addr string, of *x509.Certificate) request {

@@ -328,15 +328,14 @@ func expired(views []endorsementView) error {
 }
 
 func newEndorsementsKeys() *cobra.Command {
-	var f fetchFlags
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use: "keys ISSUER", Short: "Print a token issuer's keys, for an appraisal policy", Args: exactArgs(1, "one issuer, by URL"),
 		Long: `Keys reads the issuer's discovery document and prints its keys as an element of the policy's oidc.issuers. They are an
-anchor of trust: who puts them into her policy believes TLS and this machine at this moment, and then those keys. They are
-never part of evidence.`,
+anchor of trust: who puts them into her policy believes TLS and this machine at this moment, and then those keys. So they
+always come from the issuer, never from the cache, and are never part of evidence.`,
 		Example: "  glovebox operator endorsements keys https://confidentialcomputing.googleapis.com > issuer.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := f.client()
+			client, err := endorsements.New(endorsements.Config{UserAgent: "glovebox/" + version()})
 			if err != nil {
 				return err
 			}
@@ -347,7 +346,4 @@ never part of evidence.`,
 			return show(cmd, true, attestation.OIDCIssuer{Issuer: args[0], Keys: keys}, nil)
 		},
 	}
-	cmd.Flags().StringVar(&f.cache, "cache", "", "directory of the cache (default: glovebox/endorsements in the user's cache directory)")
-	cmd.Flags().BoolVar(&f.offline, "offline", false, "use the cache only")
-	return cmd
 }
