@@ -26,7 +26,7 @@ too.`,
 			}
 			var l usage.Ledgers
 			for _, path := range args {
-				b, err := readBounded(path, usage.MaxBundle)
+				b, err := readInput(cmd.Context(), path, usage.MaxBundle)
 				if err != nil {
 					return err
 				}

@@ -37,11 +37,11 @@ owners' keys, whose reference values count, and the least assurance. Without one
 With --module it also rewrites a module that you have, and says whether that is what ran.`,
 		Example: "  glovebox auditor verify bundle.json --trust trust.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := loadTrust(trust)
+			t, err := untilInterrupted(cmd.Context(), func() (*usage.Trust, error) { return loadTrust(trust) })
 			if err != nil {
 				return err
 			}
-			b, err := readBounded(args[0], usage.MaxBundle)
+			b, err := readInput(cmd.Context(), args[0], usage.MaxBundle)
 			if err != nil {
 				return err
 			}
@@ -166,13 +166,13 @@ operator or out of a bundle: whoever is in the trust file is believed.`,
 			if len(args) == 0 || log == "" {
 				return Errorf(KindUsage, "give the cards of creator and buyer, and --log with the operator's trusted_root.json").because("a trust file needs owners and a log")
 			}
-			root, err := readBounded(log, maxIdentity)
+			root, err := readInput(cmd.Context(), log, maxIdentity)
 			if err != nil {
 				return err
 			}
 			var ids []*identity
 			for _, path := range args {
-				id, err := readIdentity(path)
+				id, err := untilInterrupted(cmd.Context(), func() (*identity, error) { return readIdentity(path) })
 				if err != nil {
 					return err
 				}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	oidc "github.com/glovebox-dev/glovebox/attestation/oidc/verify"
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -46,6 +46,8 @@ type evidenceFlags struct {
 	policy, reference, referenceKey string
 	brokers                         []string
 	simulatedRoot, bound, at        string
+
+	cmd *cobra.Command // whose flags know what was left out
 }
 
 func (f *evidenceFlags) register(cmd *cobra.Command) {
@@ -60,43 +62,82 @@ func (f *evidenceFlags) register(cmd *cobra.Command) {
 // registerAnchors adds the flags without which some evidence cannot be authenticated at all.
 func (f *evidenceFlags) registerAnchors(cmd *cobra.Command) {
 	fl := cmd.Flags()
+	f.cmd = cmd
 	fl.StringArrayVar(&f.brokers, "broker", nil, "broker whose word on a TPM's key counts: a did:key, or its owner's card; repeat for several")
 	fl.StringVar(&f.simulatedRoot, "simulated-root", "", "root of the simulated platform, as did:key (demonstration builds only)")
 	fl.StringVar(&f.at, "at", "", "judge as of this time, as 2026-01-31T12:00:00Z (default: now)")
 }
 
+// refuseEmpty refuses a flag that demands something but is empty, as an unset variable of a script leaves it: taken as left
+// out, it would demand nothing.
+func (f *evidenceFlags) refuseEmpty() error {
+	for _, name := range []string{"bound", "at", "policy", "reference", "reference-key", "simulated-root"} {
+		if fl := f.cmd.Flags().Lookup(name); fl != nil && fl.Changed && fl.Value.String() == "" {
+			return Errorf(KindUsage, "give its value, or leave --%s out", name).because("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
+// question is what is put to an envelope.
+type question struct {
+	e         *attestation.Evidence
+	raw       []byte
+	inspector *attestation.Inspector
+	bound     []byte
+	now       time.Time
+}
+
 // inspect judges an envelope.
 func (f *evidenceFlags) inspect(ctx context.Context, path string) (*attestation.Evidence, *attestation.Verdict, error) {
-	now, err := f.time()
+	q, err := untilInterrupted(ctx, func() (*question, error) { return f.question(path) })
 	if err != nil {
 		return nil, nil, err
 	}
+	v, err := q.inspector.Inspect(ctx, q.raw, q.now.Unix(), q.bound)
+	return q.e, v, err
+}
+
+// question reads everything that the command line names.
+func (f *evidenceFlags) question(path string) (*question, error) {
+	var q question
+	if err := f.refuseEmpty(); err != nil {
+		return nil, err
+	}
+	var err error
+	if q.now, err = f.time(); err != nil {
+		return nil, err
+	}
+	if q.bound, err = f.boundBytes(); err != nil {
+		return nil, err
+	}
+	if q.inspector, err = f.inspector(); err != nil {
+		return nil, err
+	}
+	q.e, q.raw, err = readEvidence(path)
+	return &q, err
+}
+
+func (f *evidenceFlags) inspector() (*attestation.Inspector, error) {
 	policy, err := readPolicy(f.policy)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ref, err := f.readReference()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	bound, err := f.boundBytes()
-	if err != nil {
-		return nil, nil, err
+	if ref != nil && len(ref.Values) == 0 { // denies as no list does; what it demands besides still holds
+		if policy == nil {
+			policy = ref.Policy
+		}
+		ref = nil
 	}
 	formats, err := f.formats()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	i, err := attestation.NewInspector(ref, policy, formats...)
-	if err != nil {
-		return nil, nil, err
-	}
-	e, raw, err := readEvidence(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := i.Inspect(ctx, raw, now.Unix(), bound)
-	return e, v, err
+	return attestation.NewInspector(ref, policy, formats...)
 }
 
 func (f *evidenceFlags) time() (time.Time, error) {
@@ -165,6 +206,9 @@ func readPolicy(path string) (*attestation.Policy, error) {
 		return nil, err
 	}
 	p, err := attestation.ParsePolicy(b)
+	if err == nil {
+		err = oidc.CheckPolicy(p.OIDC)
+	}
 	if err != nil {
 		return nil, Errorf(KindUsage, "start from: glovebox auditor evidence policy; docs/spec/appraisal.md has every field").from(fmt.Errorf("%s: %w", path, err))
 	}
@@ -224,9 +268,29 @@ func (f *evidenceFlags) ownReference(b []byte) (*attestation.Reference, error) {
 	if f.referenceKey != "" {
 		return nil, Errorf(KindUsage, "leave out --reference-key for a list of your own").because("%s is not signed", f.reference)
 	}
-	var r attestation.Reference
-	if err := errors.Join(envelope.DecodeStrict(b, maxIdentity, &r), r.Validate()); err != nil {
+	r, err := parseReference(b)
+	if err != nil {
 		return nil, Errorf(KindUsage, "see docs/spec/reference.md").from(fmt.Errorf("%s: %w", f.reference, err))
+	}
+	return r, nil
+}
+
+// parseReference reads a list, also one without values: whoever has a tool write it gets every check, and the answer that
+// nothing is accepted.
+func parseReference(b []byte) (*attestation.Reference, error) {
+	var r attestation.Reference
+	var none []struct{}
+	if err := envelope.DecodeStrict(b, maxIdentity, &none); err == nil && none != nil && len(none) == 0 {
+		return &r, nil
+	}
+	if err := envelope.DecodeStrict(b, maxIdentity, &r); err != nil {
+		return nil, err
+	}
+	if len(r.Values) > 0 {
+		return &r, r.Validate()
+	}
+	if r.Policy != nil {
+		return &r, r.Policy.Validate()
 	}
 	return &r, nil
 }

@@ -122,7 +122,11 @@ func (p *explained) print(w io.Writer, nested bool) {
 		rows[0][1] += ", nested"
 	}
 	if p.Authentic {
-		rows = append(rows, []string{"authentic", "yes, by the vendor's pinned root"}, []string{"assurance", string(p.Assurance) + ": " + worth(p.Assurance)})
+		earned := string(p.Assurance)
+		if len(p.Weak) > 0 { // debug mode, for one, undoes what the assurance is worth
+			earned = "would be " + earned + ", were it accepted"
+		}
+		rows = append(rows, []string{"authentic", "yes, by the vendor's pinned root"}, []string{"assurance", earned + ": " + worth(p.Assurance)})
 		if p.Assurance == attestation.AssuranceSimulated || p.Platform == attestation.PlatformTPM {
 			rows[1][1] = "yes, by the key or broker you named"
 		}

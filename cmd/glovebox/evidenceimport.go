@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -54,8 +56,8 @@ func names(platforms []attestation.Platform) string {
 	return strings.Join(out, ", ")
 }
 
-func (f *importFlags) run(cmd *cobra.Command) error {
-	p := attestation.Platform(f.platform)
+// check refuses a command line that makes no sense before anything is read.
+func (f *importFlags) check(cmd *cobra.Command, p attestation.Platform) error {
 	switch {
 	case !slices.Contains(verifiers.Importable(), p):
 		return Errorf(KindUsage, "--platform is one of: %s", names(verifiers.Importable())).because("nothing is imported of platform %q", f.platform)
@@ -63,8 +65,26 @@ func (f *importFlags) run(cmd *cobra.Command) error {
 		return Errorf(KindUsage, "name the report, quote, document or token: --report FILE").because("there is nothing to import")
 	case f.out == "":
 		return Errorf(KindUsage, "for example: -o evidence.json, or -o - for standard output").because("nowhere to write to")
+	case p == attestation.PlatformGPU && len(f.nests) > 0:
+		return Errorf(KindUsage, "import the machine's evidence with the devices' as --nested").because("nothing is nested under a device")
 	}
-	e, err := f.read(p)
+	for _, name := range []string{"report", "claims"} {
+		if fl := cmd.Flags().Lookup(name); fl.Changed && fl.Value.String() == "" { // an unset variable of a script
+			return Errorf(KindUsage, "give a file, or leave --%s out", name).because("--%s is empty", name)
+		}
+	}
+	if st, err := os.Stat(f.out); f.out != "-" && err == nil && st.IsDir() {
+		return Errorf(KindUsage, "give a file in it: -o %s", filepath.Join(f.out, "evidence.json")).because("-o %s is a directory", f.out)
+	}
+	return nil
+}
+
+func (f *importFlags) run(cmd *cobra.Command) error {
+	p := attestation.Platform(f.platform)
+	if err := f.check(cmd, p); err != nil {
+		return err
+	}
+	e, err := untilInterrupted(cmd.Context(), func() (*attestation.Evidence, error) { return f.read(p) })
 	if err != nil {
 		return err
 	}
@@ -151,6 +171,9 @@ func (f *importFlags) nested(out []attestation.Nested) ([]attestation.Nested, er
 		d, _, err := readEvidence(path)
 		if err != nil {
 			return nil, err
+		}
+		if d.Platform != attestation.PlatformGPU {
+			return nil, Errorf(KindUsage, "only devices' evidence is nested: that of platform %s", attestation.PlatformGPU).because("%s is evidence of platform %q", path, plain(string(d.Platform)))
 		}
 		if d.Bound() || len(d.Nested) > 0 {
 			return nil, Errorf(KindUsage, "import the device's own files first, then name that envelope").because("%s is bound to a job, or has devices itself", path)

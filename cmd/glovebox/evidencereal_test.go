@@ -30,6 +30,7 @@ type realEvidence struct {
 	certs, collateral  []string
 	authentic          bool
 	fails              string // a check that the default policy fails, or that keeps it from being authentic
+	without            string // what was not measured and reference values must pin; "" if there is nothing
 }
 
 func inModule(module, path string) string { return "module:" + module + " " + path }
@@ -69,7 +70,7 @@ func realVectors() []realEvidence {
 			name: "tdx of oasis without collateral", platform: "tdx", at: "2024-09-21T00:00:00Z", report: oasis("quote_v4_tdx_ecdsa_p256.bin"), fails: "tcb-signing-chain",
 		},
 		{
-			name: "gce of go-tpm-tools", platform: "gce", at: "2022-06-01T00:00:00Z", report: inModule(goTPMTools, "internal/test/attestations/gce-cos-85-no-nonce.pb"), certs: google, authentic: true,
+			name: "gce of go-tpm-tools", platform: "gce", at: "2022-06-01T00:00:00Z", report: inModule(goTPMTools, "internal/test/attestations/gce-cos-85-no-nonce.pb"), certs: google, authentic: true, without: "pcr14",
 		},
 		{name: "nitro beside this repository", platform: "nitro", at: "2025-12-25T16:04:20Z", report: "dstack_dstack-attest_tests_nitro_attestation.bin", authentic: true},
 		{name: "nitro beside this repository, in debug mode", platform: "nitro", at: "2025-12-25T08:20:47Z", report: "dstack_dstack-attest_tests_nitro_attestation_dbg.bin", authentic: true, fails: "debug"},
@@ -136,8 +137,8 @@ func (v *realEvidence) verify(t *testing.T, dir, env string) {
 	}
 	p := x.Parts[0]
 	ref := attestation.Reference{Version: 1, NotAfter: 4_000_000_000, Values: []attestation.ReferenceValue{{Name: "it", Platform: p.Platform, Measurements: p.Measurements}}}
-	if err := ref.Validate(); err != nil { // a debug enclave's are zero
-		if v.fails == "" {
+	if err := ref.Validate(); err != nil { // a debug enclave's are zero, and elsewhere no launcher of ours measured
+		if v.fails == "" && (v.without == "" || !strings.Contains(err.Error(), v.without)) {
 			t.Error(err)
 		}
 		return

@@ -49,6 +49,8 @@ func (f *evidenceFlags) hint(path string, v *attestation.Verdict) string {
 				continue
 			case c.Name == checkReferenceValues && f.reference == "" && f.referenceKey == "":
 				return fmt.Sprintf("give --reference; once you know from elsewhere that this is the enclave you want, make a list of it: glovebox operator reference sign --from %s", path)
+			case c.Name == checkReferenceValues && v.Reference == 0:
+				return "a list without values accepts nothing; once you know from elsewhere what you want, write it there: docs/spec/reference.md"
 			case c.Step == attestation.StepAuthenticate && f.unanchored(p.Platform) != "":
 				return f.unanchored(p.Platform)
 			case c.Step == attestation.StepAppraise:
