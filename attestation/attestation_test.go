@@ -56,7 +56,7 @@ func nested(e *attestation.Evidence) attestation.Nested {
 
 func measured() map[string]string {
 	m := map[string]string{"enclave": strings.Repeat("ab", 32)}
-	for i, p := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr14"} {
+	for i, p := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr13", "pcr14"} {
 		m[p] = strings.Repeat(fmt.Sprintf("%02x", i+1), 32)
 	}
 	return m
@@ -168,7 +168,7 @@ func TestReportRefused(t *testing.T) {
 		"without measurements": {func(r *report) *report { r.Measurements = nil; return r }, attestation.ErrAppraise},
 		"one digit off": {func(r *report) *report {
 			r.Measurements = maps.Clone(r.Measurements)
-			r.Measurements["pcr14"] = strings.Repeat("05", 31) + "06"
+			r.Measurements["pcr14"] = strings.Repeat("0a", 31) + "0b"
 			return r
 		}, attestation.ErrAppraise},
 	} {

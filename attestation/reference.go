@@ -39,7 +39,7 @@ func required(p Platform) []string {
 	case PlatformSimulated:
 		return []string{"enclave"}
 	case PlatformTPM:
-		return []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr14"}
+		return append([]string{"pcr0"}, measuredBoot()...)
 	case PlatformSGX:
 		return []string{"mrenclave"}
 	case PlatformSNP:

@@ -87,6 +87,13 @@ func TestReferenceRefused(t *testing.T) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	for _, m := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr13", "pcr14"} {
+		r := reference()
+		delete(r.Values[0].Measurements, m)
+		if err := r.Validate(); !errors.Is(err, attestation.ErrReference) {
+			t.Errorf("without %s: got %v", m, err)
+		}
+	}
 	if err := (*attestation.Reference)(nil).Validate(); !errors.Is(err, attestation.ErrReference) {
 		t.Errorf("nil: %v", err)
 	}

@@ -32,23 +32,24 @@ const (
 
 // Logged are the registers that a log accounts for whole: firmware, its settings, boot loaders and Secure Boot (0 to 9)
 // and Glovebox's launcher (14). A running system extends the others without a word in this log (10: IMA; 11 to 13 and 15:
-// systemd), so what they hold is compared with reference values only.
+// systemd), so what they hold is compared with reference values only, except where [Whole] is demanded.
 func Logged() []int { return []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, quote.EnclavePCR} }
 
-// Demand says whether evidence may lack a log.
-type Demand bool
+// Demand says whether evidence may lack a log, and for which registers it accounts.
+type Demand int
 
 // Demands.
 const (
-	Required Demand = true  // boot is claimed, so it must be shown
-	Optional Demand = false // somebody else's word covers the registers; a log only explains them
+	Whole    Demand = iota // a log that leads to every quoted register: one that it does not mention is zero
+	Required               // boot is claimed, so it must be shown: a log that leads to the registers of [Logged]
+	Optional               // somebody else's word covers the registers; a log only explains them
 )
 
 // Check replays the only log there may be against pcrs, the quoted values by number, and writes the check and what the log
 // says into r. It returns the log, nil if there is none and none is demanded. Errors: [ErrLog], beside those of eventlog.
 func Check(r *attestation.Report, pcrs map[int][]byte, logs []attestation.EventLog, d Demand) (*eventlog.Log, error) {
 	if len(logs) == 0 {
-		if d == Required {
+		if d != Optional {
 			return nil, r.Fail(checkLog, "none", wantLog, fmt.Errorf("%w: none, but this evidence is of a measured boot", ErrLog))
 		}
 		r.NotApplicable(checkLog, "evidence without one; reference values pin the registers themselves")
@@ -59,7 +60,7 @@ func Check(r *attestation.Report, pcrs map[int][]byte, logs []attestation.EventL
 		err := fmt.Errorf("%w: want one of type %q, got %d", ErrLog, attestation.TCG2Log, len(logs))
 		return nil, r.Fail(checkLog, fmt.Sprintf("%d logs", len(logs)), wantLog, err)
 	}
-	l, err := replay(pcrs, logs[0].Body)
+	l, err := replay(pcrs, logs[0].Body, d)
 	if err != nil {
 		return nil, r.Fail(checkLog, fmt.Sprintf("%d bytes", len(logs[0].Body)), wantLog, fmt.Errorf("%w: %w", ErrLog, err))
 	}
@@ -68,13 +69,16 @@ func Check(r *attestation.Report, pcrs map[int][]byte, logs []attestation.EventL
 	return l, nil
 }
 
-func replay(pcrs map[int][]byte, body []byte) (*eventlog.Log, error) {
+func replay(pcrs map[int][]byte, body []byte, d Demand) (*eventlog.Log, error) {
 	l, err := eventlog.Parse(body)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(l.Events, func(e eventlog.Event) bool { return e.Type != eventlog.NoAction }) {
 		return nil, fmt.Errorf("%w that measured anything", eventlog.ErrEmpty)
+	}
+	if d == Whole {
+		return l, l.Replay(pcrs)
 	}
 	want := map[int][]byte{}
 	for _, i := range Logged() {

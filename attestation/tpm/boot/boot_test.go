@@ -97,6 +97,9 @@ func TestPCRsAbsentFromTheLogAreFlagged(t *testing.T) {
 		if want := slices.Contains(boot.Logged(), i); errors.Is(err, eventlog.ErrReplay) != want {
 			t.Errorf("PCR %d: got %v", i, err)
 		}
+		if _, err := boot.Check(&attestation.Report{}, pcrs(c), logs(c.Log), boot.Whole); !errors.Is(err, eventlog.ErrReplay) {
+			t.Errorf("PCR %d, of which a log accounts for all: got %v", i, err)
+		}
 		if err != nil {
 			flagged++
 		}
@@ -109,7 +112,7 @@ func TestPCRsAbsentFromTheLogAreFlagged(t *testing.T) {
 // TestLogMustShowSomething: with a log at hand but none of its registers quoted, nothing was compared.
 func TestLogMustShowSomething(t *testing.T) {
 	c := tpmtest.NewCloud(t, tpmtest.ECCKey("boot"))
-	for _, d := range []boot.Demand{boot.Required, boot.Optional} {
+	for _, d := range []boot.Demand{boot.Whole, boot.Required, boot.Optional} {
 		if _, err := boot.Check(&attestation.Report{}, pcrs(c, 10, 16, 23), logs(c.Log), d); !errors.Is(err, eventlog.ErrReplay) {
 			t.Errorf("got %v", err)
 		}

@@ -42,8 +42,11 @@ const SoftwareCA = "Glovebox software TPM test CA"
 // prove nothing.
 const EnclavePCR = 14
 
-// PCRs are the quoted registers of the SHA-256 bank: firmware to Secure Boot policy, then the enclave.
-func PCRs() []int { return []int{0, 1, 2, 3, 4, 5, 6, 7, EnclavePCR} }
+// PCRs are the quoted registers of the SHA-256 bank: firmware to Secure Boot policy (0 to 7), what boot loaders start and
+// with which command line (GRUB: 8, 9; systemd-stub: 11 to 13), then the enclave. Without the boot loaders' registers a
+// host could boot an initrd of its own and measure any enclave it likes. PCR 10 is IMA's: a running system extends it with
+// every file it opens, so that no value of it could be pinned.
+func PCRs() []int { return []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, EnclavePCR} }
 
 // Name is how measurements call a PCR.
 func Name(pcr int) string { return "pcr" + strconv.Itoa(pcr) }

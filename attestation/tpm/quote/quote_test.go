@@ -37,7 +37,7 @@ func TestVerify(t *testing.T) {
 	if err != nil || !bytes.Equal(got, bound[:]) {
 		t.Fatalf("qualifying data %x, %v", got, err)
 	}
-	if v := tpm.PCRs[14]; !bytes.Equal(parsed.Values()[14], v[:]) || parsed.Values()[8] != nil {
+	if v := tpm.PCRs[14]; !bytes.Equal(parsed.Values()[14], v[:]) || parsed.Values()[10] != nil {
 		t.Error("wrong PCR values")
 	}
 }
@@ -159,11 +159,11 @@ func TestQuoteRefused(t *testing.T) {
 			a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestQuote, i)
 		}
 	}
-	sha1 := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
+	sha1 := info(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)
 	sha1.PCRSelect.PCRSelections[0].Hash = tpm2.TPMAlgSHA1
-	two := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
+	two := info(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)
 	two.PCRSelect.PCRSelections = append(two.PCRSelect.PCRSelections, two.PCRSelect.PCRSelections[0])
-	wrong := info(0, 1, 2, 3, 4, 5, 6, 7, 14)
+	wrong := info(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14)
 	wrong.PCRDigest.Buffer = make([]byte, 32)
 	for name, c := range map[string]struct {
 		change func(*attest)
@@ -176,8 +176,9 @@ func TestQuoteRefused(t *testing.T) {
 		}, quote.ErrKey},
 		"no signer":              {func(a *attest) { a.QualifiedSigner.Buffer = nil }, quote.ErrMalformed},
 		"no qualifying data":     {func(a *attest) { a.ExtraData.Buffer = nil }, quote.ErrMalformed},
-		"PCR 14 left out":        {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7)), quote.ErrPCRs},
-		"resettable PCR 23":      {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7, 23)), quote.ErrPCRs},
+		"PCR 14 left out":        {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13)), quote.ErrPCRs},
+		"boot loaders left out":  {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7, 14)), quote.ErrPCRs},
+		"resettable PCR 23":      {quoteInfo(info(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 23)), quote.ErrPCRs},
 		"no PCR":                 {quoteInfo(info()), quote.ErrPCRs},
 		"SHA-1 bank":             {quoteInfo(sha1), quote.ErrPCRs},
 		"two banks":              {quoteInfo(two), quote.ErrMalformed},

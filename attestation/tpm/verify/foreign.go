@@ -32,7 +32,7 @@ func foreign(r *attestation.Report, raw []byte, fault error) error {
 		return r.Fail("ak-public", fmt.Sprintf("%d bytes", len(q.AKPublic)), "a restricted P-256 signing key", err)
 	}
 	if isOurs(&q) {
-		return r.Fail(faulty(fault), "refused", "PCRs 0 to 7 and 14 of the SHA-256 bank", fault)
+		return r.Fail(faulty(fault), "refused", "PCRs 0 to 9 and 11 to 14 of the SHA-256 bank", fault)
 	}
 	if err := quote.CheckSignature(key, q.Quote, q.Signature); err != nil {
 		return r.Fail("quote-signature", "not by the key shown", "by the key shown", err)

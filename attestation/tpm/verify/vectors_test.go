@@ -180,7 +180,7 @@ func departures() []departure {
 		{"other-selection", "quote.ErrPCRs", "PCR 15 quoted in place of PCR 14", attest(func(a *tpm2.TPMSAttest) {
 			a.Attested = tpm2.NewTPMUAttest(tpm2.TPMSTAttestQuote, &tpm2.TPMSQuoteInfo{
 				PCRSelect: tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{{
-					Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(0, 1, 2, 3, 4, 5, 6, 7, 15),
+					Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15),
 				}}},
 				PCRDigest: tpm2.TPM2BDigest{Buffer: make([]byte, 32)},
 			})

@@ -90,7 +90,7 @@ func (f *Format) Authenticate(_ context.Context, e *attestation.Evidence, now in
 	r.Pass("ak-endorsement", end.root, endorsed)
 	r.Fact(attestation.AboutSigner, "root", "%s", end.root)
 	if err := checkMeasured(end.assurance, q); err != nil {
-		return r, r.Fail("pcr-extended", "a register at its reset value", "firmware extended each quoted register", err)
+		return r, r.Fail("pcr-extended", "a register at its reset value", "firmware extended PCRs 0 to 7, and a launcher PCR 14", err)
 	}
 	if err := measurements(r, q, e.EventLogs); err != nil {
 		return r, err
@@ -125,13 +125,14 @@ func (f *Format) CheckBound(r *attestation.Report, d envelope.Digest) error {
 }
 
 // checkMeasured refuses hardware whose firmware measured nothing: PC client firmware extends a separator into each of
-// PCRs 0 to 7, so a register at its reset value was never under its control. A software TPM has no firmware.
+// PCRs 0 to 7, so a register at its reset value was never under its control, and without PCR 14 no enclave was launched.
+// The registers of boot loaders that a machine does not use rightly stay at zero. A software TPM has no firmware.
 func checkMeasured(a attestation.Assurance, q *quote.Evidence) error {
 	if a != attestation.AssuranceTPM {
 		return nil
 	}
 	values := q.Values()
-	for _, i := range quote.PCRs() {
+	for _, i := range []int{0, 1, 2, 3, 4, 5, 6, 7, quote.EnclavePCR} {
 		if v := values[i]; bytes.Equal(v, make([]byte, len(v))) {
 			return fmt.Errorf("%w: %s", ErrUnmeasured, quote.Name(i))
 		}
@@ -146,7 +147,7 @@ func measurements(r *attestation.Report, q *quote.Evidence, logs []attestation.E
 	for _, i := range quote.PCRs() {
 		r.Measurements[quote.Name(i)] = q.PCRs[quote.Name(i)]
 	}
-	l, err := boot.Check(r, q.Values(), logs, boot.Required)
+	l, err := boot.Check(r, q.Values(), logs, boot.Whole)
 	if err != nil {
 		return err
 	}

@@ -135,6 +135,40 @@ func TestHardwareWithoutFirmware(t *testing.T) {
 	}
 }
 
+// TestAnotherInitrd: a host that boots its own kernel, initrd or command line, and lets it measure the genuine enclave, is
+// not the machine that was pinned, whatever its log says.
+func TestAnotherInitrd(t *testing.T) {
+	good := newMachine(t, "a").firmware(t)
+	check := func(m *machine) error {
+		e := m.evidence(t, attestationtest.Binding(t, "a"))
+		e.Endorsements = []attestation.Endorsement{sign(t, m.endorsement(t, attestation.AssuranceTPM), broker(t, "mine"))}
+		_, err := newVerifier(t, good.pins(), newFormat(t)).Verify(t.Context(), encode(t, e), now)
+		return err
+	}
+	if err := check(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, pcr := range []int{8, 9, 11, 12, 13} {
+		bad := newMachine(t, "a").firmware(t)
+		bad.measure(t, eventlog.Event{PCR: pcr, Type: eventlog.IPL, Digest: envelope.Sum([]byte("init=/bin/sh")), Data: []byte("init=/bin/sh")})
+		if err := check(bad); !errors.Is(err, attestation.ErrAppraise) {
+			t.Errorf("PCR %d: got %v", pcr, err)
+		}
+	}
+}
+
+// TestRegistersThatTheLogLeavesOut: whatever extended a quoted register has to be in the log.
+func TestRegistersThatTheLogLeavesOut(t *testing.T) {
+	for _, pcr := range quote.PCRs() {
+		m := newMachine(t, "a").firmware(t)
+		m.tpm.Extend(pcr, envelope.Sum([]byte("not in the log")))
+		e := m.evidence(t, attestationtest.Binding(t, "a"))
+		if _, err := newFormat(t).Authenticate(t.Context(), e, now); !errors.Is(err, eventlog.ErrReplay) {
+			t.Errorf("PCR %d: got %v", pcr, err)
+		}
+	}
+}
+
 func TestEventLogRefused(t *testing.T) {
 	m := newMachine(t, "a")
 	log := func(b []byte) []attestation.EventLog {

@@ -60,7 +60,7 @@ func (p *Platform) measurements() map[string]string {
 		return map[string]string{"enclave": measured}
 	}
 	out := map[string]string{}
-	for _, n := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr14"} {
+	for _, n := range []string{"pcr0", "pcr2", "pcr4", "pcr7", "pcr8", "pcr9", "pcr11", "pcr12", "pcr13", "pcr14"} {
 		out[n] = measured
 	}
 	return out
