@@ -96,7 +96,12 @@ func flipEveryBit(t *testing.T, f attestation.Format, e *attestation.Evidence, b
 	if _, err := f.Authenticate(t.Context(), e, at); err != nil {
 		t.Fatal(err)
 	}
-	for i := range len(b) * 8 {
+	n, step := 0, 1
+	if testing.Short() {
+		step = 7 // every byte, another bit each time
+	}
+	for i := 0; i < len(b)*8; i += step {
+		n++
 		b[i/8] ^= 1 << (i % 8)
 		if r, err := f.Authenticate(t.Context(), e, at); err == nil {
 			t.Errorf("byte %#x, bit %d accepted", i/8, i%8)
@@ -105,7 +110,7 @@ func flipEveryBit(t *testing.T, f attestation.Format, e *attestation.Evidence, b
 		}
 		b[i/8] ^= 1 << (i % 8)
 	}
-	return len(b) * 8
+	return n
 }
 
 // TestEveryTruncation of report and certificate.
