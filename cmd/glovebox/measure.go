@@ -276,7 +276,7 @@ func howMeasured(p attestation.Platform) string {
 	case attestation.PlatformSNP:
 		return "not computed here: sev-snp-measure does, from firmware (OVMF), kernel, initrd, command line, vCPUs; hostdata is what the host is started with"
 	case attestation.PlatformTDX:
-		return "not computed here: MRTD is the firmware's (TDVF), RTMR1 and 2 are of boot loader, kernel, command line; tdx-measure computes them, or replay the machine's own CCEL"
+		return "not computed here: MRTD is the firmware's (TDVF), RTMR0 of its configuration, RTMR1 and 2 of boot loader, kernel, command line, MRCONFIGID is the host's choice; tdx-measure computes them, or replay the machine's own CCEL"
 	case attestation.PlatformNitro:
 		return "nitro-cli describe-eif, of the image: --eif FILE"
 	case attestation.PlatformAzureSNP, attestation.PlatformAzureTDX:

@@ -37,7 +37,7 @@ func inParallel(n int, f func(i int)) {
 
 // Steps between the bits that are flipped. Seven is at least one bit of each byte, and all eight in turn.
 const (
-	everyBit   = 1
+	everyThird = 3
 	everyByte  = 7
 	everyBlock = 61
 )
@@ -68,10 +68,10 @@ func TestEveryByteOfADocument(t *testing.T) {
 	t.Logf("%d of %d bits of a fake document refused", flipBits(t, f, doc, stamp.Unix(), everyByte), len(doc)*8)
 }
 
-func TestEveryBitOfARealDocument(t *testing.T) {
+func TestBitsOfARealDocument(t *testing.T) {
 	v := vectors()[0]
 	e, f := load(t, v)
-	t.Logf("%d of %d bits of a real document refused", flipBits(t, f, e.Evidence, v.at.Unix(), everyBit), len(e.Evidence)*8)
+	t.Logf("%d of %d bits of a real document refused", flipBits(t, f, e.Evidence, v.at.Unix(), everyThird), len(e.Evidence)*8)
 }
 
 // TestEveryByteOfACRL: a list that came along and was touched is refused, not left out. One bit of each byte; with -short
