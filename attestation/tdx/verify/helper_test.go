@@ -89,7 +89,7 @@ func reference(t testing.TB, p *attestation.Policy) *attestation.Reference {
 		t.Fatal(err)
 	}
 	pins := map[string]string{}
-	for _, m := range []string{"mrtd", "rtmr1", "rtmr2"} {
+	for _, m := range []string{"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid"} {
 		pins[m] = r.Measurements[m]
 	}
 	return &attestation.Reference{Version: 1, NotAfter: 1 << 40, Policy: p, Values: []attestation.ReferenceValue{
