@@ -109,3 +109,18 @@ func TestFoldedNameInTCBInfo(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryRegisterIsPinned: what the host configures, what runs late and what a launcher was told are compared too.
+func TestEveryRegisterIsPinned(t *testing.T) {
+	for name, change := range map[string]func(s *scenario){
+		"RTMR0":      func(s *scenario) { s.td.Measure(0, "the host's ACPI tables") },
+		"RTMR3":      func(s *scenario) { s.td.Measure(3, "an application nobody listed") },
+		"MRCONFIGID": func(s *scenario) { s.td.MRCONFIGID[0] = 6 },
+	} {
+		s := newScenario(t, 5, 3)
+		change(s)
+		if _, err := s.verify(t, nil); !errors.Is(err, attestation.ErrAppraise) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
