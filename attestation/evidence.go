@@ -156,7 +156,7 @@ func (n *Nested) evidence() *Evidence {
 func (e *Evidence) Encode() ([]byte, error) { return envelope.Canonical(e) }
 
 // MarshalJSON implements [json.Marshaler]. Absent lists are written as empty ones.
-func (e *Evidence) MarshalJSON() ([]byte, error) {
+func (e Evidence) MarshalJSON() ([]byte, error) {
 	w := wire{e.Version, e.Platform, e.Evidence, orEmpty(e.Endorsements), orEmpty(e.EventLogs), nil, orEmpty(e.Nested)}
 	if e.Bound() {
 		w.Claims = &e.Claims
