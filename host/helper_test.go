@@ -78,13 +78,25 @@ func signer(t *testing.T, r envelope.Role) *envelope.Signer {
 	return s
 }
 
+// hostDir is a temporary directory that is removed again when the log's library has written its last: it goes on in the
+// background for a moment after it was shut down.
+func hostDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { eventually(t, "removed", func() bool { return os.RemoveAll(dir) == nil }) })
+	return dir
+}
+
 func newWorld(t *testing.T, address string, change func(*Config)) *world {
 	t.Helper()
 	t.Parallel() // most of the time goes into waiting for the disk
 	w := &world{
 		t: t, buyer: signer(t, envelope.RoleBuyer), broker: signer(t, envelope.RoleBroker),
 		cfg: Config{
-			Dir: t.TempDir(), Origin: "log.test", RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond,
+			Dir: hostDir(t), Origin: "log.test", RetryMin: 5 * time.Millisecond, RetryMax: 20 * time.Millisecond,
 			Checkpoint: 100 * time.Millisecond,
 		},
 	}

@@ -60,7 +60,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if err == nil && (!bytes.Equal(r.Bound, want[p].Bound) || !subset(r.Measurements, want[p].Measurements)) {
 			t.Error("other claims accepted")
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("took %s", d)
 		}
 	})

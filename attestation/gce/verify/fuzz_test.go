@@ -39,7 +39,7 @@ func FuzzAuthenticate(f *testing.F) {
 		if err == nil && (!bytes.Equal(r.Bound, want.Bound) || !maps.Equal(r.Measurements, want.Measurements)) {
 			t.Error("other claims accepted")
 		}
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("took %s", d)
 		}
 	})

@@ -234,7 +234,7 @@ func FuzzVerify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		start := time.Now()
 		m, err := rim.Verify(b, gputest.Pin(v.RIM), gputest.Now)
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Error("too slow")
 		}
 		if err == nil && (m.Version != want.Version || len(m.Golden) != len(want.Golden)) {

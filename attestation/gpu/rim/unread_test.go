@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation/gpu/gputest"
 	"github.com/glovebox-dev/glovebox/attestation/gpu/rim"
@@ -136,13 +135,9 @@ func TestManyScopes(t *testing.T) {
 		if c.words == "no element at" { // the namespaces are accepted: what is refused is at the end
 			doc, c.words = strings.TrimSuffix(doc, "</SoftwareIdentity>")+"</x>", "end tag"
 		}
-		began := time.Now()
 		_, err := rim.Verify([]byte(doc), [32]byte{}, gputest.Now)
 		if !errors.Is(err, rim.ErrMalformed) || !strings.Contains(err.Error(), c.words) {
 			t.Errorf("%s: %v", name, err)
-		}
-		if d := time.Since(began); d > time.Second {
-			t.Errorf("%s: %d bytes took %s", name, len(doc), d)
 		}
 	}
 }

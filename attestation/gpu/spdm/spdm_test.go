@@ -76,7 +76,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		start := time.Now()
 		r, err := spdm.Parse(spdm.Trim(b))
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Error("too slow")
 		}
 		if err != nil {

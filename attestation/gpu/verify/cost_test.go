@@ -34,6 +34,9 @@ func crowded() []byte {
 	return []byte(b.String())
 }
 
+// forEver is far above what a refusal takes on a busy machine, and far below what the cap keeps away.
+const forEver = 30 * time.Second
+
 // TestCostOfManifests: a stranger's envelope with four authentic but old reports and hostile manifests is refused at once.
 func TestCostOfManifests(t *testing.T) {
 	s := newScenario(t)
@@ -65,7 +68,7 @@ func TestCostOfManifests(t *testing.T) {
 	if _, err := v.Verify(t.Context(), raw, s.now); !errors.Is(err, attestation.ErrEvidence) {
 		t.Error(err)
 	}
-	if d := time.Since(began); d > time.Second {
+	if d := time.Since(began); d > forEver {
 		t.Errorf("%d KB took %s", len(raw)>>10, d)
 	}
 }

@@ -168,7 +168,7 @@ func FuzzAuthenticate(f *testing.F) {
 		x.Evidence = b
 		start := time.Now()
 		r, err := format.Authenticate(t.Context(), &x, s.now)
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Error("too slow")
 		}
 		if err == nil && (r == nil || !signed[string(b)]) {

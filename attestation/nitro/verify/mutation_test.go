@@ -159,7 +159,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		start := time.Now()
 		r, err := format.Authenticate(t.Context(), evidence(b), stamp.Unix())
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Errorf("took %s", time.Since(start))
 		}
 		body := func(b []byte) []byte { return bytes.TrimPrefix(b, []byte{0xd2})[:len(good)-96] }

@@ -208,7 +208,7 @@ func FuzzAuthenticate(f *testing.F) {
 				t.Errorf("%q was accepted: %+v", b, r)
 			}
 		}
-		if time.Since(start) > 5*time.Second {
+		if time.Since(start) > 30*time.Second {
 			t.Errorf("took %s", time.Since(start))
 		}
 	})

@@ -84,7 +84,7 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 		start := time.Now()
 		r, err := format.Authenticate(context.Background(), &x, v.Now.Unix())
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Fatalf("took %v", d)
 		}
 		if err != nil {
@@ -113,7 +113,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, report, collateral []byte) {
 		start := time.Now()
 		e, err := verify.Import(attestation.Raw{Report: report, Collateral: [][]byte{collateral}})
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Fatalf("took %v", d)
 		}
 		if err != nil {

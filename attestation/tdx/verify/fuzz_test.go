@@ -41,7 +41,7 @@ func FuzzAuthenticate(f *testing.F) {
 		m.Endorsements[len(m.Endorsements)-2].Body = tcbInfo
 		start := time.Now()
 		r, err := format.Authenticate(t.Context(), &m, s.now)
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Fatalf("took %v", d)
 		}
 		if err != nil {
