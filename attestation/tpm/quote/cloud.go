@@ -13,11 +13,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
-	"slices"
 )
 
-// What follows reads the quotes of clouds' virtual TPMs: made by the cloud's own attestation key, RSA or ECC, over any
-// registers of the SHA-256 bank. Platform tpm accepts none of it: [Evidence.Verify] keeps to its one template.
+// What follows also reads the quotes of clouds' virtual TPMs: made by the cloud's own attestation key, RSA or ECC, over any
+// registers of the SHA-256 bank. For platform tpm [Evidence.Verify] keeps to its one template and one selection.
 
 const (
 	algRSASSA = 0x0014
@@ -195,10 +194,9 @@ func (a *Attest) CheckValues(values map[string]string) (map[int][]byte, error) {
 	}
 	out, h := map[int][]byte{}, sha256.New()
 	for _, i := range a.PCRs {
-		s := values[Name(i)]
-		v, err := hex.DecodeString(s)
-		if err != nil || len(v) != sha256.Size || hex.EncodeToString(v) != s {
-			return nil, fmt.Errorf("%w: %s is missing or not 64 lower-case hex digits", ErrPCRs, Name(i))
+		v, err := register(values[Name(i)], i)
+		if err != nil {
+			return nil, err
 		}
 		out[i] = v
 		h.Write(v)
@@ -207,11 +205,6 @@ func (a *Attest) CheckValues(values map[string]string) (map[int][]byte, error) {
 		return nil, fmt.Errorf("%w: do not hash to the quoted digest", ErrPCRs)
 	}
 	return out, nil
-}
-
-// Selects reports whether every one of pcrs was quoted.
-func (a *Attest) Selects(pcrs ...int) bool {
-	return !slices.ContainsFunc(pcrs, func(i int) bool { return !slices.Contains(a.PCRs, i) })
 }
 
 func (r *reader) uint64() uint64 {

@@ -10,12 +10,10 @@ package quote
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,34 +74,35 @@ func Parse(b []byte) (*Evidence, error) {
 // Encode is the canonical encoding.
 func (e *Evidence) Encode() ([]byte, error) { return envelope.Canonical(e) }
 
-// values returns the PCR values in the order of PCRs, refusing any set of names but exactly those.
-func (e *Evidence) values() ([][]byte, error) {
+// values are the PCRs by their numbers, refusing any set of names but exactly those.
+func (e *Evidence) values() (map[int][]byte, error) {
 	if len(e.PCRs) != len(PCRs()) {
 		return nil, fmt.Errorf("%w: %d registers, want %d", ErrPCRs, len(e.PCRs), len(PCRs()))
 	}
-	var out [][]byte
+	out := map[int][]byte{}
 	for _, i := range PCRs() {
-		s := e.PCRs[Name(i)]
-		v, err := hex.DecodeString(s)
-		if err != nil || len(v) != sha256.Size || strings.ContainsAny(s, "ABCDEF") {
-			return nil, fmt.Errorf("%w: %s is missing or not 64 lower-case hex digits", ErrPCRs, Name(i))
+		v, err := register(e.PCRs[Name(i)], i)
+		if err != nil {
+			return nil, err
 		}
-		out = append(out, v)
+		out[i] = v
 	}
 	return out, nil
 }
 
+// register is a PCR's value.
+func register(s string, pcr int) ([]byte, error) {
+	v, err := hex.DecodeString(s)
+	if err != nil || len(v) != sha256.Size || strings.ContainsAny(s, "ABCDEF") {
+		return nil, fmt.Errorf("%w: %s is missing or not 64 lower-case hex digits", ErrPCRs, Name(pcr))
+	}
+	return v, nil
+}
+
 // Values are the PCRs of e by their numbers, once verified; nil if e was not parsed.
 func (e *Evidence) Values() map[int][]byte {
-	v, err := e.values()
-	if err != nil {
-		return nil
-	}
-	out := map[int][]byte{}
-	for i, pcr := range PCRs() {
-		out[pcr] = v[i]
-	}
-	return out
+	v, _ := e.values() // nil is the answer
+	return v
 }
 
 // Verify checks that AKPublic is a key of [CheckAK]'s kind in the endorsement hierarchy, that it signed the quote, and
@@ -114,37 +113,24 @@ func (e *Evidence) Verify() (qualifying []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkSignature(ak.Public, e.Quote, e.Signature); err != nil {
+	if err := CheckSignature(ak.Public.ECDSA(), e.Quote, e.Signature); err != nil {
 		return nil, err
 	}
-	a, err := parseAttest(e.Quote)
+	a, err := ParseAttest(e.Quote)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(a.signer, ak.qualifiedName()) {
+	if !slices.Equal(a.PCRs, PCRs()) {
+		return nil, fmt.Errorf("%w: selection is not exactly %v of the SHA-256 bank", ErrPCRs, PCRs())
+	}
+	if !bytes.Equal(a.Signer, ak.qualifiedName()) {
 		return nil, fmt.Errorf("%w: quote is not by a primary key of the endorsement hierarchy", ErrKey)
 	}
-	values, err := e.values()
-	if err != nil {
+	if len(a.Qualifying) == 0 {
+		return nil, fmt.Errorf("%w: no qualifying data", ErrMalformed)
+	}
+	if _, err := a.CheckValues(e.PCRs); err != nil {
 		return nil, err
 	}
-	h := sha256.Sum256(slices.Concat(values...))
-	if !bytes.Equal(a.pcrDigest, h[:]) {
-		return nil, fmt.Errorf("%w: do not hash to the quoted digest", ErrPCRs)
-	}
-	return a.extraData, nil
-}
-
-func checkSignature(key envelope.PublicKey, msg, sig []byte) error {
-	r := reader{sig}
-	alg, hash := r.uint16(), r.uint16()
-	rr, ss := r.sized(coordinate), r.sized(coordinate)
-	if alg != algECDSA || hash != algSHA256 || !r.done() || len(sig) > maxStructure {
-		return fmt.Errorf("%w: not an ECDSA SHA-256 TPMT_SIGNATURE", ErrMalformed)
-	}
-	h := sha256.Sum256(msg)
-	if !ecdsa.Verify(key.ECDSA(), h[:], new(big.Int).SetBytes(rr), new(big.Int).SetBytes(ss)) {
-		return fmt.Errorf("%w: quote was not signed by this attestation key", ErrSignature)
-	}
-	return nil
+	return a.Qualifying, nil
 }
