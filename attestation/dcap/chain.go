@@ -10,6 +10,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+
+	"github.com/glovebox-dev/glovebox/attestation/certs"
 )
 
 // Common names of Intel's certificates.
@@ -146,12 +148,13 @@ func (v *verification) issued(c, by *link, ca bool) error {
 	switch {
 	case !v.holds(cert.NotBefore, cert.NotAfter):
 		return fmt.Errorf("%w: %s from %s to %s", ErrExpired, what, day(cert.NotBefore), day(cert.NotAfter))
-	case len(cert.UnhandledCriticalExtensions) != 0:
-		return fmt.Errorf("%w: %s has a critical extension that nobody knows", ErrChain, what)
 	case !cert.BasicConstraintsValid || cert.IsCA != ca || cert.KeyUsage&usage != usage:
 		return fmt.Errorf("%w: %s may not be used so", ErrChain, what)
 	case !bytes.Equal(cert.RawIssuer, by.cert.RawSubject):
 		return fmt.Errorf("%w: %s is issued by %q", ErrChain, what, cert.Issuer.CommonName)
+	}
+	if err := certs.Critical(cert); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrChain, what, err)
 	}
 	if err := cert.CheckSignatureFrom(by.cert); err != nil {
 		return fmt.Errorf("%w: %s is not signed by %s: %w", ErrChain, what, by.cert.Subject.CommonName, err)

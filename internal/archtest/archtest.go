@@ -27,7 +27,7 @@ var (
 
 	// A platform's verifier is apart from its collector: it brings what the enclave must not have.
 	verifiers = []string{
-		"./attestation/verifiers", "./attestation/endorsements", "./attestation/dcap", "./attestation/azure/verify",
+		"./attestation/verifiers", "./attestation/endorsements", "./attestation/certs", "./attestation/dcap", "./attestation/azure/verify",
 		"./attestation/gce/verify", "./attestation/gpu/chain", "./attestation/gpu/rim", "./attestation/gpu/verify", "./attestation/nitro/verify", "./attestation/oidc/verify",
 		"./attestation/sgx/verify", "./attestation/snp/verify", "./attestation/tdx/verify", "./attestation/tpm/verify",
 	}

@@ -15,8 +15,9 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
+
+	"github.com/glovebox-dev/glovebox/attestation/certs"
 )
 
 // Errors.
@@ -37,10 +38,8 @@ const (
 // Pin is the SHA-256 of a root certificate, DER.
 type Pin [sha256.Size]byte
 
-// Extensions that may be critical, by name: what they say is checked here, or by who calls, or does not matter to a chain.
+// Extensions that may be critical besides key usage and basic constraints, which are checked: what they say is checked here, or by who calls, or does not matter to a chain.
 var known = []asn1.ObjectIdentifier{
-	{2, 5, 29, 15},             // key usage: checked for issuers here, for the leaf by [CheckLeaf]
-	{2, 5, 29, 19},             // basic constraints: checked
 	{2, 5, 29, 17},             // subject alternative name: the chip's name; nothing is matched to it
 	{2, 23, 133, 5, 4, 1},      // TCG DICE: the caller compares its FWID
 	{2, 23, 133, 5, 4, 1, 1},   // the same, multiple
@@ -116,10 +115,8 @@ func check(c *x509.Certificate, now int64) error {
 	if !ok || key.Curve != elliptic.P384() || c.SignatureAlgorithm != x509.ECDSAWithSHA384 {
 		return fmt.Errorf("%w: want ECDSA P-384 with SHA-384, got %s", ErrChain, c.SignatureAlgorithm)
 	}
-	for _, x := range c.Extensions {
-		if x.Critical && !slices.ContainsFunc(known, x.Id.Equal) {
-			return fmt.Errorf("%w: unknown critical extension %s", ErrChain, x.Id)
-		}
+	if err := certs.Critical(c, known...); err != nil {
+		return fmt.Errorf("%w: %w", ErrChain, err)
 	}
 	at := time.Unix(now, 0)
 	if at.Before(c.NotBefore) || at.After(c.NotAfter) {

@@ -8,13 +8,13 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/certs"
 )
 
 // chain is a document's certificates from the root down to the leaf.
@@ -49,19 +49,10 @@ func parseChain(d *document) (chain, error) {
 	return out, nil
 }
 
-// keyUsage and basicConstraints are the critical extensions that verify applies. Package x509 parses others too, and leaves
-// applying them to its own path building, which is not used here.
-var (
-	keyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
-	basicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
-)
-
 // applied refuses a certificate that says more about its use than verify applies. AWS's have no extended key usage.
 func applied(c *x509.Certificate) error {
-	for _, e := range c.Extensions {
-		if e.Critical && !e.Id.Equal(keyUsage) && !e.Id.Equal(basicConstraints) {
-			return fmt.Errorf("its critical extension %s is not applied here", e.Id)
-		}
+	if err := certs.Critical(c); err != nil {
+		return err
 	}
 	if len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0 {
 		return errors.New("it has an extended key usage, which AWS's have not")

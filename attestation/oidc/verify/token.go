@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/certs"
 	"github.com/glovebox-dev/glovebox/internal/jwk"
 	"github.com/glovebox-dev/glovebox/internal/jws"
 )
@@ -101,20 +101,11 @@ func (t *token) parseCerts() error {
 	return nil
 }
 
-// keyUsage and basicConstraints are the critical extensions that checkChain applies. Package x509 parses others too, and
-// leaves applying them to its own path building, which is not used here.
-var (
-	keyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
-	basicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
-)
-
 // applied refuses a certificate that says more about its use than checkChain applies. Google's intermediate has an extended
 // key usage of Google's own, so only those of other trades (TLS, mail, code) are refused.
 func applied(c *x509.Certificate) error {
-	for _, e := range c.Extensions {
-		if e.Critical && !e.Id.Equal(keyUsage) && !e.Id.Equal(basicConstraints) {
-			return fmt.Errorf("its critical extension %s is not applied here", e.Id)
-		}
+	if err := certs.Critical(c); err != nil {
+		return err
 	}
 	if len(c.ExtKeyUsage) > 0 {
 		return errors.New("its extended key usage is another than signing tokens")

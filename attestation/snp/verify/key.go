@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/certs"
 	"github.com/glovebox-dev/glovebox/attestation/snp"
 )
 
@@ -54,8 +55,11 @@ func parseKey(k kind, c *x509.Certificate) (*endorsementKey, error) {
 		return nil, fmt.Errorf("%w: version %d, signed with %s, want 3 and %s", ErrKey, c.Version, c.SignatureAlgorithm, x509.SHA384WithRSAPSS)
 	case !ok || pub.Curve != elliptic.P384():
 		return nil, fmt.Errorf("%w: its key is not on P-384", ErrKey)
-	case c.IsCA || len(c.UnhandledCriticalExtensions) != 0:
-		return nil, fmt.Errorf("%w: it is a CA's, or has critical extensions %v", ErrKey, c.UnhandledCriticalExtensions)
+	case c.IsCA:
+		return nil, fmt.Errorf("%w: it is a CA's", ErrKey)
+	}
+	if err := certs.Critical(c); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	e := &endorsementKey{kind: k, cert: c, public: pub, spl: map[string]uint8{}}
 	for _, x := range c.Extensions {
