@@ -96,6 +96,7 @@ type Terms struct {
 	Receipts *Receipts       `json:"receipts"` // null unless access is AccessReceipt
 	Privacy  Privacy         `json:"privacy"`
 	Consent  bool            `json:"consent"` // units without consent for the job's purpose are withheld
+	Steps    []ModeSteps     `json:"steps"`   // of the modes that have them, sorted by mode
 }
 
 // Price is per billable record, in millionths of a currency unit.

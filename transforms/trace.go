@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package transforms
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
+
+// Report is what a step did to a dataset. It goes into manifests and usage attestations.
+type Report struct {
+	Step                  string
+	ID, Digest, Config    envelope.Digest
+	RecordsIn, RecordsOut int64
+	BytesIn, BytesOut     int64
+	Findings              []Count // by type, sorted
+	Quarantined           []Count // by reason, sorted
+	Fuel                  int64   // of modules
+}
+
+// Count is how many there were of something.
+type Count struct {
+	Name  string `json:"name"`
+	Count int64  `json:"count"`
+}
+
+// Trace is where a step says what it found. Its methods are for the step at hand.
+type Trace struct {
+	record   int64
+	tell     func(Finding)
+	findings map[string]int64
+	reasons  map[string]int64
+	reason   string
+	figures  map[string]int64
+}
+
+func newTrace(tell func(Finding)) *Trace {
+	return &Trace{tell: tell, findings: map[string]int64{}, reasons: map[string]int64{}, figures: map[string]int64{}}
+}
+
+// Detailed reports whether anybody wants more than counts: else [Trace.Found] needs no offsets.
+func (t *Trace) Detailed() bool { return t.tell != nil }
+
+// Found counts a finding and, where somebody listens, tells it. Record is filled in.
+func (t *Trace) Found(f Finding) {
+	t.Count(f.Type, 1)
+	if t.tell != nil {
+		f.Record = t.record
+		t.tell(f)
+	}
+}
+
+// Count counts findings of a type.
+func (t *Trace) Count(kind string, n int64) {
+	if _, ok := t.findings[kind]; !ok && len(t.findings) >= MaxTypes {
+		kind = "OTHER"
+	}
+	t.findings[kind] += n
+}
+
+// Reason says why the record at hand is quarantined: a few constant words, nothing of the record.
+func (t *Trace) Reason(why string) { t.reason = why }
+
+// Figure keeps a figure of the whole dataset for the manifest, e.g. "k".
+func (t *Trace) Figure(name string, n int64) { t.figures[name] = n }
+
+// Figures are those that steps kept.
+func (t *Trace) Figures() map[string]int64 { return t.figures }
+
+func (t *Trace) quarantine() {
+	why := t.reason
+	if why == "" {
+		why = "unsafe"
+	}
+	t.reason = ""
+	t.reasons[why]++
+}
+
+func counts(m map[string]int64) []Count {
+	out := make([]Count, 0, len(m))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, Count{name, m[name]})
+	}
+	return out
+}
+
+// validType refuses names of findings that no module may use: they go into signed statements.
+func validType(s string) error {
+	if s == "" || len(s) > MaxType {
+		return fmt.Errorf("%w: a finding's type of %d bytes", ErrModule, len(s))
+	}
+	for _, c := range []byte(s) {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
+			return fmt.Errorf("%w: a finding's type has other characters than A to Z, 0 to 9 and _", ErrModule)
+		}
+	}
+	return nil
+}
