@@ -14,7 +14,6 @@ package transforms
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -135,8 +134,3 @@ const (
 	// MaxFile is the largest file that a step takes: files are held whole. A larger one is quarantined.
 	MaxFile = 64 << 20
 )
-
-// refuse makes an error about a step's configuration; path is where, e.g. "fields[2]".
-func refuse(path, f string, a ...any) error {
-	return fmt.Errorf("%w: %s: %s", ErrConfig, path, fmt.Sprintf(f, a...))
-}

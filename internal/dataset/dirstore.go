@@ -70,7 +70,7 @@ func (s *DirStore) create() (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		if tryLock(f) == nil {
 			if _, err := os.Lstat(f.Name()); err == nil {
 				return f, nil
 			}
@@ -168,7 +168,7 @@ func (s *DirStore) sweep() error {
 		if err != nil {
 			continue // finished or swept by somebody else
 		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		if tryLock(f) == nil {
 			err = os.Remove(f.Name())
 		}
 		f.Close()

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // Role says what a key may sign. One key has one role; [PredicateRole] says which role signs which statement.
@@ -263,7 +262,7 @@ func LoadKeyFile(path string, role Role) (*Signer, error) {
 
 // ReadSecretFile reads at most limit bytes of a regular file that only its owner can read ([ErrKeyMode] otherwise).
 func ReadSecretFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe must not hang its reader
+	f, err := os.OpenFile(path, os.O_RDONLY|nonBlocking, 0) // a named pipe must not hang its reader
 	if err != nil {
 		return nil, err
 	}
