@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -22,10 +23,7 @@ type Report struct {
 }
 
 // Count is how many there were of something.
-type Count struct {
-	Name  string `json:"name"`
-	Count int64  `json:"count"`
-}
+type Count = dataset.Count
 
 // Trace is where a step says what it found. Its methods are for the step at hand.
 type Trace struct {
@@ -82,7 +80,7 @@ func (t *Trace) quarantine() {
 func counts(m map[string]int64) []Count {
 	out := make([]Count, 0, len(m))
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, Count{name, m[name]})
+		out = append(out, Count{Name: name, Count: m[name]})
 	}
 	return out
 }

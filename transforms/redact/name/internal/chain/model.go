@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package chain
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Label is what a token is: outside, or the first or a further token of one of four types.
+type Label uint8
+
+// Labels.
+const (
+	Outside Label = iota
+	PersonFirst
+	PersonMore
+	LocationFirst
+	LocationMore
+	OrgLabelFirst
+	OrgLabelMore
+	AddressFirst
+	AddressMore
+	Labels
+)
+
+// First says whether the label begins a name.
+func (l Label) First() bool { return l&1 == 1 }
+
+// Type is 0 for outside and 1 to 4 for person, location, organisation, address.
+func (l Label) Type() int { return int(l+1) / 2 }
+
+// Follows says whether label l may stand after prev.
+func (l Label) Follows(prev Label) bool {
+	return l == Outside || l.First() || prev == l || prev == l-1
+}
+
+// Moves are the weights of going from one label to the next, by the kind of the token that is gone to.
+type Moves [Kinds][Labels][Labels]int16
+
+// Calibration is, by type, the margins at which a score of 50, 100, … 1000 thousandths begins.
+type Calibration [5][20]int32
+
+// Model is everything that training found.
+type Model struct {
+	rows  []uint64 // eight weights each, 128 added
+	Moves Moves
+	Words *Gazetteer
+	Calibration
+}
+
+// ErrModel is a model file that this program does not read.
+var ErrModel = errors.New("chain: not a model of this version")
+
+const (
+	magic    = "glovebox names/1"
+	zeroRow  = 0x8080808080808080
+	maxSlots = 20
+)
+
+// New makes an empty model with a word list of 1<<bits slots.
+func New(bits uint) *Model {
+	m := &Model{rows: make([]uint64, Rows), Words: NewGazetteer(bits)}
+	for i := range m.rows {
+		m.rows[i] = zeroRow
+	}
+	return m
+}
+
+// SetRow puts the weights of the labels after [Outside] into a row.
+func (m *Model) SetRow(i uint32, w [8]int8) {
+	v := uint64(0)
+	for k, x := range w {
+		v |= uint64(uint8(int(x)+128)) << (8 * k)
+	}
+	m.rows[i] = v
+}
+
+// Encode writes the model.
+func (m *Model) Encode(w io.Writer) error {
+	if _, err := io.WriteString(w, magic); err != nil {
+		return err
+	}
+	z, err := flate.NewWriter(w, flate.BestCompression)
+	if err != nil {
+		return err
+	}
+	for k := range 8 { // a plane for each label: neighbours are alike, mostly zero
+		plane := make([]byte, Rows)
+		for i, v := range m.rows {
+			plane[i] = byte(v>>(8*k)) - 128
+		}
+		if _, err := z.Write(plane); err != nil {
+			return err
+		}
+	}
+	for _, v := range []any{&m.Moves, &m.Calibration, uint32(len(m.Words.slots)), m.Words.slots} {
+		if err := binary.Write(z, binary.LittleEndian, v); err != nil {
+			return err
+		}
+	}
+	return z.Close()
+}
+
+// Decode reads a model that [Model.Encode] wrote.
+func Decode(file []byte) (*Model, error) {
+	body, ok := bytes.CutPrefix(file, []byte(magic))
+	if !ok {
+		return nil, ErrModel
+	}
+	z := flate.NewReader(bytes.NewReader(body))
+	plane := make([]byte, Rows)
+	m := &Model{rows: make([]uint64, Rows)}
+	for k := range 8 {
+		if _, err := io.ReadFull(z, plane); err != nil {
+			return nil, fmt.Errorf("%w: weights: %w", ErrModel, err)
+		}
+		for i, b := range plane {
+			m.rows[i] |= uint64(b+128) << (8 * k)
+		}
+	}
+	if err := m.decodeRest(z); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	return m, nil
+}
+
+func (m *Model) decodeRest(z io.Reader) error {
+	rest, err := io.ReadAll(io.LimitReader(z, 4<<maxSlots+1<<16))
+	if err != nil {
+		return err
+	}
+	for k := range m.Moves {
+		for p := range m.Moves[k] {
+			for l := range m.Moves[k][p] {
+				v, ok := take(&rest, 2)
+				if !ok {
+					return io.ErrUnexpectedEOF
+				}
+				m.Moves[k][p][l] = int16(v)
+			}
+		}
+	}
+	for t := range m.Calibration {
+		for i := range m.Calibration[t] {
+			v, ok := take(&rest, 4)
+			if !ok {
+				return io.ErrUnexpectedEOF
+			}
+			m.Calibration[t][i] = int32(v)
+		}
+	}
+	n, ok := take(&rest, 4)
+	if !ok || n&(n-1) != 0 || n < 2 || n > 1<<maxSlots || len(rest) != int(n)*4 {
+		return errors.New("word list of a wrong size")
+	}
+	bits := uint(0)
+	for 1<<bits < n {
+		bits++
+	}
+	m.Words = NewGazetteer(bits)
+	for i := range m.Words.slots {
+		m.Words.slots[i] = binary.LittleEndian.Uint32(rest[4*i:])
+	}
+	return nil
+}
+
+func take(b *[]byte, n int) (uint32, bool) {
+	if len(*b) < n {
+		return 0, false
+	}
+	v := uint32(0)
+	for i := range n {
+		v |= uint32((*b)[i]) << (8 * i)
+	}
+	*b = (*b)[n:]
+	return v, true
+}
+
+// Scores are the weights of one token's labels; Scores[Outside] is 0.
+type Scores [Labels]int32
+
+// Score sums the rows. Each row is eight bytes; even and odd ones are summed four at a time.
+func (m *Model) Score(rows []uint32) (s Scores) {
+	const even = 0x00FF00FF00FF00FF
+	var first, more uint64
+	for _, i := range rows {
+		v := m.rows[i&(Rows-1)]
+		first += v & even
+		more += v >> 8 & even
+	}
+	off := int32(128 * len(rows))
+	for k := range 4 {
+		s[1+2*k] = int32(first>>(16*k)&0xFFFF) - off
+		s[2+2*k] = int32(more>>(16*k)&0xFFFF) - off
+	}
+	return s
+}
