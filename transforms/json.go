@@ -26,6 +26,7 @@ type node struct {
 	path       string
 	dirty      bool // something in it was changed
 	dropped    bool
+	nulled     bool // an object or array that became null
 }
 
 // jsonParser reads one JSON value, strictly (RFC 8259).
@@ -273,7 +274,12 @@ func (r *Record) appendJSON(dst []byte, at int32) []byte {
 	if !n.dirty {
 		return append(dst, r.raw[n.start:n.end]...)
 	}
-	if n.kind == 0 {
+	switch {
+	case at == 0 && n.kind != '{' && len(r.added) > 0:
+		return append(r.appendAdded(append(dst, '{'), true), '}')
+	case n.nulled:
+		return append(dst, "null"...)
+	case n.kind == 0:
 		return r.fields[n.field].appendJSON(dst, r.raw[n.start:n.end])
 	}
 	dst = append(dst, n.kind)
@@ -291,6 +297,9 @@ func (r *Record) appendJSON(dst []byte, at int32) []byte {
 			dst = append(r.keys[m.key].appendJSON(dst, r.raw[m.kstart:m.kend]), ':')
 		}
 		dst = r.appendJSON(dst, i)
+	}
+	if at == 0 {
+		dst = r.appendAdded(dst, first)
 	}
 	return append(dst, n.kind+2) // '{' and '}' are two apart, and so are '[' and ']'
 }

@@ -65,6 +65,7 @@ type Record struct {
 	fields  []Field
 	keys    []Field
 	nodes   []node // of JSON
+	added   []member
 	buf     []byte // of decoded texts
 	changed bool
 }
@@ -169,7 +170,10 @@ func NewCodec(s Schema) *Codec { return &Codec{schema: s, paths: map[[2]string]s
 
 // Parse takes the text of a record apart. The text must stay as it is until the next one. Its errors wrap ErrRecord.
 func (c *Codec) Parse(r *Record, name string, raw []byte) error {
-	*r = Record{Name: name, codec: c, raw: raw, fields: r.fields[:0], keys: r.keys[:0], nodes: r.nodes[:0], buf: r.buf[:0]}
+	*r = Record{
+		Name: name, codec: c, raw: raw, fields: r.fields[:0], keys: r.keys[:0], nodes: r.nodes[:0],
+		added: r.added[:0], buf: r.buf[:0],
+	}
 	if cap(r.buf) < len(raw) { // decoded texts are never longer, and must not move
 		r.buf = make([]byte, 0, len(raw)+len(raw)/4+64)
 	}
