@@ -55,7 +55,8 @@ The public card says what the terms do not. --card takes a JSON file with any of
   {"creator": "Alice", "person": true, "collection": "...", "labels": "...", "sampling": "...",
    "knownBiases": ["..."], "retention": "...", "contact": "...",
    "consent": [{"id": "...", "digest": "sha256:..."}], "payment": [{"id": "...", "digest": "sha256:..."}],
-   "piiScan": {"tool": "...", "version": "...", "date": "2026-01-31", "findings": 0, "report": "sha256:..."}}`,
+   "piiScan": {"tool": "...", "version": "...", "method": "sha256:...", "date": "2026-01-31", "records": 100,
+               "findings": 1, "types": [{"name": "PERSON", "count": 1}], "report": "sha256:..."}}`,
 		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20\n" +
 			"  glovebox creator pack scans.csv --dir alice --contributor patient --consent consents.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -31,8 +31,18 @@ func fullManifest(t testing.TB, f *fixture) *Packed {
 		Collection: "scanned forms", Labels: "two annotators", Sampling: "uniform", KnownBiases: []string{"left-handed writers are rare"},
 		Retention: "until 2030", Contact: "ada@example.org",
 		Consent: []Reference{{"consent-1", credential}}, Payment: []Reference{{"payment-1", report}},
-		PIIScan: &PIIScan{"glovebox-pii", "1.0", "2027-01-15", 3, report},
+		PIIScan: &PIIScan{
+			Tool: "glovebox-pii", Version: "1.0", Method: report, Date: "2027-01-15", Records: 2, Findings: 3,
+			Types: []Count{{"EMAIL_ADDRESS", 2}, {"PERSON", 1}}, Report: report,
+		},
+		Transforms: []StepReport{{
+			Step: StepRedact, ID: report, Digest: report, Config: report, RecordsIn: 4, RecordsOut: 2, BytesIn: 100, BytesOut: 90,
+			Findings: []Count{{"PERSON", 7}}, Quarantined: []Count{{"not-text", 2}},
+		}},
+		Anonymity: &Anonymity{K: 2, L: 1, Quasi: []string{"label"}, Sensitive: []string{"pixel"}, Records: 2, Suppressed: 1},
 	}
+	cfg.Manifest.Terms.Modes = []string{ModeRaw, ModeRedacted}
+	cfg.Manifest.Terms.Steps = []ModeSteps{{Mode: ModeRedacted, Steps: []Step{{Name: StepRedact, Digest: report, Config: json.RawMessage(`{"detect":["all"]}`)}}}}
 	return f.pack(cfg)
 }
 
@@ -47,7 +57,9 @@ func TestManifestWithoutField(t *testing.T) {
 	// Where the zero value says something, and says it in the owner's words, it stands.
 	meaningful := []string{
 		"predicate.credential", "predicate.metadata.gb:piiScan", // null: there is none
-		"predicate.metadata.gb:piiScan.findings",
+		"predicate.metadata.gb:anonymity", "predicate.metadata.gb:anonymity.suppressed", "predicate.metadata.gb:transforms",
+		"predicate.metadata.gb:transforms.0.findings", "predicate.metadata.gb:transforms.0.quarantined", "predicate.metadata.gb:piiScan.records",
+		"predicate.metadata.gb:transforms.0.recordsOut", "predicate.metadata.gb:transforms.0.bytesIn", "predicate.metadata.gb:transforms.0.bytesOut",
 		"predicate.segments.0.index", "predicate.segments.1.index", // the first
 		"predicate.metadata.gb:consent", "predicate.metadata.gb:payment", // none
 		"predicate.terms.licence.commercial", "predicate.terms.licence.derivatives", // a narrower licence
@@ -55,6 +67,7 @@ func TestManifestWithoutField(t *testing.T) {
 	// A shorter list of these is another true statement; nothing else in the manifest depends on it.
 	shorter := []string{
 		"predicate.metadata.gb:consent.0", "predicate.metadata.gb:payment.0",
+		"predicate.metadata.gb:transforms.0", "predicate.metadata.gb:transforms.0.findings.0", "predicate.metadata.gb:transforms.0.quarantined.0",
 		"predicate.metadata.recordSet.0.field.1",
 	}
 	tried := 0
@@ -412,6 +425,7 @@ func writeManifestVectors(t *testing.T) {
 	write("other-statement", "type", "a revocation where a manifest is expected", f.signer, edited("predicateType", envelope.RevocationType))
 	write("bad-owner-key", "key", "owner is not a did:key", f.signer, edited("predicate.owner", "did:key:zzz"))
 	write("unenforced-mode", "mode", "promises dp-training", f.signer, edited("predicate.terms.modes", []any{"dp-training"}))
+	write("mode-without-steps", "manifest", "promises redacted, and nothing redacts", f.signer, edited("predicate.terms.steps", nil))
 	write("other-subject", "subject", "subject names another root", f.signer, edited("subject", []any{envelope.NewSubject("digits", envelope.Sum(nil))}))
 	write("segment-missing", "manifest", "totals of two segments, one listed", f.signer, func() []byte {
 		b, _ := withoutField(t, payload, []string{"predicate", "segments", "1"}, "delete")

@@ -46,10 +46,13 @@ type Metadata struct {
 	Sampling    string   `json:"gb:sampling"`
 	Contact     string   `json:"gb:contact"`
 
-	Consent   []Reference `json:"gb:consent"`
-	Payment   []Reference `json:"gb:payment"`
-	PIIScan   *PIIScan    `json:"gb:piiScan"` // null if none was made
-	Ingestion Ingestion   `json:"gb:ingestion"`
+	Consent []Reference `json:"gb:consent"`
+	Payment []Reference `json:"gb:payment"`
+	PIIScan *PIIScan    `json:"gb:piiScan"` // null if none was made
+	// Transforms are the steps that the records of this version went through before they were packed, in order.
+	Transforms []StepReport `json:"gb:transforms"`
+	Anonymity  *Anonymity   `json:"gb:anonymity"` // null if none was reached, or not over all records
+	Ingestion  Ingestion    `json:"gb:ingestion"`
 }
 
 // Agent is who made the dataset.
@@ -112,15 +115,6 @@ type Reference struct {
 	Digest envelope.Digest `json:"digest"`
 }
 
-// PIIScan says that records were scanned for personal data before they were packed. The report stays with the owner.
-type PIIScan struct {
-	Tool     string          `json:"tool"`
-	Version  string          `json:"version"`
-	Date     string          `json:"date"` // YYYY-MM-DD
-	Findings int64           `json:"findings"`
-	Report   envelope.Digest `json:"report"`
-}
-
 // Ingestion is a checksum of the plaintext that this version added, keyed by the data key: HMAC-SHA256 under
 // HKDF-Expand-SHA512(data key, "glovebox.dev/ingestion/v1").
 type Ingestion struct {
@@ -172,6 +166,9 @@ func (m *Manifest) describe(header, checksum []byte, now time.Time) error {
 	}
 	if d.Payment == nil {
 		d.Payment = []Reference{}
+	}
+	if d.Transforms == nil {
+		d.Transforms = []StepReport{}
 	}
 	return nil
 }
@@ -263,7 +260,10 @@ func (m *Manifest) validateMetadata() error {
 	if err := m.validateRecordSet(); err != nil {
 		return err
 	}
-	return d.validateReferences()
+	if err := d.validateReferences(); err != nil {
+		return err
+	}
+	return m.validateIngest()
 }
 
 // validateRecordSet holds the record set to the two forms that describe writes.
@@ -294,10 +294,6 @@ func (d *Metadata) validateReferences() error {
 		if r.ID == "" || len(r.ID) > MaxText || r.Digest.IsZero() {
 			return invalid("metadata: reference without id or digest")
 		}
-	}
-	if s := d.PIIScan; s != nil && (s.Tool == "" || s.Version == "" || len(s.Tool)+len(s.Version) > MaxText ||
-		!date.MatchString(s.Date) || s.Findings < 0 || s.Findings > MaxAmount || s.Report.IsZero()) {
-		return invalid("metadata: incomplete PII scan")
 	}
 	return nil
 }

@@ -132,6 +132,18 @@ func (t *Terms) offerUse() []Constraint {
 			c = append(c, isEqual(f.what, "true"))
 		}
 	}
+	return append(c, t.offerSteps()...)
+}
+
+// offerSteps names the steps that every record goes through in a mode, in order. Validated terms have identities for all.
+func (t *Terms) offerSteps() (c []Constraint) {
+	for i := range t.Steps {
+		ids, err := t.StepIDs(t.Steps[i].Mode)
+		if err != nil {
+			panic("dataset: a step has no canonical form: " + err.Error())
+		}
+		c = append(c, Constraint{"gb:steps-" + t.Steps[i].Mode, "odrl:isAllOf", texts(ids), ""})
+	}
 	return c
 }
 

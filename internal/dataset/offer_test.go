@@ -93,6 +93,9 @@ func each(v reflect.Value, path string, do func(path string, change func() (undo
 	switch x := v.Addr().Interface().(type) {
 	case *envelope.PublicKey:
 		return // a list of them is changed by its length
+	case *json.RawMessage:
+		set(func() { *x = json.RawMessage(`{}`) })
+		return
 	case *jwk.JWK:
 		set(func() { x.X, x.Y = x.Y, x.X })
 		return

@@ -11,10 +11,8 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
-// What terms may say. Privacy modes other than ModeRaw exist in the design; a release that cannot enforce them refuses
-// to promise them.
+// What terms may say.
 const (
-	ModeRaw    = "raw-in-tee"
 	LogsOff    = "off"
 	LogsSealed = "sealed"
 	AwayWait   = "wait"
@@ -86,7 +84,10 @@ func (m *Manifest) validateOffer() error {
 	if err := validateAddress(m.Broker.Address); err != nil {
 		return err
 	}
-	return m.Terms.validate(m.Test)
+	if err := m.Terms.validate(m.Test); err != nil {
+		return err
+	}
+	return m.Terms.validateSteps(m.Kind)
 }
 
 func validateAddress(s string) error {
@@ -180,8 +181,13 @@ func (m *Manifest) validateTree() error {
 	return nil
 }
 
-// Validate checks terms by themselves, of a package that is packed as a test or not.
-func (t *Terms) Validate(test bool) error { return t.validate(test) }
+// Validate checks terms by themselves, of a dataset that is packed as a test or not.
+func (t *Terms) Validate(test bool) error {
+	if err := t.validate(test); err != nil {
+		return err
+	}
+	return t.validateSteps(KindDataset)
+}
 
 func (t *Terms) validate(test bool) error {
 	if err := t.validateLists(); err != nil {
@@ -224,8 +230,8 @@ func (t *Terms) validateLists() error {
 		}
 	}
 	for _, s := range t.Modes {
-		if s != ModeRaw {
-			return fmt.Errorf("%w: %q; this release enforces %q", ErrMode, s, ModeRaw)
+		if !Enforced(s) {
+			return fmt.Errorf("%w: %q; this release enforces %q", ErrMode, s, Modes())
 		}
 	}
 	for _, s := range t.Purposes {
