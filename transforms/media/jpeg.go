@@ -202,7 +202,9 @@ func (j *jpegFile) application(marker byte, p []byte) {
 	case marker == mAPP1 && bytes.HasPrefix(p, []byte(xmpMark)):
 		m.remove(typeXMP)
 	case marker == mAPP2 && bytes.HasPrefix(p, []byte(iccMark)):
-		j.parts = append(j.parts, p[len(iccMark):])
+		if len(j.parts) <= 255 { // there are no more, and colours refuses them
+			j.parts = append(j.parts, p[len(iccMark):])
+		}
 	case marker == mAPP13:
 		m.remove(typeIPTC)
 	case marker == mAPP14 && bytes.HasPrefix(p, []byte("Adobe")) && len(p) >= 12 && j.adobe == nil:
@@ -225,6 +227,9 @@ func (j *jpegFile) colours() (reason string) {
 		return ""
 	}
 	var whole []byte
+	if len(j.parts) > 255 {
+		return reasonProfile
+	}
 	for i := range j.parts {
 		found := false
 		for _, p := range j.parts {

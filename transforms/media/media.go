@@ -78,11 +78,16 @@ const (
 type image struct {
 	c           *Config
 	out         []byte
-	removed     []string // types, in order
+	removed     []string // types, each once
 	orientation int      // 1 to 8; 0 if nothing says
 }
 
-func (m *image) remove(kind string) { m.removed = append(m.removed, kind) }
+// remove notes what the file had: a hostile file has millions of it.
+func (m *image) remove(kind string) {
+	if !contains(m.removed, kind) {
+		m.removed = append(m.removed, kind)
+	}
+}
 
 type step struct {
 	c   Config

@@ -14,6 +14,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -446,6 +447,38 @@ func FuzzMedia(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestLinear: twice the hostile file takes no more than twice the time, with room for a busy machine.
+func TestLinear(t *testing.T) {
+	j, p := jpegOf(t, picture(9, 9)), pngOf(t, picture(9, 9))
+	many := func(n int, c []byte) []byte { return bytes.Repeat(c, n/len(c)) }
+	for name, make := range map[string]func(n int) []byte{
+		"comments": func(n int) []byte { return insert(j, many(n, segment(0xfe, ""))) },
+		"profiles": func(n int) []byte { return insert(j, many(n, segment(0xe2, "ICC_PROFILE\x00\x01\xff"))) },
+		"exif": func(n int) []byte {
+			return insert(j, many(n, segment(0xe1, "Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff"+strings.Repeat("\x00", 6000))))
+		},
+		"fill":   func(n int) []byte { return insert(j, segment(0xfe, ""), many(n, []byte{0xff})) },
+		"scans":  func(n int) []byte { return append(j[:len(j)-2:len(j)-2], many(n, []byte("\xff\xff\x00"))...) },
+		"chunks": func(n int) []byte { return before(p, "IEND", many(n, chunk("teXt", ""))) },
+		"pixels": func(n int) []byte { return before(p, "IDAT", many(n, chunk("IDAT", "x"))) },
+	} {
+		one, two := best(t, make(1<<20)), best(t, make(2<<20))
+		if two > 3*one+50*time.Millisecond {
+			t.Errorf("%s: 1 MiB took %v, 2 MiB %v", name, one, two)
+		}
+	}
+}
+
+func best(t *testing.T, raw []byte) time.Duration {
+	least := time.Hour
+	for range 5 {
+		from := time.Now()
+		run(t, `{}`, "a", raw)
+		least = min(least, time.Since(from))
+	}
+	return least
 }
 
 func BenchmarkJPEG(b *testing.B) {
