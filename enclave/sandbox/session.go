@@ -50,15 +50,29 @@ func (s *SessionSpec) validate() error {
 
 // Session is a guest in a worker of its own. It is safe for concurrent use; records come one at a time.
 type Session struct {
+	dealings
+	limits SessionSpec
+	answer *bufio.Reader
+}
+
+// dealings are what is between an enclave and a worker that answers more than once.
+type dealings struct {
 	run
-	limits   SessionSpec
 	began    time.Time
 	watchdog *time.Timer
 
-	mu     sync.Mutex
-	answer *bufio.Reader
-	fuel   int64       // of starting up and of all records
-	end    *SessionEnd // once it is over
+	mu   sync.Mutex
+	fuel int64       // of starting up and of all that was asked
+	end  *SessionEnd // once it is over
+}
+
+// begin starts the watchdog of a worker.
+func (x *dealings) begin(p *process, sp *Spec, began time.Time) {
+	x.run, x.began = run{process: p, spec: sp}, began
+	x.watchdog = time.AfterFunc(time.Until(began.Add(sp.Wall)), func() {
+		x.walled.Store(true)
+		x.kill()
+	})
 }
 
 // Answer is what a guest made of one record. A record that ends badly has a reason and no Out; the next one finds the guest as
@@ -114,11 +128,8 @@ func (s *Spawner) Session(ctx context.Context, spec SessionSpec) (*Session, erro
 
 // newSession makes a session of a worker.
 func newSession(ctx context.Context, p *process, spec SessionSpec, began time.Time) (*Session, error) {
-	x := &Session{run: run{process: p, spec: spec.spec()}, limits: spec, began: began, answer: bufio.NewReaderSize(p.out, 1<<16)}
-	x.watchdog = time.AfterFunc(time.Until(began.Add(spec.Wall)), func() {
-		x.walled.Store(true)
-		x.kill()
-	})
+	x := &Session{limits: spec, answer: bufio.NewReaderSize(p.out, 1<<16)}
+	x.begin(p, spec.spec(), began)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.deal(ctx, x.open); err != nil {
@@ -134,12 +145,22 @@ func (x *Session) open() error {
 	if err := errors.Join(x.send(h), writeFrame(x.down, x.limits.Module)); err != nil {
 		return err
 	}
-	admitted, rest, err := readAdmission(x.answer, envelope.Sum(x.limits.Module))
+	return x.opened(x.answer)
+}
+
+// opened reads what the worker says of the module, and that it is ready.
+func (x *dealings) opened(out io.Reader) error {
+	admitted, rest, err := readAdmission(out, envelope.Sum(x.spec.Module))
 	if err != nil {
 		return err
 	}
 	x.admitted = admitted
-	r, err := readResult(rest, x.limits.Fuel, admitted != nil)
+	if x.spec.Words != nil {
+		if rest, err = readWords(rest, x.spec.Words); err != nil {
+			return err
+		}
+	}
+	r, err := readResult(rest, x.spec.Fuel, admitted != nil)
 	if err != nil {
 		return err
 	}
@@ -206,7 +227,7 @@ func readAnswer(r io.Reader, s *SessionSpec) (Answer, error) {
 }
 
 // deal runs f, a dealing with the worker. If it fails, or the context ends meanwhile, the session is over.
-func (x *Session) deal(ctx context.Context, f func() error) error {
+func (x *dealings) deal(ctx context.Context, f func() error) error {
 	if x.end != nil {
 		return x.end
 	}
@@ -223,7 +244,7 @@ func (x *Session) deal(ctx context.Context, f func() error) error {
 }
 
 // finish ends the session, because of err or, if that is nil, because it is closed.
-func (x *Session) finish(ctx context.Context, err error) {
+func (x *dealings) finish(ctx context.Context, err error) {
 	x.watchdog.Stop()
 	exit, waitErr := x.wait(0)
 	x.close()
@@ -252,7 +273,7 @@ func (x *Session) finish(ctx context.Context, err error) {
 }
 
 // Close ends the worker, also in the middle of a record, and returns what the session was. It may be called more than once.
-func (x *Session) Close() Outcome {
+func (x *dealings) Close() Outcome {
 	x.kill()
 	x.mu.Lock()
 	defer x.mu.Unlock()

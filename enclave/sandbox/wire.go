@@ -36,11 +36,16 @@ type header struct {
 	Words       bool              `json:"words"`
 	RecordFuel  int64             `json:"recordFuel"`  // of a session, as the next
 	RecordBytes int64             `json:"recordBytes"` // at most
+	ABI         string            `json:"abi"`         // of a session of batches, as the next
+	ByteFuel    int64             `json:"byteFuel"`    // beside RecordFuel, for each byte of a batch
+	Token       bool              `json:"token"`       // the module may import it, as the next
+	Noise       bool              `json:"noise"`
 }
 
 const (
 	modeRun     = "run"
 	modeRecords = "records"
+	modeBatches = "batches"
 	modeTest    = "self-test"
 )
 

@@ -46,7 +46,7 @@ func workerMain() (code int) {
 	if err := applyLimits(h); err != nil {
 		return codeHeader
 	}
-	if h.Mode == modeRun {
+	if h.Mode == modeRun || h.Mode == modeBatches {
 		unix.Close(fdMemory)
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
@@ -56,6 +56,8 @@ func workerMain() (code int) {
 		err = runModule(h, source, w)
 	case modeRecords:
 		err = serveRecords(h, source, w)
+	case modeBatches:
+		err = serveBatches(h, source, w)
 	case modeTest:
 		err = probe(h, source).write(w)
 	default:

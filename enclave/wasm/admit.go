@@ -13,9 +13,18 @@ import (
 // Admit checks and rewrites a module exactly as [Compile] does, and neither compiles nor runs any of it: what it gives for
 // a module is what an enclave's worker gives. Errors wrap ErrModule. The module's types are not checked; that is the engine's.
 func Admit(ctx context.Context, module []byte) (*fuel.Admitted, error) {
+	return admit(ctx, module, jobModules())
+}
+
+// AdmitTransform is [Admit] for a module that [CompileTransform] would compile.
+func AdmitTransform(ctx context.Context, module []byte, may TransformImports) (*fuel.Admitted, error) {
+	return admit(ctx, module, may.modules())
+}
+
+func admit(ctx context.Context, module []byte, builders []hostBuilder) (*fuel.Admitted, error) {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // for the table of imports, nothing else
 	defer r.Close(ctx)
-	imports, err := hostModules(ctx, r)
+	imports, err := hostModules(ctx, r, builders)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,11 @@ type Config struct {
 	Seed        [32]byte          // of random_get
 	Params      map[string]string // the environment; there is no other
 	Log         io.Writer         // stdout and stderr; nil discards. Its errors are ignored: a guest learns nothing from it
+	Stdin       io.Reader         // nil: at its end
+	Stdout      io.Writer         // instead of Log; its errors are ignored as well
 	Mounts      []Mount           // directories for WASI
 	Files       Files             // for the host module glovebox; nil: there are none
+	Transform   TransformHost     // for the host module glovebox_tx, where the module was compiled with more than findings
 	// SnapshotFile backs the memory, for Snapshot; without it there are no snapshots. It comes from [NewSnapshotFile], is
 	// used by this instance alone, and stays the caller's to close, after the instance.
 	SnapshotFile *os.File

@@ -18,7 +18,7 @@ const wazeroVersion = "v1.12.0"
 func Digest() envelope.Digest {
 	return envelope.Hash("glovebox.dev/wasm-engine/v2",
 		[]byte("wazero "+wazeroVersion), []byte("compiler"), []byte("core-features-v2"),
-		[]byte("wasi_snapshot_preview1"), []byte("glovebox/1"),
+		[]byte("wasi_snapshot_preview1"), []byte("glovebox/1"), []byte("tx/1"),
 		fmt.Appendf(nil, "clock epoch %d step %d", ClockEpoch, clockStep), []byte("random chacha8"),
 		[]byte(fuel.CostTable), []byte(blas.Version))
 }

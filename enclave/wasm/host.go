@@ -23,15 +23,21 @@ var (
 	errNoData = errors.New("data ended early")
 )
 
+// hostBuilder compiles one module of functions that guests may import.
+type hostBuilder func(context.Context, wazero.Runtime) (string, wazero.CompiledModule, error)
+
+// jobModules are what a job and a guest of record/1 may import.
+func jobModules() []hostBuilder { return []hostBuilder{wasiModule, gloveboxModule} }
+
 // hostModules instantiates everything a guest may import and lists it.
-func hostModules(ctx context.Context, r wazero.Runtime) (fuel.Imports, error) {
+func hostModules(ctx context.Context, r wazero.Runtime, builders []hostBuilder) (fuel.Imports, error) {
 	imports := fuel.Imports{}
 	list := func(module string, c wazero.CompiledModule) {
 		for name, f := range c.ExportedFunctions() {
 			imports[[2]string{module, name}] = fuel.Signature{Params: f.ParamTypes(), Results: f.ResultTypes()}
 		}
 	}
-	for _, b := range []func(context.Context, wazero.Runtime) (string, wazero.CompiledModule, error){wasiModule, gloveboxModule} {
+	for _, b := range builders {
 		name, c, err := b(ctx, r)
 		if err != nil {
 			return nil, err

@@ -38,6 +38,7 @@ type Instance struct {
 	exited  bool // by proc_exit
 	broken  bool // a snapshot or restore failed
 	closed  bool
+	tx      transforming
 	frozen  bool  // there is a snapshot
 	before  state // as it was then
 }
@@ -100,9 +101,16 @@ func (i *Instance) moduleConfig() wazero.ModuleConfig {
 		fs = fs.(sysfs.FSConfig).WithSysFSMount(meteredFS{m.FS, i}, m.Path)
 	}
 	log := deaf{i.config.Log}
+	stdout := log
+	if i.config.Stdout != nil {
+		stdout = deaf{i.config.Stdout}
+	}
 	c := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithArgs("guest").WithFSConfig(fs).
-		WithStdout(log).WithStderr(log).WithRandSource(&i.random).
+		WithStdout(stdout).WithStderr(log).WithRandSource(&i.random).
 		WithWalltime(i.clock.walltime, clockStep).WithNanotime(i.clock.nanotime, clockStep).WithNanosleep(i.clock.sleep)
+	if i.config.Stdin != nil {
+		c = c.WithStdin(i.config.Stdin)
+	}
 	for _, k := range slices.Sorted(maps.Keys(i.config.Params)) {
 		c = c.WithEnv(k, i.config.Params[k])
 	}

@@ -22,6 +22,16 @@ const (
 	maxHoles = 32
 
 	maxTrapText = 4 << 10 // bytes that a trap's text may have
+
+	// Of tx/1. Types of findings go into signed statements, so that there are few and short ones.
+	maxFindingTypes = 256
+	maxFindingType  = 64
+	maxScore        = 1000
+	maxTokenText    = 4 << 10
+	maxSensitivity  = 1 << 40
+	maxNoiseEpsilon = 1_000_000_000 // as much as a step may have, in millionths
+	// flatAsk is for what the worker asks the enclave process to do: a round trip between two processes, 20 to 30 µs.
+	flatAsk = 1 << 18
 )
 
 // The guest's clock: a fixed start, and a step for each reading, so that time carries nothing from outside.

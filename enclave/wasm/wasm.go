@@ -58,7 +58,12 @@ type Module struct {
 
 // Compile admits and compiles a module. A module that is refused gives an error that wraps ErrModule. How long the engine's
 // compiler takes is bounded only by the limits of admission: call it where CPU time is limited.
-func Compile(ctx context.Context, module []byte) (m *Module, err error) {
+func Compile(ctx context.Context, module []byte) (*Module, error) {
+	return compileFor(ctx, module, jobModules())
+}
+
+// compileFor compiles a module that may import what builders make.
+func compileFor(ctx context.Context, module []byte, builders []hostBuilder) (m *Module, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: engine: %v", ErrModule, p)
@@ -71,7 +76,7 @@ func Compile(ctx context.Context, module []byte) (m *Module, err error) {
 			_ = r.Close(ctx)
 		}
 	}()
-	imports, err := hostModules(ctx, r)
+	imports, err := hostModules(ctx, r, builders)
 	if err != nil {
 		return nil, err
 	}
