@@ -75,7 +75,7 @@ func (p *Pipeline) newStage(ctx context.Context, s *dataset.Step, builtin Maker,
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{p: p, spec: s, in: p.out, out: p.out, codec: NewCodec(p.out), trace: newTrace(env.Finding)}
+	st := &stage{p: p, spec: s, in: p.out, out: p.out, codec: NewCodec(p.out), trace: newTrace(len(p.stages), env.Finding)}
 	st.report = Report{Step: s.Name, ID: id, Digest: s.Digest, Config: s.ConfigDigest()}
 	if s.Name == dataset.StepModule {
 		if env.Module == nil {

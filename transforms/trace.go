@@ -27,6 +27,7 @@ type Count = dataset.Count
 
 // Trace is where a step says what it found. Its methods are for the step at hand.
 type Trace struct {
+	step     int
 	record   int64
 	tell     func(Finding)
 	findings map[string]int64
@@ -35,18 +36,18 @@ type Trace struct {
 	figures  map[string]int64
 }
 
-func newTrace(tell func(Finding)) *Trace {
-	return &Trace{tell: tell, findings: map[string]int64{}, reasons: map[string]int64{}, figures: map[string]int64{}}
+func newTrace(step int, tell func(Finding)) *Trace {
+	return &Trace{step: step, tell: tell, findings: map[string]int64{}, reasons: map[string]int64{}, figures: map[string]int64{}}
 }
 
 // Detailed reports whether anybody wants more than counts: else [Trace.Found] needs no offsets.
 func (t *Trace) Detailed() bool { return t.tell != nil }
 
-// Found counts a finding and, where somebody listens, tells it. Record is filled in.
+// Found counts a finding and, where somebody listens, tells it.
 func (t *Trace) Found(f Finding) {
 	t.Count(f.Type, 1)
 	if t.tell != nil {
-		f.Record = t.record
+		f.Step, f.Record = t.step, t.record
 		t.tell(f)
 	}
 }

@@ -115,7 +115,8 @@ type Env struct {
 
 // Finding is one finding of a step, for the decision trace. It has no text.
 type Finding struct {
-	Record     int64  // from 0, of the records that came into the pipeline
+	Step       int    // from 0, of the pipeline's; filled in
+	Record     int64  // from 0, of the records that came into the pipeline; filled in
 	Path       string // of the field
 	Type       string
 	Start, End int // Unicode code points of the field's text as the step found it

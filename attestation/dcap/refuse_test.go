@@ -40,6 +40,9 @@ func revoke(serial int64) []x509.RevocationListEntry {
 	return []x509.RevocationListEntry{{SerialNumber: big.NewInt(serial), RevocationTime: time.Unix(1, 0)}}
 }
 
+// understood is a critical extended key usage: x509 understands it, and no chain of Intel's has one.
+var understood = pkix.Extension{Id: []int{2, 5, 29, 37}, Critical: true, Value: []byte{0x30, 6, 6, 4, 0x55, 0x1d, 0x25, 0}}
+
 var critical = pkix.Extension{Id: []int{1, 2, 3}, Critical: true, Value: []byte{5, 0}}
 
 func refusals() map[string]refusal {
@@ -59,6 +62,7 @@ func refusals() map[string]refusal {
 		"PCK certificate's name":  {func(v *dcaptest.Vendor) { v.PCK.Subject.CommonName = "Somebody" }, "pck-chain", dcap.ErrChain},
 		"PCK, no constraints":     {func(v *dcaptest.Vendor) { v.PCK.BasicConstraintsValid = false }, "pck-chain", dcap.ErrChain},
 		"unknown critical":        {func(v *dcaptest.Vendor) { v.PCK.ExtraExtensions = []pkix.Extension{critical} }, "pck-chain", dcap.ErrChain},
+		"understood critical":     {func(v *dcaptest.Vendor) { v.PCK.ExtraExtensions = []pkix.Extension{understood} }, "pck-chain", dcap.ErrChain},
 		// The Quoting Enclave.
 		"QE report by another key": {func(v *dcaptest.Vendor) { v.QEReportKey = other }, "qe-report-signature", dcap.ErrSignature},
 		"evidence for another key": {func(v *dcaptest.Vendor) { v.QEReport[320] = 1 }, "attestation-key", dcap.ErrSignature},

@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -151,6 +152,9 @@ func TestRefused(t *testing.T) {
 			x := snptest.Extension(t, "99", 1)
 			x.Critical = true
 			c.ExtraExtensions = append(c.ExtraExtensions, x)
+		}), "certificate", verify.ErrKey},
+		"critical extension that x509 understands": {with(func(c *x509.Certificate) {
+			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: []int{2, 5, 29, 37}, Critical: true, Value: []byte{0x30, 6, 6, 4, 0x55, 0x1d, 0x25, 0}})
 		}), "certificate", verify.ErrKey},
 		"key on P-256":              {with(func(c *x509.Certificate) { c.PublicKey = p256.Public() }), "certificate", verify.ErrKey},
 		"PKCS #1 v1.5":              {with(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA384WithRSA }), "certificate", verify.ErrKey},
