@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+// What a word means in dates, times and ages. The low four bits are a month.
+const (
+	monthMask = 15
+	weekday   = 1 << (4 + iota)
+	doubtful  // the word is an ordinary one too, at least without a capital
+	ordinal   // an ending of ordinal numbers
+	linking   // "of", between a day, a month and a year
+	meridiem  // am, pm
+	zone
+	yearUnit  // years: they are an age if "old" follows
+	ageUnit   // years: in their languages people give ages so
+	smallUnit // months, weeks, days: of infants, if "old" follows
+	oldWord
+	ageWord // before an age
+	relative
+)
+
+// months are names and their abbreviations, parted by '|' from month to month.
+var months = [...]string{
+	// English, and what German, Dutch and the Nordic languages share with it
+	"january jan|february feb|april apr|june jun|july jul|august aug|september sep sept|october oct|november nov|december dec",
+	"januar jänner jän januari|februar februari feber febr|april|juni|juli|augustus augusti|september|oktober okt|november|dezember dez desember",
+	"janvier janv|février fevrier févr fevr fév|avril avr|juin|juillet juil|août aout|septembre|octobre|novembre|décembre decembre déc",
+	"enero ene|febrero|abril abr|junio|julio|agosto|septiembre setiembre sept|octubre|noviembre|diciembre dic",
+	"gennaio|febbraio febbr|aprile|giugno giu|luglio lug|agosto|settembre sett|ottobre ott|novembre|dicembre dic",
+	"janeiro|fevereiro fev|abril|junho|julho|agosto|setembro|outubro|novembro|dezembro",
+	"stycznia|lutego|kwietnia|czerwca|lipca|sierpnia|września|października|listopada|grudnia",
+	"января|февраля|апреля|июня|июля|августа|сентября|октября|ноября|декабря",
+}
+
+// numbers of the months in the lists above: March and May are listed apart, since they are words.
+var monthNumbers = [...]uint32{1, 2, 4, 6, 7, 8, 9, 10, 11, 12}
+
+var lexemes = [...]struct {
+	meaning uint32
+	words   string
+}{
+	{3, "märz maerz mär marzo março maart mrt marts marca марта"},
+	{3 | doubtful, "march mar mars"},
+	{5, "mai mayo maggio maio mei maj maja мая"},
+	{5 | doubtful, "may mag"},
+	{1 | doubtful, "gen"},
+	{8 | doubtful, "ago"},
+	{9 | doubtful, "set"},
+	{10 | doubtful, "out"},
+	{weekday, "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun " +
+		"montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag lundi mardi mercredi jeudi vendredi samedi dimanche " +
+		"lunes martes miércoles miercoles jueves viernes sábado sabado domingo lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica " +
+		"feira maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"},
+	{relative, "today yesterday"},
+	{ordinal, "st nd rd th er ème eme º ª"},
+	{linking, "of de del di do the den der"},
+	{meridiem, "am pm"},
+	{zone, "utc gmt z est edt cst cdt mst mdt pst pdt cet cest wet west eet eest bst ist jst kst msk aest aedt hst akst sgt hkt"},
+	{yearUnit, "year years yr yrs"},
+	{ageUnit, "ans años anni anos jahre jahren jahriger jaar år vuotta lat let лет года"},
+	{smallUnit, "month months week weeks day days mo mos wk wks monate wochen tage mois semaines meses semanas mesi settimane maanden weken"},
+	{oldWord, "old alt oud gammal gammel jährig jähriger jährige jährigen jahrig jarige"},
+	{ageWord, "age aged alter edad eta età idade leeftijd âge âgé âgée agé agée ålder alder wiek turned turns turning"},
+}
+
+const slots = 1024
+
+// lexicon finds what words mean, by open addressing.
+type lexicon struct {
+	keys [slots]uint64
+	vals [slots]uint32
+}
+
+func newLexicon() *lexicon {
+	l := new(lexicon)
+	for _, list := range months {
+		for i, start := 0, 0; start <= len(list); i++ {
+			end := start
+			for end < len(list) && list[end] != '|' {
+				end++
+			}
+			l.put(list[start:end], monthNumbers[i])
+			start = end + 1
+		}
+	}
+	for _, x := range lexemes {
+		l.put(x.words, x.meaning)
+	}
+	return l
+}
+
+func (l *lexicon) put(words string, meaning uint32) {
+	for w := range fields(words) {
+		h := hashWord([]byte(w))
+		p := h % slots
+		for l.keys[p] != 0 && l.keys[p] != h {
+			p = (p + 1) % slots
+		}
+		l.keys[p], l.vals[p] = h, meaning
+	}
+}
+
+// find is what a word means; 0 is nothing.
+func (l *lexicon) find(w []byte) uint32 {
+	if len(w) == 0 || len(w) > maxWord {
+		return 0
+	}
+	h := hashWord(w)
+	for p := h % slots; l.keys[p] != 0; p = (p + 1) % slots {
+		if l.keys[p] == h {
+			return l.vals[p]
+		}
+	}
+	return 0
+}
+
+// hashWord is FNV-1a of a word without regard to the case of letters of Latin-1.
+func hashWord(w []byte) uint64 {
+	h, before := uint64(14695981039346656037), byte(0)
+	for _, b := range w {
+		if isUpper(b) || before == 0xC3 && b < 0x9F {
+			b |= 0x20
+		}
+		h = (h ^ uint64(b)) * 1099511628211
+		before = b
+	}
+	return h
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scan
+
+import "github.com/glovebox-dev/glovebox/transforms/redact/span"
+
+// Bounds of RFC 5321, with room for what is written wrongly.
+const (
+	maxLocal = 128
+	maxHost  = 255
+)
+
+// mail handles the `@` at i.
+func (c *cursor) mail(at int) int {
+	start := c.local(at)
+	if start == at {
+		return at + 1
+	}
+	end, tld := c.mailHost(at + 1)
+	if end == at+1 {
+		return at + 1
+	}
+	f := span.Finding{Type: span.Email, Start: start, End: end, Score: 850, Rule: "email", Why: span.ByForm}
+	switch known := c.tlds.find(c.text[tld:end]); {
+	case tld == end: // a host without a dot
+		f.Score = 400
+	case known == notTLD:
+		f.Score, f.Why = span.Weak, f.Why|span.AgainstIt
+	case known != 0 || c.text[at+1] == '[':
+		f.Score = span.Certain
+	}
+	if c.messageID(start, at, end) {
+		f.Score, f.Why = min(f.Score, 400), f.Why|span.AgainstIt
+	}
+	c.retract(start)
+	c.dst = append(c.dst, f)
+	c.floor, c.busy, c.address = end, end, end
+	return end
+}
+
+// local is where the part before the `@` begins; at, if there is none.
+func (c *cursor) local(at int) int {
+	t := c.text
+	if c.peek(at-1) == '"' {
+		for i := at - 2; i >= max(c.address, at-maxLocal) && t[i] >= ' '; i-- {
+			if t[i] == '"' && i < at-2 {
+				return i
+			}
+		}
+		return at
+	}
+	i := at
+	for i > c.address && localByte(t[i-1]) {
+		if at-i >= maxLocal {
+			return at
+		}
+		if t[i-1] == '.' && i >= 2 && t[i-2] == '.' {
+			break
+		}
+		i--
+	}
+	for i < at && !isAlnum(t[i]) && t[i] != '_' && t[i] < 0x80 {
+		i++
+	}
+	return c.quoteBefore(i, at)
+}
+
+func localByte(b byte) bool {
+	switch b {
+	case '.', '_', '%', '+', '-', '\'', '~':
+		return true
+	}
+	return isAlnum(b) || b >= 0x80
+}
+
+// quoteBefore moves the start past typographic quotes, dashes and spaces, which are beyond ASCII but no letters.
+func (c *cursor) quoteBefore(start, at int) int {
+	for i := at - 1; i >= start; i-- {
+		if n := punctuation(c.text[i:at]); n != 0 {
+			return i + n
+		}
+	}
+	return start
+}
+
+// punctuation is the length of the character that begins b if it is beyond ASCII and ends words; otherwise 0.
+func punctuation(b []byte) int {
+	switch {
+	case len(b) >= 2 && b[0] == 0xC2 && b[1] < 0xC0: // Latin-1's signs: no-break space, guillemets
+		return 2
+	case len(b) < 3:
+		return 0
+	case b[0] == 0xE2 && b[1] <= 0x81, b[0] == 0xE3 && b[1] == 0x80: // general punctuation; that of East Asia
+		return 3
+	case b[0] == 0xEF && (b[1] == 0xBC && (b[2] <= 0x8F || b[2] >= 0x9A && b[2] <= 0xA0) || b[1] == 0xBB && b[2] == 0xBF): // full-width signs; byte order mark
+		return 3
+	}
+	return 0
+}
+
+// mailHost is the end of the host at i, and where its last label begins: at the end, if it has one label only. An end that is i
+// means that there is no host.
+func (c *cursor) mailHost(i int) (end, tld int) {
+	t := c.text
+	if c.peek(i) == '[' {
+		if j := c.literal(i + 1); j != 0 && c.peek(j) == ']' {
+			return j + 1, i
+		}
+		return i, i
+	}
+	end, tld = c.hostEnd(i)
+	if end-i < 2 || end-tld == 0 && !isAlpha(t[i]) {
+		return i, i
+	}
+	if tld == i {
+		return end, end
+	}
+	if numeric := isDigit(t[tld]); numeric || end-tld < 2 {
+		if j, ok := c.ip4(i); ok && j == end {
+			return end, tld
+		}
+		return i, i
+	}
+	return end, tld
+}
+
+// hostEnd is the end of the labels at i, and the start of the last one. A last label that begins the next sentence is left out.
+func (c *cursor) hostEnd(i int) (end, tld int) {
+	t := c.text
+	end, tld = i, i
+	prev := i // start of the label before the last
+	for end < len(t) && end-i <= maxHost {
+		b := t[end]
+		if b == '.' {
+			if !hostByte(c.peek(end+1)) || c.peek(end+1) == '-' || end == tld {
+				break
+			}
+			prev, tld = tld, end+1
+		} else if !hostByte(b) || b >= 0x80 && punctuation(t[end:]) != 0 {
+			break
+		}
+		end++
+	}
+	for end > tld && (t[end-1] == '-' || t[end-1] == '_') {
+		end--
+	}
+	if tld > prev && prev > i && isUpper(t[tld]) && end-tld >= 2 && !isUpper(t[tld+1]) && !isUpper(t[prev]) && c.tlds.find(t[prev:tld-1]) != 0 {
+		return tld - 1, prev
+	}
+	return end, tld
+}
+
+func hostByte(b byte) bool { return isAlnum(b) || b == '-' || b == '_' || b >= 0x80 }
+
+// messageID says whether the address is likelier the name of a message than of a mailbox: it stands in angle brackets, and
+// before the `@` are many digits or signs that mailboxes do not have.
+func (c *cursor) messageID(start, at, end int) bool {
+	t := c.text
+	before := c.peek(start - 1)
+	if before == '$' || before == '#' || before == '!' {
+		return true
+	}
+	if before != '<' || c.peek(end) != '>' {
+		return false
+	}
+	digits := 0
+	for _, b := range t[start:at] {
+		if isDigit(b) {
+			digits++
+		}
+	}
+	return digits >= 8 || digits >= 4 && at-start >= 20
+}
