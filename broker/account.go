@@ -12,6 +12,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/policies/input"
 )
 
 // passes is how often a package is read: code once, data once an epoch.
@@ -66,13 +67,54 @@ func populationOf(m *dataset.Manifest) string {
 	return m.Terms.Privacy.Population
 }
 
-// privacyCost is what one lease in a mode costs. No mode of this release has a bound: whoever sees results of one may
-// know everything.
-func privacyCost(mode string) (privacy.Cost, error) {
-	if mode != grant.ModeRaw {
-		return privacy.Cost{}, fmt.Errorf("%w: mode %q has no privacy cost in this release", ErrAmount, mode)
+// privacyCost is what one lease costs: pure epsilon where noise is put into each record, before the code starts and once for
+// all epochs. The other modes have no bound: whoever sees results of one may know everything.
+func privacyCost(o *grant.Obligations) (privacy.Cost, error) {
+	switch {
+	case !dataset.Enforced(o.Mode):
+		return privacy.Cost{}, fmt.Errorf("%w: mode %q has no privacy cost in this release", ErrAmount, o.Mode)
+	case !dataset.Noisy(o.Mode):
+		return privacy.Cost{Unbounded: true}, nil
+	case o.Privacy < 1 || o.Privacy > privacy.MaxLoss/nanoPerMicro:
+		return privacy.Cost{}, fmt.Errorf("%w: epsilon of %d millionths", ErrAmount, o.Privacy)
 	}
-	return privacy.Cost{Unbounded: true}, nil
+	return privacy.Cost{Pure: o.Privacy * nanoPerMicro}, nil
+}
+
+const nanoPerMicro = privacy.Nano / 1_000_000
+
+// epsilons are what a job would cost the account that the terms name, and what all and this buyer would have cost it then.
+// What is no number any more is more than every budget.
+func epsilons(t *ledger.Tx, m *dataset.Manifest, j *job.Job, a *input.Account) error {
+	spends := m.Terms.EpsilonFor(j.Mode)
+	if populationOf(m) == "" || !dataset.Noisy(j.Mode) || spends < 1 {
+		return nil
+	}
+	a.Epsilon = spends
+	for _, account := range []struct {
+		buyer *envelope.PublicKey
+		after *int64
+	}{{nil, &a.EpsilonAfter}, {&j.Buyer, &a.BuyerEpsilonAfter}} {
+		sum, err := t.PopulationSum(populationOf(m), account.buyer)
+		if err != nil {
+			return err
+		}
+		*account.after = after(sum, spends, m.Terms.Privacy.Delta)
+	}
+	return nil
+}
+
+// after is the guarantee of a sum once a job's epsilon is added to it. It is not below the job's own: with a generous delta the
+// sum of little may be nothing.
+func after(sum *privacy.Sum, spends, delta int64) int64 {
+	if spends > privacy.MaxLoss/nanoPerMicro || sum.Add(&privacy.Cost{Pure: spends * nanoPerMicro}) != nil {
+		return job.MaxAmount
+	}
+	epsilon, _ := guarantee(sum, delta, 0)
+	if epsilon == nil {
+		return job.MaxAmount
+	}
+	return max(*epsilon, spends)
 }
 
 // population is the account that the terms name.
@@ -116,7 +158,7 @@ func reservePrivacy(t *ledger.Tx, l *ledger.Lease, p *dataset.Privacy) error {
 	if l.Population == "" {
 		return nil
 	}
-	cost, err := privacyCost(l.Obligations.Mode)
+	cost, err := privacyCost(&l.Obligations)
 	if err != nil {
 		return err
 	}
@@ -165,7 +207,7 @@ func closeAccounts(t *ledger.Tx, l *ledger.Lease, a ledger.Account, e end) error
 		err = t.CommitPrivacy(l.Grant, &privacy.Cost{})
 	case e.completed:
 		var cost privacy.Cost
-		if cost, err = privacyCost(l.Obligations.Mode); err == nil {
+		if cost, err = privacyCost(&l.Obligations); err == nil {
 			err = t.CommitPrivacy(l.Grant, &cost)
 		}
 	default:

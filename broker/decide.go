@@ -244,8 +244,10 @@ func account(t *ledger.Tx, q *request, a *input.Account) (err error) {
 	if a.Reserved, err = t.Committed(q.job.ID, q.pack.ID); err != nil {
 		return err
 	}
-	a.Conditional, err = conditional(t, populationOf(q.pack.Manifest))
-	return err
+	if a.Conditional, err = conditional(t, populationOf(q.pack.Manifest)); err != nil {
+		return err
+	}
+	return epsilons(t, q.pack.Manifest, &q.job.Predicate, a)
 }
 
 // earlier lists the grants of earlier attempts: the owner may have revoked one, and meant what it was for.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/policies/input"
@@ -71,9 +72,12 @@ func mutations() []func(c choice, r *Request) {
 			r.Package.Latest = pick[int64](c, 2, 3)
 		},
 		func(c choice, r *Request) {
-			r.Terms.Modes = some(c, "aggregate-only", "dp-training", grant.ModeRaw)
-			r.Job.Mode = pick(c, grant.ModeRaw, "dp-training", "aggregate-only", "synthetic-only")
+			r.Terms.Modes = some(c, append([]string{"aggregate-only", "dp-training"}, dataset.Modes()...)...)
+			r.Job.Mode = pick(c, append([]string{"dp-training", "aggregate-only", "synthetic-only"}, dataset.Modes()...)...)
 		},
+		inMode, inMode,
+		func(c choice, r *Request) { r.Terms.Steps = stepIDs(c(3)) },
+		func(c choice, r *Request) { r.Terms.Spends = near(c, r.Account.Epsilon) },
 		func(c choice, r *Request) {
 			r.Terms.Purposes = some(c, "art", "research", "weapons")
 			r.Job.Purpose = pick(c, "art", "research", "weapons")
@@ -159,6 +163,7 @@ func mutations() []func(c choice, r *Request) {
 		func(c choice, r *Request) { r.Terms.Licence.TrainingOnly = c(2) == 0 },
 		func(c choice, r *Request) {
 			r.Account.Epsilon = pick[int64](c, 0, 1, 5)
+			r.Terms.Spends = pick(c, r.Account.Epsilon, r.Account.Epsilon, 1)
 			r.Account.EpsilonAfter = near(c, r.Terms.Privacy.Epsilon)
 			r.Account.BuyerEpsilonAfter = near(c, r.Terms.Privacy.BuyerEpsilon)
 		},
@@ -171,6 +176,27 @@ func mutations() []func(c choice, r *Request) {
 		},
 		func(c choice, r *Request) { r.Now = pick[int64](c, r.Now+1, r.Now-1, r.Now+86_400_000, 1) },
 	}
+}
+
+// inMode asks for a mode as terms allow it that were packed for it.
+func inMode(c choice, r *Request) {
+	r.Job.Mode = pick(c, dataset.Modes()...)
+	r.Terms.Modes, r.Terms.Steps = []string{r.Job.Mode}, []string{}
+	if r.Job.Mode != dataset.ModeRaw && r.Package.Kind == dataset.KindDataset {
+		r.Terms.Steps = stepIDs(1 + c(2))
+	}
+	if dataset.Noisy(r.Job.Mode) && r.Package.Kind == dataset.KindDataset {
+		r.Account.Epsilon, r.Terms.Spends = 5, 5
+		r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = near(c, r.Terms.Privacy.Epsilon), near(c, r.Terms.Privacy.BuyerEpsilon)
+	}
+}
+
+func stepIDs(n int) []string {
+	out := []string{}
+	for i := range n {
+		out = append(out, envelope.Sum([]byte{byte(i)}).String())
+	}
+	return out
 }
 
 // generate makes a request that is allowed, and changes it a little.
@@ -261,7 +287,7 @@ func allRules() []string {
 		"assurance", "attributes", "buyer", "buyer-epsilon", "buyer-uses", "cancelled", "code", "commercial", "consent", "cost",
 		"derivatives", "entitlement", "entitlement-buyer", "entitlement-code", "entitlement-epochs", "entitlement-expired",
 		"entitlement-uses", "epochs", "epsilon", "job-expired", "leaves", "mode", "operation", "output-bytes", "outputs", "package",
-		"paid", "price", "prohibited", "purpose", "revoked", "runtime", "terms-expired", "territory", "training-only", "uses", "version",
+		"paid", "price", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
 	}
 }
 

@@ -61,6 +61,7 @@ func termsDocument(t *Terms) field {
 		num("maxEpochs", int64(t.MaxEpochs)), num("maxUses", t.MaxUses), str("logs", t.Logs), num("allowance", t.Allowance),
 		num("leaseSeconds", t.LeaseSeconds), num("notAfter", t.NotAfter), str("minAssurance", t.MinAssurance), str("access", t.Access),
 		str("currency", t.Currency), num("minPaid", t.MinPaid), flag("consent", t.Consent),
+		arr("steps", t.Steps), num("spends", t.Spends),
 		obj("code", flag("any", t.Code.Any), arr("manifests", t.Code.Manifests), arr("owners", t.Code.Owners)),
 		obj("buyers", flag("any", t.Buyers.Any), arr("keys", t.Buyers.Keys), num("maxUses", t.Buyers.MaxUses),
 			member("require", attributesTerm(t.Buyers.Require))),

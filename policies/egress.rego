@@ -67,7 +67,16 @@ max_output := min([input.job.outputBytes, input.terms.maxOutputBytes]) if input.
 
 max_output := input.job.outputBytes if input.package.kind == "code"
 
+# Modes that let nothing out but outputs.
+silent := {"k-anonymous", "local-dp"}
+
 # A log can carry records, so a licence for training only has none.
 logs := "off" if input.terms.licence.trainingOnly == true
 
-logs := input.terms.logs if input.terms.licence.trainingOnly == false
+logs := "off" if input.job.mode in silent
+
+logs := input.terms.logs if {
+	input.terms.licence.trainingOnly == false
+	is_string(input.job.mode)
+	not input.job.mode in silent
+}

@@ -11,6 +11,7 @@ import data.glovebox.egress
 
 obligations := {
 	"mode": input.job.mode,
+	"transforms": input.terms.steps,
 	"epochs": epochs,
 	"outputs": input.job.outputs,
 	"maxOutput": egress.max_output,

@@ -53,7 +53,7 @@ func good() Request {
 			Privacy: dataset.Privacy{
 				Population: "people", Unit: dataset.UnitRecord, Adjacency: dataset.AddOrRemove, Epsilon: 3_000_000, BuyerEpsilon: 1_000_000, Delta: 1000,
 			},
-			Consent: true,
+			Consent: true, Steps: []string{},
 		},
 		Job: Job{
 			ID: envelope.Sum([]byte("j")), Buyer: "did:key:zBuyer", Code: "sha256:c0", CodeOwner: "did:key:zCoder",
@@ -214,7 +214,7 @@ func TestRulesDenyWithoutTheSchema(t *testing.T) {
 func TestEveryFieldZeroed(t *testing.T) {
 	// In these a zero says something: nothing revoked, nothing used, nothing demanded. Their absence is tested above.
 	meaningful := []string{
-		"buyer", "cancelled", "account", "revoked", "terms.minPaid", "terms.code.any", "terms.buyers.any", "terms.consent",
+		"buyer", "cancelled", "account", "revoked", "terms.minPaid", "terms.spends", "terms.code.any", "terms.buyers.any", "terms.consent",
 		"terms.licence.spdx", "terms.licence.commercial", "terms.licence.derivatives", "terms.licence.shareAlike", "terms.licence.attribution",
 		"terms.licence.trainingOnly", "terms.licence.revocable", "terms.licence.royaltyPPM", "terms.privacy.epsilon",
 		"terms.privacy.buyerEpsilon", "terms.privacy.delta", "job.codeOwner", "job.commercial", "job.derive", "entitlement.minPrice",
@@ -443,6 +443,32 @@ func TestCountries(t *testing.T) {
 func mustRead(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestModesAreThoseOfManifests: the rules have the one list of modes as their own words.
+func TestModesAreThoseOfManifests(t *testing.T) {
+	src := embedded(t, "release.rego")
+	for _, mode := range dataset.Modes() {
+		if !strings.Contains(src, `"`+mode+`"`) {
+			t.Errorf("the rules do not know mode %s", mode)
+		}
+	}
+	if want := `enforced_modes := {"` + strings.Join(dataset.Modes(), `", "`) + `"}`; !strings.Contains(src, want) {
+		t.Errorf("release.rego does not say %s", want)
+	}
+	silent := slices.DeleteFunc(dataset.Modes(), func(m string) bool { return !dataset.Silent(m) })
+	if want := `silent := {"` + strings.Join(silent, `", "`) + `"}`; !strings.Contains(embedded(t, "egress.rego"), want) {
+		t.Errorf("egress.rego does not say %s", want)
+	}
+}
+
+func embedded(t *testing.T, name string) string {
+	t.Helper()
+	b, err := files.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}

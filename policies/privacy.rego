@@ -51,13 +51,24 @@ default epsilon_ok := false
 epsilon_ok if {
 	input.job.mode in unaccounted
 	input.account.epsilon == 0
+	input.terms.spends == 0
 }
 
+# What terms say that a job spends for one record is what the ledger was asked about, no less.
 epsilon_ok if {
 	accounted
+	input.package.kind == "dataset"
 	input.account.epsilon >= 1
+	input.account.epsilon == input.terms.spends
 	input.account.epsilon <= input.account.epsilonAfter
 	input.account.epsilonAfter <= input.terms.privacy.epsilon
+}
+
+# Code is nobody's records, in any mode.
+epsilon_ok if {
+	accounted
+	input.package.kind == "code"
+	input.account.epsilon == 0
 }
 
 default buyer_epsilon_ok := false
@@ -65,11 +76,19 @@ default buyer_epsilon_ok := false
 buyer_epsilon_ok if {
 	input.job.mode in unaccounted
 	input.account.epsilon == 0
+	input.terms.spends == 0
 }
 
 buyer_epsilon_ok if {
 	accounted
+	input.package.kind == "dataset"
 	input.account.epsilon >= 1
 	input.account.epsilon <= input.account.buyerEpsilonAfter
 	input.account.buyerEpsilonAfter <= input.terms.privacy.buyerEpsilon
+}
+
+buyer_epsilon_ok if {
+	accounted
+	input.package.kind == "code"
+	input.account.epsilon == 0
 }

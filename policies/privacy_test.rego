@@ -7,7 +7,10 @@ import data.glovebox.release
 import data.glovebox.release_test
 
 accounted(epsilon, after, buyer) := json.patch(release_test.good, [
-	{"op": "replace", "path": "/job/mode", "value": "dp-training"},
+	{"op": "replace", "path": "/job/mode", "value": "local-dp"},
+	{"op": "replace", "path": "/terms/modes", "value": ["local-dp"]},
+	{"op": "replace", "path": "/terms/steps", "value": ["sha256:5a"]},
+	{"op": "replace", "path": "/terms/spends", "value": epsilon},
 	{"op": "replace", "path": "/account/epsilon", "value": epsilon},
 	{"op": "replace", "path": "/account/epsilonAfter", "value": after},
 	{"op": "replace", "path": "/account/buyerEpsilonAfter", "value": buyer},
@@ -44,36 +47,30 @@ test_leaves_unaccounted_for if release_test.denied(release_test.with_value("/gra
 # An unbounded release has no cost that could be charged.
 test_unaccounted_has_no_cost if release_test.denied(release_test.with_value("/account/epsilon", 1), {"buyer-epsilon", "epsilon"})
 
-test_within_the_budget if privacy.ok with input as accounted(5, 3000000, 1000000)
-
-# No mode with an account is enforced yet, so these look at the conditions and not at the reasons.
-over(request) if {
-	not release.allow with input as request
-	privacy.accounted with input as request
+test_within_the_budget if {
+	release.allow with input as accounted(5, 3000000, 1000000)
+	release.obligations.privacy == 5 with input as accounted(5, 3000000, 1000000)
 }
 
-test_over_the_budget if {
-	r := accounted(5, 3000001, 1000000)
-	over(r)
-	not privacy.epsilon_ok with input as r
-	privacy.buyer_epsilon_ok with input as r
+test_over_the_budget if release_test.denied(accounted(5, 3000001, 1000000), {"epsilon"})
+
+test_over_the_buyers_budget if release_test.denied(accounted(5, 3000000, 1000001), {"buyer-epsilon"})
+
+test_free_of_charge if release_test.denied(accounted(0, 0, 0), {"buyer-epsilon", "epsilon"})
+
+test_total_below_the_cost if release_test.denied(accounted(5, 4, 4), {"buyer-epsilon", "epsilon"})
+
+# What the ledger was asked about must be what the steps spend.
+test_cheaper_than_the_steps if {
+	r := json.patch(accounted(5, 3000000, 1000000), [{"op": "replace", "path": "/terms/spends", "value": 6}])
+	release_test.denied(r, {"epsilon"})
 }
 
-test_over_the_buyers_budget if {
-	r := accounted(5, 3000000, 1000001)
-	over(r)
-	privacy.epsilon_ok with input as r
-	not privacy.buyer_epsilon_ok with input as r
-}
-
-test_free_of_charge if {
-	over(accounted(0, 0, 0))
-	not privacy.epsilon_ok with input as accounted(0, 0, 0)
-	not privacy.buyer_epsilon_ok with input as accounted(0, 0, 0)
-}
-
-test_total_below_the_cost if {
-	over(accounted(5, 4, 4))
-	not privacy.epsilon_ok with input as accounted(5, 4, 4)
-	not privacy.buyer_epsilon_ok with input as accounted(5, 4, 4)
+test_code_spends_nothing if {
+	r := json.patch(release_test.code, [
+		{"op": "replace", "path": "/job/mode", "value": "local-dp"},
+		{"op": "replace", "path": "/terms/modes", "value": ["local-dp"]},
+	])
+	release.allow with input as r
+	release_test.denied(json.patch(r, [{"op": "replace", "path": "/account/epsilon", "value": 1}]), {"buyer-epsilon", "epsilon"})
 }

@@ -22,6 +22,12 @@ reasons contains reason("mode", msg, sat) if {
 	sat := sprintf("ask for one of %v; this release enforces %v", [got(["terms", "modes"]), enforced_modes])
 }
 
+reasons contains reason("steps", msg, "ask the owner for a version of the package with steps for the mode, and none for raw-in-tee") if {
+	not steps_ok
+	mode_ok
+	msg := sprintf("privacy mode %v does not have the steps that it rests on", [got(["job", "mode"])])
+}
+
 reasons contains reason("purpose", msg, sat) if {
 	not purpose_ok
 	msg := sprintf("purpose %v is not allowed", [got(["job", "purpose"])])

@@ -19,6 +19,7 @@ default allow := false
 allow if {
 	package_ok
 	mode_ok
+	steps_ok
 	purpose_ok
 	epochs_ok
 	runtime_ok
@@ -40,7 +41,7 @@ allow if {
 }
 
 # What this release of Glovebox can enforce inside the enclave. Terms and jobs may only narrow it.
-enforced_modes := {"raw-in-tee"}
+enforced_modes := {"k-anonymous", "local-dp", "pseudonymised", "raw-in-tee", "redacted"}
 
 enforced_runtimes := {"wasm-fuel/1"}
 
@@ -62,6 +63,27 @@ default mode_ok := false
 mode_ok if {
 	input.job.mode in enforced_modes
 	input.job.mode in input.terms.modes
+}
+
+# Every mode but one rests on the steps that the terms name for it. Code is nobody's records.
+default steps_ok := false
+
+steps_ok if {
+	input.package.kind == "dataset"
+	input.job.mode == "raw-in-tee"
+	count(input.terms.steps) == 0
+}
+
+steps_ok if {
+	input.package.kind == "dataset"
+	is_string(input.job.mode)
+	not input.job.mode == "raw-in-tee"
+	count(input.terms.steps) > 0
+}
+
+steps_ok if {
+	input.package.kind == "code"
+	count(input.terms.steps) == 0
 }
 
 # The job is the statement of the code's owner, so its purpose and outputs need no second permission from her.

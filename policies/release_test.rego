@@ -14,7 +14,7 @@ good := {
 	"terms": {
 		"modes": ["raw-in-tee"], "purposes": ["research"], "outputs": ["metrics", "model"], "maxOutputBytes": 1000,
 		"maxEpochs": 8, "maxUses": 3, "logs": "sealed", "allowance": 4, "leaseSeconds": 3600, "notAfter": 1800086400,
-		"minAssurance": "simulated", "access": "receipt", "currency": "EUR", "minPaid": 100, "consent": true,
+		"minAssurance": "simulated", "access": "receipt", "currency": "EUR", "minPaid": 100, "consent": true, "steps": [], "spends": 0,
 		"code": {"any": false, "manifests": ["sha256:c0"], "owners": []},
 		"buyers": {
 			"any": false, "keys": ["did:key:zBuyer"], "maxUses": 2,
@@ -266,4 +266,39 @@ test_conditions_without_input if {
 	] {
 		condition == false
 	}
+}
+
+# Every mode but one rests on its steps.
+in_mode(mode, steps) := json.patch(good, [
+	{"op": "replace", "path": "/terms/modes", "value": [mode]},
+	{"op": "replace", "path": "/job/mode", "value": mode},
+	{"op": "replace", "path": "/terms/steps", "value": steps},
+])
+
+test_steps_of_modes if {
+	every mode in {"redacted", "pseudonymised", "k-anonymous"} {
+		release.allow with input as in_mode(mode, ["sha256:5a"])
+		release.obligations.transforms == ["sha256:5a"] with input as in_mode(mode, ["sha256:5a"])
+		denied(in_mode(mode, []), {"steps"})
+	}
+}
+
+test_raw_has_no_steps if denied(with_value("/terms/steps", ["sha256:5a"]), {"steps"})
+
+test_steps_missing if {
+	r := json.patch(good, [{"op": "remove", "path": "/terms/steps"}])
+	denied(r, {"steps"})
+}
+
+test_code_has_no_steps if {
+	release.allow with input as json.patch(code, [
+		{"op": "replace", "path": "/terms/modes", "value": ["redacted"]},
+		{"op": "replace", "path": "/job/mode", "value": "redacted"},
+	])
+	denied(json.patch(code, [{"op": "replace", "path": "/terms/steps", "value": ["sha256:5a"]}]), {"steps"})
+}
+
+test_silent_modes_have_no_logs if {
+	release.obligations.logs == "off" with input as in_mode("k-anonymous", ["sha256:5a"])
+	release.obligations.logs == "sealed" with input as in_mode("redacted", ["sha256:5a"])
 }

@@ -56,6 +56,18 @@ func (f *reader) texts(name string) []string {
 	return out
 }
 
+func (f *reader) digests(name string) []envelope.Digest {
+	out := []envelope.Digest{}
+	for _, s := range f.texts(name) {
+		d, err := envelope.ParseDigest(s)
+		if err != nil && f.err == nil {
+			f.err = fmt.Errorf("%w: %s holds no digest", ErrResult, name)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
 // texts is the list as strings, if all its entries are.
 func texts(list []any) (out []string, ok bool) {
 	out = make([]string, 0, len(list))
@@ -83,7 +95,7 @@ func obligations(v any) (*grant.Obligations, error) {
 	o := &grant.Obligations{
 		Mode: take[string](f, "mode"), Epochs: int(f.integer("epochs")), Outputs: f.texts("outputs"), MaxOutput: f.integer("maxOutput"),
 		Logs: take[string](f, "logs"), Privacy: f.integer("privacy"), Allowance: f.integer("allowance"), Expires: f.integer("expires"),
-		Transforms: []envelope.Digest{},
+		Transforms: f.digests("transforms"),
 	}
 	slices.Sort(o.Outputs)
 	o.Outputs = slices.Compact(o.Outputs)

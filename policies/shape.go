@@ -74,9 +74,9 @@ func documentShape() shape {
 }
 
 func termsShape() shape {
-	return join(alike(list(aText), "modes", "purposes", "outputs"), alike(aBoolean, "consent"),
+	return join(alike(list(aText), "modes", "purposes", "outputs", "steps"), alike(aBoolean, "consent"),
 		alike(aText, "logs", "minAssurance", "access", "currency"),
-		alike(aNumber, "maxOutputBytes", "maxEpochs", "maxUses", "allowance", "leaseSeconds", "notAfter", "minPaid"),
+		alike(aNumber, "maxOutputBytes", "maxEpochs", "maxUses", "allowance", "leaseSeconds", "notAfter", "minPaid", "spends"),
 		map[string]shape{
 			"code": join(alike(aBoolean, "any"), alike(list(aText), "manifests", "owners")),
 			"buyers": join(alike(aBoolean, "any"), alike(list(aText), "keys"), alike(aNumber, "maxUses"),

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sort"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
 )
@@ -72,7 +73,7 @@ type Grant struct {
 // Obligations is the closed list of what the enclave enforces. The zero value permits nothing.
 type Obligations struct {
 	Mode       string            `json:"mode"`
-	Transforms []envelope.Digest `json:"transforms"` // creator's steps in order; none in this release
+	Transforms []envelope.Digest `json:"transforms"` // identities of the terms' steps of the mode, in order; none in mode raw-in-tee, and of code
 	Leaves     Ranges            `json:"leaves"`     // of the manifest's tree, sorted, disjoint and not adjacent; what is left out was withheld
 	Epochs     int               `json:"epochs"`
 	Outputs    []string          `json:"outputs"`   // classes that may leave, sorted
@@ -142,8 +143,8 @@ const (
 	LogsSealed = "sealed"
 )
 
-// ModeRaw is the privacy mode of this release: plaintext in the enclave, declared outputs out.
-const ModeRaw = "raw-in-tee"
+// ModeRaw is the privacy mode without steps: plaintext in the enclave, declared outputs out.
+const ModeRaw = dataset.ModeRaw
 
 // Validate refuses an incomplete or unbounded grant.
 func (g *Grant) Validate() error {
@@ -168,10 +169,18 @@ func (g *Grant) Validate() error {
 // Validate refuses obligations the enclave would not know how to enforce.
 func (o *Obligations) Validate() error {
 	switch {
-	case o.Mode != ModeRaw:
+	case !dataset.Enforced(o.Mode):
 		return fmt.Errorf("%w: mode %q is not enforced by this release", ErrInvalid, o.Mode)
-	case len(o.Transforms) != 0 || o.Privacy != 0:
-		return fmt.Errorf("%w: transforms and privacy spend are not enforced by this release", ErrInvalid)
+	case o.Transforms == nil || len(o.Transforms) > dataset.MaxSteps || slices.ContainsFunc(o.Transforms, envelope.Digest.IsZero):
+		return fmt.Errorf("%w: transforms: no list, too long, or with a zero digest", ErrInvalid)
+	case o.Mode == ModeRaw && len(o.Transforms) != 0:
+		return fmt.Errorf("%w: transforms in mode %q", ErrInvalid, o.Mode)
+	case o.Privacy < 0 || o.Privacy > job.MaxAmount || o.Privacy > 0 && !dataset.Noisy(o.Mode):
+		return fmt.Errorf("%w: privacy spend of %d in mode %q", ErrInvalid, o.Privacy, o.Mode)
+	case dataset.Noisy(o.Mode) && (o.Privacy > 0) != (len(o.Transforms) > 0): // code has neither
+		return fmt.Errorf("%w: noise without its privacy spend, or the other way round", ErrInvalid)
+	case dataset.Silent(o.Mode) && o.Logs != LogsOff:
+		return fmt.Errorf("%w: logs in mode %q", ErrInvalid, o.Mode)
 	case o.Epochs < 1 || o.Epochs > job.MaxEpochs:
 		return fmt.Errorf("%w: epochs %d", ErrInvalid, o.Epochs)
 	case !slices.IsSorted(o.Outputs) || len(slices.Compact(slices.Clone(o.Outputs))) != len(o.Outputs):

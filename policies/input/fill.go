@@ -16,7 +16,7 @@ import (
 // caller saw sign the code's manifest, the zero key if nobody.
 func (r *Request) Fill(manifest envelope.Digest, m *dataset.Manifest, id envelope.Digest, j *job.Job, codeOwner envelope.PublicKey) {
 	r.Package = Package{manifest, m.Dataset, m.Kind, m.Test, m.Version, r.Package.Latest, m.Tree.Size}
-	r.Terms = terms(&m.Terms)
+	r.Terms = terms(&m.Terms, j.Mode)
 	classes := []string{}
 	for _, o := range j.Outputs {
 		classes = append(classes, o.Class)
@@ -33,14 +33,17 @@ func (r *Request) Fill(manifest envelope.Digest, m *dataset.Manifest, id envelop
 	}
 }
 
-func terms(t *dataset.Terms) Terms {
+func terms(t *dataset.Terms, mode string) Terms {
 	out := Terms{
 		Modes: list(t.Modes), Purposes: list(t.Purposes), Outputs: list(t.Outputs), MaxOutputBytes: t.MaxOutputBytes,
 		MaxEpochs: t.MaxEpochs, MaxUses: t.MaxUses, Logs: t.Logs, Allowance: t.Allowance, LeaseSeconds: t.LeaseSeconds,
 		NotAfter: t.NotAfter, MinAssurance: t.MinAssurance, Access: t.Access, Currency: t.Price.Currency,
 		Code:    Code{t.Code.Any, texts(t.Code.Manifests), texts(t.Code.Owners)},
 		Buyers:  Buyers{t.Buyers.Any, texts(t.Buyers.Keys), append([]dataset.Attribute{}, t.Buyers.Require...), t.Buyers.MaxUses},
-		Licence: t.Licence, Privacy: t.Privacy, Consent: t.Consent,
+		Licence: t.Licence, Privacy: t.Privacy, Consent: t.Consent, Spends: t.EpsilonFor(mode),
+	}
+	if ids, err := t.StepIDs(mode); err == nil { // without a list the request is not valid
+		out.Steps = texts(ids)
 	}
 	out.Licence.Prohibited, out.Licence.Territories = list(t.Licence.Prohibited), list(t.Licence.Territories)
 	if t.Receipts != nil {

@@ -66,6 +66,8 @@ type Terms struct {
 	Licence        licence.Licence `json:"licence"`
 	Privacy        dataset.Privacy `json:"privacy"`
 	Consent        bool            `json:"consent"`
+	Steps          []string        `json:"steps"`  // identities of the steps of the job's mode, in order
+	Spends         int64           `json:"spends"` // millionths of epsilon that they spend for one record
 }
 
 // Code says whose code may run over the data.

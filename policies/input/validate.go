@@ -44,9 +44,9 @@ func (p *Package) validate() error {
 func (t *Terms) validate() error {
 	l := &t.Licence
 	switch {
-	case absent(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories) || t.Buyers.Require == nil:
+	case absent(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps) || t.Buyers.Require == nil:
 		return bad("terms: absent list")
-	case blank(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories) || t.MinAssurance == "":
+	case blank(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps) || t.MinAssurance == "":
 		return bad("terms: empty entry")
 	case !amounts(t.MaxOutputBytes, int64(t.MaxEpochs), t.MaxUses, t.NotAfter, t.MinPaid, t.Buyers.MaxUses, l.RoyaltyPPM):
 		return bad("terms: negative or too large")
@@ -58,7 +58,7 @@ func (t *Terms) validate() error {
 		return bad("terms: access %q", t.Access)
 	case t.Currency == "" || t.Privacy.Population == "" || t.Privacy.Unit == "" || t.Privacy.Adjacency == "":
 		return bad("terms: no currency, population, unit or adjacency")
-	case !amounts(t.Privacy.Epsilon, t.Privacy.BuyerEpsilon, t.Privacy.Delta):
+	case !amounts(t.Privacy.Epsilon, t.Privacy.BuyerEpsilon, t.Privacy.Delta, t.Spends):
 		return bad("terms: privacy budget")
 	}
 	if err := l.Validate(); err != nil {

@@ -75,9 +75,12 @@ func (c *check) packageAndJob() {
 		named = slices.Contains(c.Job.Datasets, id)
 	}
 	c.need(named, "package", "the job does not name this package", "submit a job that names the package's manifest")
-	c.need(c.Job.Mode == grant.ModeRaw && slices.Contains(c.Terms.Modes, c.Job.Mode), "mode",
+	c.need(dataset.Enforced(c.Job.Mode) && slices.Contains(c.Terms.Modes, c.Job.Mode), "mode",
 		fmt.Sprintf("privacy mode %q is not allowed", c.Job.Mode),
-		fmt.Sprintf("ask for one of %s; this release enforces %q", quote(c.Terms.Modes), grant.ModeRaw))
+		fmt.Sprintf("ask for one of %s; this release enforces %s", quote(c.Terms.Modes), quote(dataset.Modes())))
+	want := c.data && c.Job.Mode != dataset.ModeRaw
+	c.need(c.has("mode") || want == (len(c.Terms.Steps) > 0), "steps", fmt.Sprintf("privacy mode %q does not have the steps that it rests on", c.Job.Mode),
+		"ask the owner for a version of the package with steps for the mode, and none for raw-in-tee")
 	c.need(c.epochs() <= c.Terms.MaxEpochs, "epochs", fmt.Sprintf("%d epochs are more than allowed", c.Job.Epochs),
 		fmt.Sprintf("ask for at most %d", c.Terms.MaxEpochs))
 }
@@ -213,9 +216,10 @@ func (c *check) privacy() {
 		return // what a mode would cost that is not allowed is beside the point
 	}
 	a, p := &c.Account, &c.Terms.Privacy
-	all, own := a.Epsilon == 0, a.Epsilon == 0
-	if accounted(c.Job.Mode) {
-		all = a.Epsilon > 0 && a.EpsilonAfter >= a.Epsilon && a.EpsilonAfter <= p.Epsilon
+	all := a.Epsilon == 0 && (c.Terms.Spends == 0 || accounted(c.Job.Mode))
+	own := all
+	if accounted(c.Job.Mode) && c.data {
+		all = a.Epsilon > 0 && a.Epsilon == c.Terms.Spends && a.EpsilonAfter >= a.Epsilon && a.EpsilonAfter <= p.Epsilon
 		own = a.Epsilon > 0 && a.BuyerEpsilonAfter >= a.Epsilon && a.BuyerEpsilonAfter <= p.BuyerEpsilon
 	}
 	c.need(all, "epsilon", fmt.Sprintf("the job's privacy cost of %d does not fit into the budget of %d", a.Epsilon, p.Epsilon), "ask for less, or ask the owner for a larger budget")
@@ -226,7 +230,7 @@ func (c *check) privacy() {
 func (c *check) obligations() grant.Obligations {
 	j, t := &c.Job, &c.Terms
 	o := grant.Obligations{
-		Mode: j.Mode, Transforms: []envelope.Digest{}, Leaves: c.Released(), Epochs: c.epochs(), MaxOutput: j.OutputBytes, Logs: t.Logs,
+		Mode: j.Mode, Transforms: digests(t.Steps), Leaves: c.Released(), Epochs: c.epochs(), MaxOutput: j.OutputBytes, Logs: t.Logs,
 		Privacy: c.Account.Epsilon, Allowance: t.Allowance, Expires: min(c.Now+t.LeaseSeconds*1000, j.NotAfter*1000, t.NotAfter*1000),
 	}
 	o.Outputs = slices.Clone(j.Outputs)
@@ -235,13 +239,26 @@ func (c *check) obligations() grant.Obligations {
 	if c.data {
 		o.MaxOutput = min(o.MaxOutput, t.MaxOutputBytes)
 	}
-	if t.Licence.TrainingOnly {
+	if t.Licence.TrainingOnly || dataset.Silent(j.Mode) {
 		o.Logs = grant.LogsOff
 	}
 	if c.data && t.Access != dataset.AccessOpen {
 		o.Expires = min(o.Expires, c.Entitlement.NotAfter*1000)
 	}
 	return o
+}
+
+// digests reads what a manifest said. What is none has no identity, and no enclave takes it.
+func digests(list []string) []envelope.Digest {
+	out := []envelope.Digest{}
+	for _, s := range list {
+		d, err := envelope.ParseDigest(s)
+		if err != nil {
+			d = envelope.Digest{}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 func subset(a, of []string) bool {
