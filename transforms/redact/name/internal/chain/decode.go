@@ -13,7 +13,7 @@ type Decoder struct {
 
 // Decode fills d.Scores and d.Labels for the tokens.
 func (d *Decoder) Decode(m *Model, tokens []Token) {
-	d.grow(len(tokens))
+	d.Grow(len(tokens))
 	mode := ModeOf(tokens)
 	var f [MaxFeatures]uint32
 	for i := range tokens {
@@ -23,7 +23,8 @@ func (d *Decoder) Decode(m *Model, tokens []Token) {
 	Best(d, &m.Moves, tokens)
 }
 
-func (d *Decoder) grow(n int) {
+// Grow makes room for n tokens.
+func (d *Decoder) Grow(n int) {
 	if cap(d.Scores) < n {
 		d.Scores, d.back, d.Labels = make([]Scores, n), make([][Labels]Label, n), make([]Label, n)
 	}

@@ -200,3 +200,14 @@ func (m *Model) Score(rows []uint32) (s Scores) {
 	}
 	return s
 }
+
+// Confidence is how likely a finding of a type with a margin is right, in thousandths.
+func (m *Model) Confidence(kind int, margin int32) int {
+	score := 50
+	for i, from := range m.Calibration[kind&7%5] {
+		if margin >= from {
+			score = 50 * (i + 1)
+		}
+	}
+	return min(score, 950)
+}

