@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sdk carries the guest SDKs and a first job in each language, so that a buyer can start without network.
+// Package sdk carries the guest SDKs and a first job and a first transform in each language, so that buyers and creators can
+// start without network.
 //
-// Trust domain: the buyer's. Its one job: hand out the files of a project that builds as it is.
+// Trust domain: the buyer's and the creator's. Its one job: hand out the files of a project that builds as it is.
 package sdk
 
 import (
@@ -13,7 +14,7 @@ import (
 	"strings"
 )
 
-//go:embed go/glovebox/*.go c/glovebox.h templates
+//go:embed go/glovebox/*.go go/glovebox/tx/*.go c/*.h rust templates
 var files embed.FS
 
 // importPath is the SDK's in this repository; a project has its own copy.
@@ -25,49 +26,93 @@ const goVersion = "1.24"
 // Languages are those there is an SDK for.
 func Languages() []string { return []string{"go", "c"} }
 
-// Project is the files of a new project by their path in it. name, of letters, digits, dots, dashes and underscores, goes
+// Project is the files of a new job by their path in it. name, of letters, digits, dots, dashes and underscores, goes
 // into its README and module path. A language that is not one of [Languages] is an error.
 func Project(language, name string) (map[string][]byte, error) {
-	out := map[string][]byte{}
-	add := func(dir, to string) error {
-		entries, err := fs.ReadDir(files, dir)
-		if err != nil {
-			return fmt.Errorf("sdk: language %q: %w", language, err)
-		}
-		for _, e := range entries {
-			b, err := files.ReadFile(path.Join(dir, e.Name()))
-			if err != nil {
-				return fmt.Errorf("sdk: %w", err)
-			}
-			out[path.Join(to, e.Name())] = b
-		}
-		return nil
-	}
-	if language != "go" && language != "c" {
+	p := project{}
+	switch language {
+	case "go":
+		p.add("templates/go", "")
+		p.add("go/glovebox", "glovebox")
+		p.module(name, "main.go", importPath, "example.com/"+name+"/glovebox")
+	case "c":
+		p.add("templates/c", "")
+		p.file("templates/go/sample.csv", "sample.csv")
+		p.file("c/glovebox.h", "glovebox.h")
+		p[".gitignore"] = []byte("main\nmain.wasm\ndata/\nout/\n")
+	default:
 		return nil, fmt.Errorf("sdk: no language %q", language)
 	}
-	if err := add("templates/"+language, ""); err != nil {
-		return nil, err
+	p.name(name)
+	return p, nil
+}
+
+// TransformLanguages are those there is an SDK of transforms for.
+func TransformLanguages() []string { return []string{"go", "c", "rust"} }
+
+// TransformProject is the same for a transform and one of [TransformLanguages].
+func TransformProject(language, name string) (map[string][]byte, error) {
+	p := project{}
+	switch language {
+	case "go":
+		p.add("templates/tx-go", "")
+		p.add("go/glovebox/tx", "tx")
+		p.module(name, "main.go", importPath+"/tx", "example.com/"+name+"/tx")
+		p.replace("main_test.go", importPath+"/tx", "example.com/"+name+"/tx")
+	case "c":
+		p.add("templates/tx-c", "")
+		p.file("c/glovebox_tx.h", "glovebox_tx.h")
+		p[".gitignore"] = []byte("main\nmain.wasm\nout.jsonl\nfindings.txt\n")
+	case "rust":
+		p.add("templates/tx-rust", "")
+		p.add("templates/tx-rust/src", "src")
+		p.add("rust/glovebox-tx", "glovebox-tx")
+		p.add("rust/glovebox-tx/src", "glovebox-tx/src")
+		p.replace("Cargo.toml", `"NAME"`, `"transform-`+strings.ReplaceAll(name, ".", "-")+`"`)
+		p[".gitignore"] = []byte("target/\nmain.wasm\n")
+	default:
+		return nil, fmt.Errorf("sdk: no language %q", language)
 	}
-	out["README.md"] = []byte(strings.Replace(string(out["README.md"]), "NAME", name, 1))
-	if language == "c" {
-		sample, err := files.ReadFile("templates/go/sample.csv")
-		if err != nil {
-			return nil, fmt.Errorf("sdk: %w", err)
+	for _, f := range []string{"sample.jsonl", "expected.jsonl"} {
+		p.file("templates/tx-go/"+f, f)
+	}
+	p.name(name)
+	return p, nil
+}
+
+// project is the files of a project in the making, all of which are in this binary.
+type project map[string][]byte
+
+// add copies the files of a directory, but not those below it, and no tests of the SDK.
+func (p project) add(dir, to string) {
+	entries, err := fs.ReadDir(files, dir)
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() && (to == "" || !strings.HasSuffix(e.Name(), "_test.go")) {
+			p.file(path.Join(dir, e.Name()), path.Join(to, e.Name()))
 		}
-		out["sample.csv"], out[".gitignore"] = sample, []byte("main\nmain.wasm\ndata/\nout/\n")
-		return out, add("c", "")
 	}
-	if err := add("go/glovebox", "glovebox"); err != nil {
-		return nil, err
+}
+
+func (p project) file(from, to string) {
+	b, err := files.ReadFile(from)
+	if err != nil {
+		panic(err)
 	}
-	for f := range out {
-		if strings.HasPrefix(f, "glovebox/") && strings.HasSuffix(f, "_test.go") {
-			delete(out, f)
-		}
-	}
-	out["main.go"] = []byte(strings.Replace(string(out["main.go"]), importPath, "example.com/"+name+"/glovebox", 1))
-	out["go.mod"] = []byte("module example.com/" + name + "\n\ngo " + goVersion + "\n")
-	out[".gitignore"] = []byte("main.wasm\nout/\n")
-	return out, nil
+	p[to] = b
+}
+
+func (p project) replace(file, old, now string) {
+	p[file] = []byte(strings.Replace(string(p[file]), old, now, 1))
+}
+
+func (p project) name(name string) { p.replace("README.md", "NAME", name) }
+
+// module makes a project in Go a module, which has its own copy of the SDK.
+func (p project) module(name, file, sdkPath, own string) {
+	p.replace(file, sdkPath, own)
+	p["go.mod"] = []byte("module example.com/" + name + "\n\ngo " + goVersion + "\n")
+	p[".gitignore"] = []byte("main.wasm\nout/\n")
 }

@@ -255,6 +255,32 @@ func TestProjects(t *testing.T) {
 	}
 }
 
+func TestTransformProjects(t *testing.T) {
+	for _, language := range TransformLanguages() {
+		files, err := TransformProject(language, "my-transform")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range append(map[string][]string{
+			"go":   {"go.mod", "main.go", "main_test.go", "tx/tx.go", "tx/host_wasip1.go"},
+			"c":    {"Makefile", "main.c", "glovebox_tx.h"},
+			"rust": {"Cargo.toml", "src/lib.rs", "glovebox-tx/Cargo.toml", "glovebox-tx/src/lib.rs", "glovebox-tx/src/host.rs"},
+		}[language], "README.md", "sample.jsonl", "expected.jsonl", ".gitignore") {
+			if len(files[want]) == 0 {
+				t.Errorf("%s: no %s", language, want)
+			}
+		}
+		for name, b := range files {
+			if strings.HasPrefix(name, "tx/") && strings.HasSuffix(name, "_test.go") || bytes.Contains(b, []byte("glovebox-dev")) || bytes.Contains(b, []byte("NAME")) && name != "glovebox_tx.h" {
+				t.Errorf("%s: %s does not belong into a project as it is", language, name)
+			}
+		}
+	}
+	if _, err := TransformProject("cobol", "x"); err == nil {
+		t.Error("a language without an SDK was taken")
+	}
+}
+
 // TestTemplatesLearnTheSame runs both first jobs outside the sandbox: they write the same model.
 func TestTemplatesLearnTheSame(t *testing.T) {
 	dir := t.TempDir()

@@ -121,8 +121,8 @@ func (x *TransformSession) open() error {
 	return x.opened(x.out)
 }
 
-// Batch implements tx.Conversation. The answer is valid until the next call. An error is a [SessionEnd], also where the module
-// is to blame: a batch that has no answer is the last.
+// Batch implements tx.Conversation. The answer is valid until the next call. A batch that has no answer is the last: the result
+// has the reason or, where the module is not to blame, there is an error, a [SessionEnd].
 func (x *TransformSession) Batch(ctx context.Context, batch []byte, n int) (tx.Result, []byte, error) {
 	if len(batch) > MaxTransformBatch {
 		return tx.Result{}, nil, fmt.Errorf("%w: batch of %d bytes, at most %d", ErrSpec, len(batch), MaxTransformBatch)
@@ -151,6 +151,9 @@ func (x *TransformSession) ask(ctx context.Context, size int, f func() (tx.Resul
 		}
 		return err
 	})
+	if end, ok := errors.AsType[*SessionEnd](err); ok && end.Reason != ReasonNone && end.cause == nil {
+		return tx.Result{Reason: end.Reason, Detail: end.Detail}, nil, nil
+	}
 	if err != nil {
 		return tx.Result{}, nil, err
 	}

@@ -167,7 +167,7 @@ func TestHostileTransforms(t *testing.T) {
 		"answer at the end of 4 GiB": {where(1<<32-1, 4), ErrTrap, "outside of the memory"},
 		"answer too long":            {where(0, 1<<20+1), ErrAnswer, "at most"},
 		"answer of 4 GiB":            {where(0, 1<<32-1), ErrAnswer, "at most"},
-		"memory to the limit": {code(op(0x03, 0x40), con32(1), memoryGrow, con32(-1), op(0x47, 0x0d, 0, 0x0b), unreachable), ErrMemory, ""},
+		"memory to the limit":        {code(op(0x03, 0x40), con32(1), memoryGrow, con32(-1), op(0x47, 0x0d, 0, 0x0b), unreachable), ErrMemory, ""},
 		"finding in no record":       {code(name, found(2, 0, 4, 0, 0, 0), echoed()), ErrTrap, "record 2 of a batch of 2"},
 		"finding in record -1":       {code(name, found(-1, 0, 4, 0, 0, 0), echoed()), ErrTrap, "of a batch of 2"},
 		"finding's type nowhere":     {code(name, found(0, -2, 4, 0, 0, 0), echoed()), ErrTrap, "outside of the memory"},
