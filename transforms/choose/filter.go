@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package choose
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/transforms"
+)
+
+// FilterConfig is the configuration of filter: a record stays if all of it holds. What a record lacks does not hold.
+type FilterConfig struct {
+	Where    []Condition `json:"where,omitempty"`
+	Consent  *Consent    `json:"consent,omitempty"`
+	Length   *Length     `json:"length,omitempty"`
+	Language *Language   `json:"language,omitempty"`
+}
+
+// Condition is on one field; exactly one member beside field and not says what. An array's elements are its field's values, and
+// one that holds is enough.
+type Condition struct {
+	Field  string   `json:"field"`
+	Equals *string  `json:"equals,omitempty"`
+	In     []string `json:"in,omitempty"`
+	Exists *bool    `json:"exists,omitempty"`
+	Range  *Range   `json:"range,omitempty"`
+	// Not turns it round. A record without the field still does not hold.
+	Not bool `json:"not,omitempty"`
+}
+
+// Range holds for values from Min to Max: both numbers, or both texts, which are compared byte by byte as ISO dates are.
+type Range struct {
+	Min json.RawMessage `json:"min,omitempty"`
+	Max json.RawMessage `json:"max,omitempty"`
+
+	numbers  bool
+	min, max float64
+	low      string
+	high     string
+}
+
+// Consent holds for records whose person agreed to all of Scopes: the field is an array of scopes, or a text that lists them.
+type Consent struct {
+	Field     string   `json:"field"`
+	Scopes    []string `json:"scopes"`
+	Separator string   `json:"separator,omitempty"` // of a text: ";" unless given
+}
+
+// Length holds for records whose field, or whose text as a whole if none is named, has so many code points.
+type Length struct {
+	Field string `json:"field,omitempty"`
+	Min   int    `json:"min,omitempty"`
+	Max   int    `json:"max,omitempty"` // 0: no bound
+}
+
+// Language holds for records whose fields are in one of these languages, together.
+type Language struct {
+	Fields  []string `json:"fields"`
+	In      []string `json:"in"`
+	Unknown string   `json:"unknown,omitempty"` // what becomes of a record whose language nobody can tell: "drop" (the default) or "keep"
+}
+
+type filter struct {
+	c    FilterConfig
+	text []byte
+}
+
+// Bounds of a configuration.
+const (
+	maxConditions = 64
+	maxValues     = 4096
+)
+
+// NewFilter makes a filter step.
+func NewFilter(config json.RawMessage, _ transforms.Schema, _ *transforms.Env) (transforms.Step, error) {
+	s := &filter{}
+	if err := decode("filter", config, &s.c); err != nil {
+		return nil, err
+	}
+	c := &s.c
+	if len(c.Where) == 0 && c.Consent == nil && c.Length == nil && c.Language == nil {
+		return nil, wrong("filter", "no condition: give where, consent, length or language")
+	}
+	if len(c.Where) > maxConditions {
+		return nil, wrong("filter", "%d conditions, at most %d", len(c.Where), maxConditions)
+	}
+	for i := range c.Where {
+		if err := c.Where[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	if l := c.Length; l != nil && (l.Min < 0 || l.Max < 0 || l.Min == 0 && l.Max == 0 || l.Max > 0 && l.Max < l.Min) {
+		return nil, wrong("filter", "length from %d to %d", l.Min, l.Max)
+	}
+	if k := c.Consent; k != nil {
+		if len(k.Scopes) == 0 || len(k.Scopes) > maxValues || slices.Contains(k.Scopes, "") {
+			return nil, wrong("filter", "consent names no scopes")
+		}
+		if k.Separator == "" {
+			k.Separator = ";"
+		}
+	}
+	return s, c.Language.check()
+}
+
+func (c *Condition) check() error {
+	n := 0
+	for _, given := range []bool{c.Equals != nil, len(c.In) > 0, c.Exists != nil, c.Range != nil} {
+		if given {
+			n++
+		}
+	}
+	if n != 1 {
+		return wrong("filter", "the condition on %q needs exactly one of equals, in, exists and range", c.Field)
+	}
+	if c.Exists != nil && c.Not {
+		return wrong("filter", "the condition on %q says exists and not: write exists false", c.Field)
+	}
+	if len(c.In) > maxValues {
+		return wrong("filter", "the condition on %q lists more than %d values", c.Field, maxValues)
+	}
+	if c.Range != nil {
+		return c.Range.check(c.Field)
+	}
+	return nil
+}
+
+func (r *Range) check(field string) error {
+	for i, raw := range []json.RawMessage{r.Min, r.Max} {
+		if raw == nil {
+			continue
+		}
+		var number float64
+		var text string
+		isNumber := json.Unmarshal(raw, &number) == nil
+		if !isNumber && json.Unmarshal(raw, &text) != nil || string(raw) == "null" {
+			return wrong("filter", "the range of %q has bounds that are no numbers and no texts", field)
+		}
+		if i == 1 && r.Min != nil && r.numbers != isNumber {
+			return wrong("filter", "the range of %q has a number and a text as bounds", field)
+		}
+		r.numbers = isNumber
+		if i == 0 {
+			r.min, r.low = number, text
+		} else {
+			r.max, r.high = number, text
+		}
+	}
+	if r.Min == nil && r.Max == nil {
+		return wrong("filter", "the range of %q has neither min nor max", field)
+	}
+	return nil
+}
+
+func (l *Language) check() error {
+	if l == nil {
+		return nil
+	}
+	if len(l.Fields) == 0 || len(l.In) == 0 {
+		return wrong("filter", "language needs fields and in")
+	}
+	for _, code := range l.In {
+		if !slices.Contains(Languages(), code) {
+			return wrong("filter", "language %q is not known; there are %s", code, strings.Join(Languages(), ", "))
+		}
+	}
+	if l.Unknown != "" && l.Unknown != "drop" && l.Unknown != "keep" {
+		return wrong("filter", "unknown is %q, want drop or keep", l.Unknown)
+	}
+	return nil
+}
+
+// Schema is unchanged; fields that no record can have are refused.
+func (s *filter) Schema(in transforms.Schema) (transforms.Schema, error) {
+	var fields []string
+	for i := range s.c.Where {
+		fields = append(fields, s.c.Where[i].Field)
+	}
+	if s.c.Consent != nil {
+		fields = append(fields, s.c.Consent.Field)
+	}
+	if s.c.Length != nil && s.c.Length.Field != "" {
+		fields = append(fields, s.c.Length.Field)
+	}
+	if s.c.Language != nil {
+		fields = append(fields, s.c.Language.Fields...)
+	}
+	for _, f := range fields {
+		if err := checkField("filter", f, in); err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// Transform keeps or drops a record.
+func (s *filter) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
+	for i := range s.c.Where {
+		if !s.c.Where[i].holds(r) {
+			return transforms.Drop, nil
+		}
+	}
+	if s.c.Consent != nil && !s.c.Consent.holds(r) || s.c.Length != nil && !s.c.Length.holds(r) || s.c.Language != nil && !s.language(r) {
+		return transforms.Drop, nil
+	}
+	return transforms.Keep, nil
+}
+
+func (c *Condition) holds(r *transforms.Record) bool {
+	there, found := false, false
+	each(r, c.Field, func(text []byte, k transforms.Kind) bool {
+		if k == transforms.Null {
+			return true
+		}
+		there = true
+		found = c.value(text)
+		return !found
+	})
+	if c.Exists != nil {
+		return there == *c.Exists
+	}
+	return there && found != c.Not
+}
+
+func (c *Condition) value(text []byte) bool {
+	switch {
+	case c.Equals != nil:
+		return string(text) == *c.Equals
+	case len(c.In) > 0:
+		for _, v := range c.In {
+			if string(text) == v {
+				return true
+			}
+		}
+		return false
+	case c.Range != nil:
+		return c.Range.holds(text)
+	}
+	return true
+}
+
+func (r *Range) holds(text []byte) bool {
+	if !r.numbers {
+		return (r.Min == nil || string(text) >= r.low) && (r.Max == nil || string(text) <= r.high)
+	}
+	if len(text) > 64 {
+		return false
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	return err == nil && n == n && (r.Min == nil || n >= r.min) && (r.Max == nil || n <= r.max)
+}
+
+// holds reports whether every scope was agreed to.
+func (c *Consent) holds(r *transforms.Record) bool {
+	for _, scope := range c.Scopes {
+		given := false
+		each(r, c.Field, func(text []byte, k transforms.Kind) bool {
+			given = k == transforms.Text && lists(text, c.Separator, scope)
+			return !given
+		})
+		if !given {
+			return false
+		}
+	}
+	return true
+}
+
+// lists reports whether a text that lists scopes has one.
+func lists(text []byte, separator, scope string) bool {
+	for {
+		part, rest, more := bytes.Cut(text, []byte(separator))
+		if string(bytes.TrimSpace(part)) == scope {
+			return true
+		}
+		if !more {
+			return false
+		}
+		text = rest
+	}
+}
+
+func (l *Length) holds(r *transforms.Record) bool {
+	n, there := 0, false
+	if l.Field == "" {
+		fields := r.Fields()
+		for i := range fields {
+			n, there = n+utf8.RuneCount(fields[i].Text), true
+		}
+	} else {
+		each(r, l.Field, func(text []byte, _ transforms.Kind) bool {
+			n, there = n+utf8.RuneCount(text), true
+			return true
+		})
+	}
+	return there && n >= l.Min && (l.Max == 0 || n <= l.Max)
+}
+
+func (s *filter) language(r *transforms.Record) bool {
+	l := s.c.Language
+	s.text = s.text[:0]
+	for _, field := range l.Fields {
+		each(r, field, func(text []byte, k transforms.Kind) bool {
+			if k == transforms.Text || k == transforms.Bytes {
+				s.text = append(append(s.text, text[:min(len(text), LanguageBytes)]...), ' ')
+			}
+			return len(s.text) < LanguageBytes
+		})
+	}
+	code := Detect(s.text)
+	if code == "" {
+		return l.Unknown == "keep"
+	}
+	return slices.Contains(l.In, code)
+}
+
+// A filter may leave records out, and changes none.
+var _ transforms.Step = (*filter)(nil)
+
+// Shape of all steps of this package.
+const Shape = dataset.ShapeFilter
