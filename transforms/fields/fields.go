@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fields finds the fields that a step's configuration names.
+//
+// Trust domain: wherever steps run; pure. Its one job: a name that is misspelt lets no data through. Of CSV, a column that is not
+// there is refused before the first record; of JSON, whose records need not all have a member, a name that no record had is
+// an error after the last.
+package fields
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/transforms"
+)
+
+// NotScalar is why a record is quarantined whose field is an object or an array where only a value can be dealt with.
+const NotScalar = "not-scalar"
+
+// MaxFields bounds the fields of one step.
+const MaxFields = 1024
+
+// Ref names a field: a column, or a path in JSON.
+type Ref struct {
+	Field    string `json:"field"`
+	Optional bool   `json:"optional"` // no error if there is none
+}
+
+// Decode reads a step's configuration strictly. Its errors wrap ErrConfig.
+func Decode(config json.RawMessage, v any) error {
+	if err := envelope.DecodeStrict(config, dataset.MaxStepConfig, v); err != nil {
+		return fmt.Errorf("%w: %w", transforms.ErrConfig, err)
+	}
+	return nil
+}
+
+// Bad makes an error that wraps ErrConfig.
+func Bad(format string, a ...any) error {
+	return fmt.Errorf("%w: %s", transforms.ErrConfig, fmt.Sprintf(format, a...))
+}
+
+// Set is the fields of one step. It is for one goroutine.
+type Set struct {
+	refs    []Ref
+	at      map[string]int
+	seen    []bool
+	missing int // of those that must be there
+	json    bool
+	records int64
+}
+
+// NewSet refuses no fields at all, a field without a name, and one that is named twice.
+func NewSet(refs []Ref) (*Set, error) {
+	if len(refs) == 0 || len(refs) > MaxFields {
+		return nil, Bad("%d fields, want 1 to %d", len(refs), MaxFields)
+	}
+	s := &Set{refs: refs, at: make(map[string]int, len(refs)), seen: make([]bool, len(refs))}
+	for i, r := range refs {
+		if r.Field == "" {
+			return nil, Bad("field %d has no name", i+1)
+		}
+		if _, twice := s.at[r.Field]; twice {
+			return nil, Bad("field %q is there twice", r.Field)
+		}
+		s.at[r.Field] = i
+		if !r.Optional {
+			s.missing++
+		}
+	}
+	return s, nil
+}
+
+// Bind refuses records of a schema that cannot have the fields.
+func (s *Set) Bind(in transforms.Schema) error {
+	switch in.Format {
+	case dataset.FormatJSONL:
+		s.json = true
+		return nil
+	case dataset.FormatCSV:
+	default:
+		return Bad("records of format %q have no fields", in.Format)
+	}
+	have := make(map[string]bool, len(in.Columns))
+	for _, c := range in.Columns {
+		have[c] = true
+	}
+	for _, r := range s.refs {
+		if !have[r.Field] && !r.Optional {
+			return Bad("there is no column %q%s", r.Field, Near(r.Field, in.Columns))
+		}
+	}
+	return nil
+}
+
+// Index is the place of a field in the configuration, -1 if it is not there.
+func (s *Set) Index(path string) int {
+	if i, ok := s.at[path]; ok {
+		return i
+	}
+	return -1
+}
+
+// Walk calls leaf for each value of the set's fields that a record has, until it gives a reason; and gives that, or NotScalar where a
+// field is an object or an array.
+func (s *Set) Walk(r *transforms.Record, leaf func(i int, f *transforms.Field) (reason string)) (reason string) {
+	if s.Compound(r) {
+		return NotScalar
+	}
+	all := r.Fields()
+	for k := range all {
+		if i := s.Index(all[k].Path); i >= 0 {
+			s.See(i)
+			if reason := leaf(i, &all[k]); reason != "" {
+				return reason
+			}
+		}
+	}
+	return ""
+}
+
+// Compound reports whether a field of the set is an object or an array in a record. Walk calls it; it counts the record.
+func (s *Set) Compound(r *transforms.Record) (found bool) {
+	s.records++
+	if !s.json {
+		return false
+	}
+	for path := range r.Compounds() {
+		if i := s.Index(path); i >= 0 {
+			s.See(i)
+			found = true
+		}
+	}
+	return found
+}
+
+// See notes that a record has the field.
+func (s *Set) See(i int) {
+	if !s.seen[i] {
+		s.seen[i] = true
+		if !s.refs[i].Optional {
+			s.missing--
+		}
+	}
+}
+
+// Finish is an error if records were seen and one of the fields was in none.
+func (s *Set) Finish() error {
+	if !s.json || s.missing == 0 || s.records == 0 {
+		return nil
+	}
+	var names []string
+	for i, r := range s.refs {
+		if !s.seen[i] && !r.Optional {
+			names = append(names, r.Field)
+		}
+	}
+	return Bad("no record has a field %q: is it spelt right? \"optional\": true allows it", names)
+}
+
+// Near names, for the end of an error, those of some names that are most like one that is not among them.
+func Near(name string, among []string) string {
+	most := 1 + min(len(name)/4, 1) // letters that may differ
+	best, near := most+1, []string(nil)
+	for _, s := range among {
+		d := 0
+		if !strings.EqualFold(strings.TrimSpace(s), strings.TrimSpace(name)) {
+			d = distance(name, s, best)
+		}
+		if d < best {
+			best, near = d, nil
+		}
+		if d == best && d <= most && len(near) < 3 {
+			near = append(near, s)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", near)
+}
+
+// distance counts the letters to insert, delete and change (Levenshtein), as far as limit.
+func distance(a, b string, limit int) int {
+	x, y := []rune(strings.ToLower(a)), []rune(strings.ToLower(b))
+	if len(x) > 128 || len(y) > 128 || max(len(x)-len(y), len(y)-len(x)) > limit {
+		return limit + 1
+	}
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range x {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range y {
+			cost := diagonal
+			if x[i] != y[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(y)]
+}
