@@ -12,4 +12,8 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require github.com/gowebpki/jcs v1.0.2 // indirect
+require (
+	github.com/gowebpki/jcs v1.0.2 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	golang.org/x/mod v0.42.0 // indirect
+)
