@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms/tx"
@@ -75,9 +78,10 @@ func (h *header) batchFuel(n int) int64 {
 // implements tx.Conversation.
 type TransformSession struct {
 	dealings
-	limits TransformSpec
-	out    *bufio.Reader
-	caller *tx.Caller
+	limits  TransformSpec
+	out     *bufio.Reader
+	caller  *tx.Caller
+	started int64 // fuel
 }
 
 // Transform starts a worker and a module in it. When it returns, the module has accepted its configuration. A module that does
@@ -97,16 +101,29 @@ func (s *Spawner) Transform(ctx context.Context, spec TransformSpec) (*Transform
 	return newTransformSession(ctx, p, spec, began)
 }
 
+// transformPipe is room in a pipe for a whole batch and its answer, so that neither side waits for the other in the middle.
+const transformPipe = 256 << 10
+
+// widen makes room in a pipe. Where that is refused, batches go in pieces. A file's own descriptor would block its reads.
+func widen(f *os.File) {
+	if c, err := f.SyscallConn(); err == nil {
+		_ = c.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, transformPipe) })
+	}
+}
+
 // newTransformSession makes a session of a worker.
 func newTransformSession(ctx context.Context, p *process, spec TransformSpec, began time.Time) (*TransformSession, error) {
 	x := &TransformSession{limits: spec, out: bufio.NewReaderSize(p.out, 1<<16)}
 	x.begin(p, spec.spec(), began)
+	widen(p.down)
+	widen(p.out)
 	x.caller = tx.NewCaller(p.down, x.out, spec.Lent)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if err := x.deal(ctx, x.open); err != nil {
 		return nil, err
 	}
+	x.started = x.fuel
 	return x, nil
 }
 
@@ -171,6 +188,15 @@ func (x *TransformSession) check(r tx.Result, size int) error {
 		return guestFailed(q)
 	}
 	return nil
+}
+
+// Opening is what is known since the module has accepted its configuration: what runs, in what, and what starting up used.
+func (x *TransformSession) Opening() Outcome {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return Outcome{
+		Original: x.admitted.Original, Rewritten: x.admitted.Rewritten, Costs: x.admitted.Costs, Fuel: x.started, Isolation: x.isolation,
+	}
 }
 
 // Close ends the worker, also in the middle of a batch. It implements tx.Conversation; [TransformSession.Outcome] is what the

@@ -182,7 +182,7 @@ func TestHostileTransform(t *testing.T) {
 func TestTransformRefused(t *testing.T) {
 	s, step := newSpawner(t), moduleStep(dataset.ShapeMap)
 	good := transformSpec(t, transformModule(echoBatch(), ""), step, jsonLines)
-	lend := tx.NewLender(nil, "step", nil, nil)
+	lend := &services{}
 	for what, change := range map[string]func(*TransformSpec){
 		"no ABI": func(s *TransformSpec) { s.ABI = "" }, "no configuration": func(s *TransformSpec) { s.Config = nil },
 		"no fuel": func(s *TransformSpec) { s.Fuel = 0 }, "no fuel for batches": func(s *TransformSpec) { s.BatchFuel = 0 },

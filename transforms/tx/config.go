@@ -34,3 +34,11 @@ func NewConfig(s *dataset.Step, in transforms.Schema) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// Pinned refuses a module that is not the one a step names.
+func Pinned(s *dataset.Step, module []byte) error {
+	if s.Name != dataset.StepModule || envelope.Sum(module) != s.Digest {
+		return fmt.Errorf("%w: a module with another digest", transforms.ErrUnknown)
+	}
+	return nil
+}

@@ -58,3 +58,15 @@ func ParseAnswer(b []byte, n int, shape string) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// Frames is how many records a batch has; those that do not add up count as one.
+func Frames(batch []byte) (n int) {
+	for ; len(batch) > 0; n++ {
+		size := uint64(frameHead)
+		if len(batch) >= frameHead {
+			size += uint64(binary.LittleEndian.Uint32(batch))
+		}
+		batch = batch[min(size, uint64(len(batch))):]
+	}
+	return n
+}

@@ -6,47 +6,71 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/dp/sampler"
+	"github.com/glovebox-dev/glovebox/transforms/ff1"
 )
 
 // Kinds of tokens.
 const (
 	// TokenHMAC is HMAC-SHA256 of the text, its first 16 bytes, in 32 lower-case hex digits: the same for the same text.
 	TokenHMAC = 0
-	// TokenDigits is a decimal number of as many digits, by format-preserving encryption (FF1).
+	// TokenDigits is a decimal number of as many digits, at least six, by format-preserving encryption (FF1).
 	TokenDigits = 1
 )
 
 const tokenBytes = 16
 
-// Labels of the keys that tokens are made with. They are of one grant, and differ from step to step.
+// Labels of the keys that tokens are made with, before the step's identity.
 const (
 	labelHMAC   = "glovebox.dev/tx/token/v1/"
 	labelDigits = "glovebox.dev/tx/digits/v1/"
 )
 
-// Lender lends keys and noise of an [transforms.Env] to a step's module. The module sees neither.
-type Lender struct {
-	hmacKey, digitsKey [32]byte
-	keyed              bool
-	digits             func(key [32]byte, text []byte) ([]byte, error)
-	noise              func(sensitivity, epsilon int64) (int64, error)
+// million is how many millionths of epsilon there are in one.
+const million = 1_000_000
+
+// lender answers a step's module with keys and noise that the module never sees.
+type lender struct {
+	hmacKey [32]byte
+	keyed   bool
+	digits  *ff1.Text
+	noise   *sampler.Source
 }
 
-// NewLender makes one for the step with an identity. Without keys there are no tokens. digits encrypts decimal digits, noise
-// draws from the discrete Laplace distribution of scale sensitivity / (epsilon / 1,000,000); each may be nil.
-func NewLender(keys transforms.Keys, step string, digits func([32]byte, []byte) ([]byte, error), noise func(sensitivity, epsilon int64) (int64, error)) *Lender {
-	l := &Lender{digits: digits, noise: noise}
+// Lend is what a pinned step may ask for: tokens, made with keys of this grant and this step alone, where keys are lent; and
+// noise for as much as the step's epsilon, where there is a source of it.
+func Lend(s *dataset.Step, keys transforms.Keys, noise io.Reader) (Lent, error) {
+	l, lent := &lender{}, Lent{Token: keys != nil}
+	lent.Services = l
 	if keys != nil {
-		l.keyed, l.hmacKey, l.digitsKey = true, keys.Grant(labelHMAC+step), keys.Grant(labelDigits+step)
+		id, err := s.ID()
+		if err != nil {
+			return Lent{}, err
+		}
+		key := keys.Grant(labelDigits + id.String())
+		defer clear(key[:])
+		if l.digits, err = ff1.NewText(key[:], ff1.Digits, ""); err != nil {
+			return Lent{}, err
+		}
+		l.keyed, l.hmacKey = true, keys.Grant(labelHMAC+id.String())
 	}
-	return l
+	if s.Epsilon > 0 {
+		if noise == nil {
+			return Lent{}, fmt.Errorf("%w: noise", transforms.ErrEnv)
+		}
+		l.noise, lent.Epsilon = sampler.NewSource(noise), s.Epsilon
+	}
+	return lent, nil
 }
 
 // Token implements [Services].
-func (l *Lender) Token(kind uint32, text []byte) (token []byte, ok bool, err error) {
+func (l *lender) Token(kind uint32, text []byte) (token []byte, ok bool, err error) {
 	switch {
 	case !l.keyed:
 		return nil, false, fmt.Errorf("%w: keys", transforms.ErrEnv)
@@ -54,24 +78,24 @@ func (l *Lender) Token(kind uint32, text []byte) (token []byte, ok bool, err err
 		h := hmac.New(sha256.New, l.hmacKey[:])
 		h.Write(text)
 		return hex.AppendEncode(nil, h.Sum(nil)[:tokenBytes]), true, nil
-	case kind == TokenDigits && l.digits != nil:
-		token, err := l.digits(l.digitsKey, text)
+	case kind == TokenDigits:
+		token, err := l.digits.Encrypt(nil, text, nil)
 		return token, err == nil, nil // too few digits, or other characters: there is no such token
 	}
 	return nil, false, nil
 }
 
 // Laplace implements [Services].
-func (l *Lender) Laplace(_ uint32, sensitivity, epsilon int64) (int64, error) {
-	if l.noise == nil {
+func (l *lender) Laplace(_ uint32, sensitivity, epsilon int64) (int64, error) {
+	switch {
+	case l.noise == nil:
 		return 0, fmt.Errorf("%w: noise", transforms.ErrEnv)
+	case sensitivity < 1 || sensitivity > sampler.MaxTerm/million || epsilon < 1:
+		return 0, fmt.Errorf("%w: noise out of range", ErrAsked)
 	}
-	return l.noise(sensitivity, epsilon)
-}
-
-// Wipe forgets the keys.
-func (l *Lender) Wipe() {
-	clear(l.hmacKey[:])
-	clear(l.digitsKey[:])
-	l.keyed = false
+	n, err := l.noise.Laplace(sampler.Rat{Num: uint64(sensitivity) * million, Den: uint64(epsilon)})
+	if errors.Is(err, sampler.ErrParameter) {
+		err = fmt.Errorf("%w: %w", ErrAsked, err)
+	}
+	return n, err
 }

@@ -10,6 +10,7 @@ package tx
 
 import (
 	"errors"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/transforms"
 )
@@ -51,6 +52,14 @@ const (
 // AnswerLimit is how long the answer to a batch of n bytes may be: room for what makes records longer, and for a little that
 // makes much of nothing.
 func AnswerLimit(n int64) int64 { return 4*n + 1<<20 }
+
+// Limits of a step's module beside fuel.
+const (
+	// MemoryBytes is its linear memory: the largest file, its answer, and as much again to make it in.
+	MemoryBytes = 512 << 20
+	// Wall is for the whole of a dataset; what hangs runs out of fuel long before.
+	Wall = 24 * time.Hour
+)
 
 // Fuel of a step's module, in units of the cost table; plain code uses 5 to 10 each nanosecond. They are generous: they end
 // what hangs, and are no price.

@@ -22,7 +22,7 @@ const (
 
 const noiseBytes = 4 + 8 + 8
 
-// send writes a message in as few writes as w allows.
+// send writes a message.
 func send(w io.Writer, kind byte, payload []byte) error {
 	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(payload)))
 	if _, err := w.Write(head); err != nil {
