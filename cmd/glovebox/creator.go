@@ -28,7 +28,7 @@ func newCreator() *cobra.Command {
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
-		newPack(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
+		newPack(), newScan(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
 		newRotate(config.Creator), newKeyholder(config.Creator), newLedger())
 	return cmd
 }
@@ -38,6 +38,7 @@ func newPack() *cobra.Command {
 	var columns, asJSON bool
 	var t termFlags
 	var by contributorFlags
+	var steps ingestFlags
 	cmd := &cobra.Command{
 		Use: "pack SOURCE", Short: "Encrypt a dataset and sign its terms", Args: exactArgs(1, "one file or directory"),
 		Long: `Pack reads a CSV file, a JSON Lines file or a directory of files, encrypts it under a fresh key, and signs a manifest with
@@ -49,6 +50,10 @@ Without a file, what no flag says is: any buyer, any code, any use of the result
 With --contributor, each contributor's records are sealed under a key of their own and can be erased alone (glovebox creator
 revoke --contributor). How many records a contributor has becomes public; her name does not leave the directory. With
 --consent, a job sees only records of contributors who agreed to its purpose.
+
+With --transform, records go through a pipeline of steps before they are sealed: redaction, generalisation, noise and others (see
+docs/transforms.md). What is sealed is then scanned for personal data, and the manifest says publicly what was done and which
+types are still found how often; the list of findings stays in the directory. Nothing in the clear is written to disk.
 
 The public card says what the terms do not. --card takes a JSON file with any of these members:
 
@@ -77,8 +82,12 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if err := o.releasable(&m, &by); err != nil {
 				return err
 			}
+			in, err := steps.prepare(cmd, o, &m)
+			if err != nil {
+				return err
+			}
 			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}
-			p, err := packPath(cmd, o, c, args[0], previous, &by)
+			p, err := packPath(cmd, o, c, args[0], previous, &by, in)
 			if err != nil {
 				return err
 			}
@@ -94,12 +103,13 @@ The public card says what the terms do not. --card takes a JSON file with any of
 	f.BoolVar(&columns, "publish-columns", false, "put the CSV header's column names into the public manifest")
 	t.register(cmd)
 	by.register(cmd)
+	steps.register(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
 // packPath opens the source and seals it, showing progress.
-func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous string, by *contributorFlags) (*dataset.Packed, error) {
+func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous string, by *contributorFlags, in *ingest) (*dataset.Packed, error) {
 	total, err := sourceSize(path)
 	if err != nil {
 		return nil, err
@@ -116,7 +126,7 @@ func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path, previous
 	if err := by.apply(o, &c, old); err != nil {
 		return nil, err
 	}
-	return o.seal(cmd.Context(), c, path, old)
+	return o.seal(cmd.Context(), c, path, old, in)
 }
 
 // sourceSize is the length of a file or of all files in a directory, for the progress line.
@@ -295,7 +305,7 @@ func showPackages(cmd *cobra.Command, asJSON bool, list []config.Package) error 
 
 // seal packs with a fresh data key, or that of the version before, wraps the key and stores both: the broker can
 // release it from now on.
-func (o *owner) seal(ctx context.Context, c dataset.PackConfig, path string, previous *config.Package) (*dataset.Packed, error) {
+func (o *owner) seal(ctx context.Context, c dataset.PackConfig, path string, previous *config.Package, in *ingest) (*dataset.Packed, error) {
 	if path != "" {
 		f, err := c.OpenSource(path)
 		if err != nil {
@@ -303,5 +313,5 @@ func (o *owner) seal(ctx context.Context, c dataset.PackConfig, path string, pre
 		}
 		defer f.Close()
 	}
-	return o.sealSource(ctx, c, previous)
+	return o.sealSource(ctx, c, previous, in)
 }

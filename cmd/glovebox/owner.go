@@ -67,8 +67,8 @@ func (o *owner) signer(path string, role envelope.Role) (*envelope.Signer, error
 	return envelope.LoadKeyFile(path, role)
 }
 
-// sealSource packs what c's source is set to and stores package and wrapped key.
-func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package) (*dataset.Packed, error) {
+// sealSource packs what c's source is set to, after in's steps if there are any, and stores package and wrapped key.
+func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package, in *ingest) (*dataset.Packed, error) {
 	kh, closeIt, err := o.keyholder(ctx)
 	if err != nil {
 		return nil, err
@@ -89,6 +89,13 @@ func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *
 		return nil, err
 	}
 	defer c.Key.Wipe()
+	if in != nil {
+		end, err := in.run(ctx, &c)
+		if err != nil {
+			return nil, err
+		}
+		defer end() //nolint:errcheck // what it held is wiped
+	}
 	o.units.begin(ctx, kh)
 	defer o.units.wipe()
 	p, err := dataset.Pack(ctx, c)

@@ -79,7 +79,7 @@ func (o *owner) sealCode(cmd *cobra.Command, path string, c codeFlags) (*config.
 	if c.test {
 		m.Terms.MinAssurance = string(attestation.AssuranceSimulated)
 	}
-	p, err := o.sealSource(cmd.Context(), dataset.PackConfig{Manifest: m, Files: files}, nil)
+	p, err := o.sealSource(cmd.Context(), dataset.PackConfig{Manifest: m, Files: files}, nil, nil)
 	if err != nil {
 		return nil, err
 	}

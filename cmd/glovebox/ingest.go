@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/scratch"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
+)
+
+// ingestMemory is how much of a transformed source is held in memory; the rest waits in an encrypted file without a name.
+const ingestMemory = 64 << 20
+
+// ingestFlags say what is done to records before they are packed.
+type ingestFlags struct {
+	steps   string
+	modules []string
+	scan    bool
+	trace   string
+}
+
+func (f *ingestFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.steps, "transform", "", "file with steps that records go through before they are sealed; see docs/transforms.md")
+	fl.StringArrayVar(&f.modules, "module", nil, "file of a WebAssembly module that a step names by its digest; several")
+	fl.BoolVar(&f.scan, "scan", false, "look for personal data in what is sealed, and put types and counts into the public manifest; done with --transform too")
+	fl.StringVar(&f.trace, "trace", "", "write each finding of the steps to this file, one JSON object a line; no text is in it")
+}
+
+// ingest is what a pack does before it seals.
+type ingest struct {
+	flags   *ingestFlags
+	steps   []dataset.Step
+	modules map[envelope.Digest][]byte
+	reports string // folder
+	say     func(format string, args ...any)
+}
+
+// prepare reads the flags; nil: there is nothing to do.
+func (f *ingestFlags) prepare(cmd *cobra.Command, o *owner, m *dataset.Manifest) (*ingest, error) {
+	if f.steps == "" && !f.scan {
+		return nil, nil
+	}
+	in := &ingest{flags: f, reports: filepath.Join(o.dir, "reports"), say: func(format string, args ...any) { say(cmd, format, args...) }}
+	var err error
+	if f.steps != "" {
+		if in.steps, err = readSteps(f.steps); err != nil {
+			return nil, err
+		}
+	}
+	if in.modules, err = readModules(f.modules); err != nil {
+		return nil, err
+	}
+	if len(in.steps) == dataset.MaxSteps {
+		return nil, Errorf(KindUsage, "use fewer").because("%d steps, and the scan after them is one more", len(in.steps))
+	}
+	config := map[string]any{"fields": []string{"*"}, "keys": true, "act": "report"}
+	if m.Format == dataset.FormatFiles {
+		delete(config, "keys")
+	}
+	last, err := builtin.Pin("scan", config)
+	if err != nil {
+		return nil, err
+	}
+	in.steps = append(in.steps, last)
+	return in, nil
+}
+
+// run takes c's source through the steps, in place of the source, and says in the manifest what was done. The caller
+// closes what it gets.
+func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() error, err error) {
+	src, err := in.source(c)
+	if err != nil {
+		return nil, err
+	}
+	var grant envelope.Digest
+	rand.Read(grant[:]) //nolint:errcheck // never fails since Go 1.24
+	keys, err := transforms.NewPackageKeys(c.Key.Bytes(), grant)
+	if err != nil {
+		return nil, err
+	}
+	report, err := newScanReport(in.reports)
+	if err != nil {
+		return nil, err
+	}
+	defer report.drop()
+	trace, err := newTraceFile(in.flags.trace)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, trace.close()) }()
+	env := &transforms.Env{
+		Keys: keys, Noise: rand.Reader,
+		Spool: func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", ingestMemory)), nil },
+		Finding: func(f transforms.Finding) {
+			if trace.found(&f); f.Step == len(in.steps)-1 {
+				report.found(&f)
+			}
+		},
+	}
+	env.Module = startModule(in.modules, env)
+	p, err := transforms.New(ctx, in.steps, src.Schema(), builtin.New, env)
+	if err != nil {
+		return nil, Errorf(KindUsage, "glovebox creator pack --help and docs/transforms.md say what steps may be").from(err)
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	s := scratch.New("", ingestMemory)
+	if err := in.fill(ctx, c, p, src, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := errors.Join(in.describe(c, p, report), trace.err); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s.Close, nil
+}
+
+// source is c's source, record by record.
+func (in *ingest) source(c *dataset.PackConfig) (transforms.Source, error) {
+	if c.Manifest.Format == dataset.FormatFiles {
+		return transforms.NewFilesSource(c.Files)
+	}
+	return transforms.NewSource(c.Source, c.Manifest.Format)
+}
+
+// fill runs the pipeline into the scratch and makes that c's source.
+func (in *ingest) fill(ctx context.Context, c *dataset.PackConfig, p *transforms.Pipeline, src transforms.Source, s *scratch.Scratch) error {
+	if c.Manifest.Format == dataset.FormatFiles {
+		tree := transforms.NewTree(s)
+		if err := p.Run(ctx, src, tree.Add); err != nil {
+			return err
+		}
+		c.Files = tree
+		return nil
+	}
+	w := transforms.NewWriter(s, p.Out())
+	if err := p.Run(ctx, src, w.Write); err != nil {
+		return err
+	}
+	if err := w.Begin(); err != nil {
+		return err
+	}
+	c.Source = io.NewSectionReader(s, 0, s.Size())
+	return nil
+}
+
+// describe puts what was done and found into the manifest, and says it.
+func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found *scanReport) error {
+	m := &c.Manifest.Metadata
+	reports := p.Reports()
+	last := reports[len(reports)-1]
+	for i, r := range reports[:len(reports)-1] {
+		m.Transforms = append(m.Transforms, dataset.StepReport{
+			Step: r.Step, ID: r.ID, Digest: r.Digest, Config: r.Config, RecordsIn: r.RecordsIn, RecordsOut: r.RecordsOut,
+			BytesIn: r.BytesIn, BytesOut: r.BytesOut, Findings: r.Findings, Quarantined: r.Quarantined,
+		})
+		in.say("step %d, %s: %d records in, %d out, %d findings, %d quarantined", i+1, r.Step, r.RecordsIn, r.RecordsOut, dataset.SumCounts(r.Findings), dataset.SumCounts(r.Quarantined))
+	}
+	digest, err := found.keep()
+	if err != nil {
+		return err
+	}
+	m.PIIScan = &dataset.PIIScan{
+		Tool: "glovebox creator pack", Version: version(), Method: last.Digest, Date: time.Now().UTC().Format(time.DateOnly),
+		Records: last.RecordsIn, Findings: dataset.SumCounts(last.Findings), Types: last.Findings, Report: digest,
+	}
+	in.say("personal data that is still found in what is sealed: %s", sumOf(last.Findings))
+	return in.anonymity(c, p, last.RecordsIn)
+}
+
+// anonymity says what the last k-anonymity step reached, unless a later version makes it a part of the whole.
+func (in *ingest) anonymity(c *dataset.PackConfig, p *transforms.Pipeline, records int64) error {
+	i := slices.IndexFunc(in.steps, func(s dataset.Step) bool { return s.Name == "kanon" })
+	if i < 0 || c.Previous != nil {
+		return nil
+	}
+	for _, s := range in.steps[i+1 : len(in.steps)-1] {
+		in.say("k-anonymity is not put into the manifest: step %s comes after it", s.Name)
+		return nil
+	}
+	var config struct {
+		Quasi     []string `json:"quasi"`
+		Sensitive []struct {
+			Field string `json:"field"`
+		} `json:"sensitive"`
+	}
+	if err := json.Unmarshal(in.steps[i].Config, &config); err != nil {
+		return err
+	}
+	f := p.Figures()
+	a := &dataset.Anonymity{K: f["k"], L: f["l"], Quasi: slices.Sorted(slices.Values(config.Quasi)), Sensitive: []string{}, Records: records, Suppressed: f["suppressed"]}
+	for _, s := range config.Sensitive {
+		a.Sensitive = append(a.Sensitive, s.Field)
+	}
+	slices.Sort(a.Sensitive)
+	c.Manifest.Metadata.Anonymity = a
+	in.say("every record looks like %d others or more in %v", a.K-1, a.Quasi)
+	return nil
+}
+
+func sumOf(list []dataset.Count) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	var b bytes.Buffer
+	for i, c := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d", c.Name, c.Count)
+	}
+	return b.String()
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
+)
+
+// formatText is a file that is one text, and no dataset.
+const formatText dataset.Format = "text"
+
+// scanFlags say what is looked at, and for what.
+type scanFlags struct {
+	input, format, id string
+	fields, detect    []string
+	least             float64
+	asJSON            bool
+}
+
+func newScan() *cobra.Command {
+	var f scanFlags
+	cmd := &cobra.Command{
+		Use: "scan [SOURCE]", Short: "Show what personal data a dataset has", Args: cobra.MaximumNArgs(1),
+		Long: `Scan looks for personal data in a CSV or JSON Lines file, in a text, or in all files of a directory, and shows how much of each
+type there is. Nothing is written and nothing is sent anywhere. It finds what glovebox creator pack --transform would act on with the
+step "redact"; docs/transforms.md lists the types.
+
+With --json, each finding is a line:
+
+  {"doc":0,"type":"EMAIL_ADDRESS","start":9,"end":24,"score":0.95,"text_sha256":"…"}
+
+doc counts records from 0 (or is what --id names, or a file's path), start and end are Unicode code points of the field's text,
+and text_sha256 is the SHA-256 of what was found: the text itself is not printed. Without --field, "field" says where it was.`,
+		Example: "  glovebox creator scan patients.csv\n  glovebox creator scan --input mails.jsonl --format jsonl --field body --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (f.input != "") {
+				return Errorf(KindUsage, "glovebox creator scan SOURCE").because("give one source")
+			}
+			if len(args) == 1 {
+				f.input = args[0]
+			}
+			return f.run(cmd)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.input, "input", "", "file or directory to look at, instead of SOURCE")
+	fl.StringVar(&f.format, "format", "auto", "text, jsonl, csv, files, or auto (by extension; files for a directory)")
+	fl.StringArrayVar(&f.fields, "field", nil, "column, or path of a JSON member, to look at; several (default: all)")
+	fl.StringVar(&f.id, "id", "", "column or JSON member that names a record, instead of its number")
+	fl.StringSliceVar(&f.detect, "detect", nil, "types of personal data to look for (default: all)")
+	fl.Float64Var(&f.least, "min-score", 0.5, "least score of a finding, from 0 to 1")
+	fl.BoolVar(&f.asJSON, "json", false, "print one JSON object for each finding")
+	return cmd
+}
+
+// scanned is what a scan counts.
+type scanned struct {
+	records, bytes int64
+	skipped        []string // files that are no text
+	types          map[string]*scannedType
+}
+
+type scannedType struct {
+	findings, records, last int64
+	score                   int64 // sum
+}
+
+func (f *scanFlags) run(cmd *cobra.Command) error {
+	format, err := f.formatOf()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	s := &scanned{types: map[string]*scannedType{}}
+	w := &findingWriter{out: out, scanned: s, quiet: !f.asJSON, oneField: len(f.fields) == 1 || format == formatText || format == dataset.FormatFiles}
+	if format == dataset.FormatFiles {
+		err = f.scanFiles(cmd.Context(), w)
+	} else {
+		err = f.scanFile(cmd.Context(), f.input, format, w)
+	}
+	if err := errors.Join(err, w.err, out.Flush()); err != nil {
+		return err
+	}
+	for _, name := range s.skipped {
+		say(cmd, "not looked at: %s is not text", name)
+	}
+	if f.asJSON {
+		return nil
+	}
+	s.show(cmd.OutOrStdout())
+	return nil
+}
+
+func (f *scanFlags) formatOf() (dataset.Format, error) {
+	if f.least < 0 || f.least > 1 {
+		return "", Errorf(KindUsage, "give a number from 0 to 1").because("a score of %v", f.least)
+	}
+	if f.format == string(formatText) {
+		return formatText, nil
+	}
+	if f.format == "auto" {
+		if st, err := os.Stat(f.input); err == nil && st.Mode().IsRegular() {
+			switch filepath.Ext(f.input) {
+			case ".txt", ".md", ".eml", ".log":
+				return formatText, nil
+			}
+		}
+	}
+	return formatOf(f.input, f.format)
+}
+
+// step is the built-in that finds and changes nothing.
+func (f *scanFlags) step() (dataset.Step, error) {
+	c := map[string]any{"act": "report", "minScore": f.least}
+	if len(f.fields) > 0 {
+		c["fields"] = f.fields
+	} else {
+		c["fields"] = []string{"*"}
+		c["keys"] = true
+	}
+	if len(f.detect) > 0 {
+		c["detect"] = f.detect
+	}
+	s, err := builtin.Pin("scan", c)
+	if err != nil {
+		return s, Errorf(KindUsage, "docs/transforms.md lists types and fields").from(err)
+	}
+	return s, nil
+}
+
+// scanFile looks at one file.
+func (f *scanFlags) scanFile(ctx context.Context, path string, format dataset.Format, w *findingWriter) error {
+	if format == formatText {
+		text, err := readBounded(path, maxScanText)
+		if err != nil {
+			return err
+		}
+		return f.scanText(ctx, 0, text, w)
+	}
+	in := os.Stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return Errorf(KindUsage, "check the path").from(err)
+		}
+		defer file.Close()
+		in = file
+	}
+	src, err := transforms.NewSource(in, format)
+	if err != nil {
+		return err
+	}
+	return f.scan(ctx, &namedSource{Source: src, id: f.id, w: w}, w)
+}
+
+// maxScanText bounds a text that is looked at whole.
+const maxScanText = 1 << 30
+
+// scanFiles looks at every file of a directory that is text.
+func (f *scanFlags) scanFiles(ctx context.Context, w *findingWriter) error {
+	return filepath.WalkDir(f.input, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := readBounded(path, maxScanText)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(f.input, path)
+		if err != nil {
+			return err
+		}
+		if !utf8.Valid(text) {
+			w.scanned.skipped = append(w.scanned.skipped, name)
+			return nil
+		}
+		return f.scanText(ctx, filepath.ToSlash(name), text, w)
+	})
+}
+
+// scanText looks at one text, as a JSON string: bytes that are no UTF-8 count as one code point each, there as here.
+func (f *scanFlags) scanText(ctx context.Context, doc any, text []byte, w *findingWriter) error {
+	w.doc = doc
+	return f.scan(ctx, &textSource{text: text}, w)
+}
+
+func (f *scanFlags) scan(ctx context.Context, src transforms.Source, w *findingWriter) error {
+	step, err := f.step()
+	if err != nil {
+		return err
+	}
+	p, err := transforms.New(ctx, []dataset.Step{step}, src.Schema(), builtin.New, &transforms.Env{Finding: w.found})
+	if err != nil {
+		return Errorf(KindUsage, "check --field and --detect").from(err)
+	}
+	defer p.Close() //nolint:errcheck // it holds nothing
+	return p.Run(ctx, src, func(it transforms.Item) error {
+		w.scanned.records++
+		w.scanned.bytes += int64(len(it.Raw))
+		return w.err
+	})
+}
+
+// textSource is one text as a record.
+type textSource struct {
+	text []byte
+	done bool
+}
+
+func (s *textSource) Schema() transforms.Schema {
+	return transforms.Schema{Format: dataset.FormatJSONL}
+}
+
+func (s *textSource) Next() (transforms.Item, error) {
+	if s.done {
+		return transforms.Item{}, io.EOF
+	}
+	s.done = true
+	return transforms.Item{Raw: transforms.AppendString(nil, s.text)}, nil
+}
+
+// namedSource tells the writer of findings which record is at hand.
+type namedSource struct {
+	transforms.Source
+	id    string
+	w     *findingWriter
+	n     int64
+	codec *transforms.Codec
+	rec   transforms.Record
+}
+
+func (s *namedSource) Next() (transforms.Item, error) {
+	it, err := s.Source.Next()
+	if err != nil {
+		return it, err
+	}
+	s.w.doc = s.n
+	s.n++
+	if s.id == "" {
+		return it, nil
+	}
+	if s.codec == nil {
+		s.codec = transforms.NewCodec(s.Schema())
+	}
+	if err := s.codec.Parse(&s.rec, it.Name, it.Raw); err != nil {
+		return it, err
+	}
+	f := s.rec.Field(s.id)
+	if f == nil {
+		return it, Errorf(KindUsage, "name a column or member that every record has").because("record %d has no %q", s.n-1, s.id)
+	}
+	s.w.doc = string(f.Text)
+	return it, nil
+}
+
+// findingWriter writes and counts findings.
+type findingWriter struct {
+	out      *bufio.Writer
+	scanned  *scanned
+	doc      any
+	quiet    bool
+	oneField bool
+	err      error
+}
+
+// findingLine is a finding as people's tools read it.
+type findingLine struct {
+	Doc        any     `json:"doc"`
+	Field      *string `json:"field,omitempty"`
+	Type       string  `json:"type"`
+	Start      int     `json:"start"`
+	End        int     `json:"end"`
+	Score      float64 `json:"score"`
+	TextSHA256 string  `json:"text_sha256"`
+}
+
+func newFindingLine(doc any, f *transforms.Finding) *findingLine {
+	return &findingLine{Doc: doc, Type: f.Type, Start: f.Start, End: f.End, Score: float64(f.Score) / 1000, TextSHA256: f.TextSHA256.Hex()}
+}
+
+func (w *findingWriter) found(f transforms.Finding) {
+	t := w.scanned.types[f.Type]
+	if t == nil {
+		t = &scannedType{last: -1}
+		w.scanned.types[f.Type] = t
+	}
+	t.findings++
+	t.score += int64(f.Score)
+	if t.last != w.scanned.records {
+		t.last = w.scanned.records
+		t.records++
+	}
+	if w.quiet || w.err != nil {
+		return
+	}
+	line := newFindingLine(w.doc, &f)
+	if !w.oneField {
+		line.Field = &f.Path
+	}
+	b, err := json.Marshal(line)
+	if err == nil {
+		_, err = w.out.Write(append(b, '\n'))
+	}
+	w.err = err
+}
+
+func (s *scanned) show(w io.Writer) {
+	rows := [][]string{{"TYPE", "FINDINGS", "RECORDS", "MEAN SCORE"}}
+	names := slices.SortedFunc(maps.Keys(s.types), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.types[b].findings, s.types[a].findings), cmp.Compare(a, b))
+	})
+	for _, name := range names {
+		t := s.types[name]
+		rows = append(rows, []string{name, strconv.FormatInt(t.findings, 10), strconv.FormatInt(t.records, 10), fmt.Sprintf("%.2f", float64(t.score)/float64(t.findings)/1000)})
+	}
+	if len(names) > 0 {
+		table(w, rows...)
+	}
+	fmt.Fprintf(w, "%s, %s looked at; what is not found may still be there\n", amount(s.records, "records"), byteSize(s.bytes))
+}
