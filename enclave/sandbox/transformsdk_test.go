@@ -167,14 +167,14 @@ int main(void) {
 		want          [][]byte
 		fails         bool
 	}{
-		"map":                    {jsonLines, dataset.ShapeMap, `{"upper":true}`, texts(`{"a":1}`, `"b"`), texts(`{"A":1}`, `"B"`), false},
+		"map":                     {jsonLines, dataset.ShapeMap, `{"upper":true}`, texts(`{"a":1}`, `"b"`), texts(`{"A":1}`, `"B"`), false},
 		"map that leaves one out": {jsonLines, dataset.ShapeMap, `{"skip":true}`, texts(`1`, `2`), nil, true},
-		"filter":                 {jsonLines, dataset.ShapeFilter, `{"skip":true}`, texts(`1`, `2`, `2`), [][]byte{[]byte(`1`), []byte(`2`), nil}, false},
-		"filter that changes":    {jsonLines, dataset.ShapeFilter, `{"upper":true}`, texts(`a`), nil, true},
-		"any":                    {jsonLines, dataset.ShapeAny, `{"skip":true}`, texts(`1`, `2`, `3`), texts(`1`, `3`), false},
-		"CSV":                    {csv, dataset.ShapeMap, `{"upper":true}`, texts("x,\"two\nlines\"", "y,z"), texts("X,\"TWO\nLINES\"", "Y,Z"), false},
-		"a file":                 {files, dataset.ShapeMap, `{"upper":true}`, texts("one\ntwo\n", "three"), texts("ONE\nTWO\n", "THREE"), false},
-		"fails":                  {jsonLines, dataset.ShapeMap, `{"fail":true}`, texts(`1`), nil, true},
+		"filter":                  {jsonLines, dataset.ShapeFilter, `{"skip":true}`, texts(`1`, `2`, `2`), [][]byte{[]byte(`1`), []byte(`2`), nil}, false},
+		"filter that changes":     {jsonLines, dataset.ShapeFilter, `{"upper":true}`, texts(`a`), nil, true},
+		"any":                     {jsonLines, dataset.ShapeAny, `{"skip":true}`, texts(`1`, `2`, `3`), texts(`1`, `3`), false},
+		"CSV":                     {csv, dataset.ShapeMap, `{"upper":true}`, texts("x,\"two\nlines\"", "y,z"), texts("X,\"TWO\nLINES\"", "Y,Z"), false},
+		"a file":                  {files, dataset.ShapeMap, `{"upper":true}`, texts("one\ntwo\n", "three"), texts("ONE\nTWO\n", "THREE"), false},
+		"fails":                   {jsonLines, dataset.ShapeMap, `{"fail":true}`, texts(`1`), nil, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			step := &dataset.Step{Name: dataset.StepModule, ABI: dataset.ABIWASI, Shape: c.shape, Config: []byte(c.config)}
