@@ -31,24 +31,16 @@ func (c *dateFormat) append(dst, text []byte) ([]byte, bool) {
 	if !ok {
 		return dst, false
 	}
-	four := func(n int) {
-		dst = strconv.AppendInt(dst, int64(n+10000), 10)
-		dst = slices.Delete(dst, len(dst)-5, len(dst)-4)
-	}
 	switch c.Keep {
 	case "decade":
-		four(year - year%10)
-		dst = append(dst, 's')
+		return append(appendYear(dst, year-year%10), 's'), true
 	case "month":
-		four(year)
-		dst = append(dst, '-', byte('0'+month/10), byte('0'+month%10))
+		return append(appendYear(dst, year), '-', byte('0'+month/10), byte('0'+month%10)), true
 	case "quarter":
-		four(year)
-		dst = append(dst, '-', 'Q', byte('1'+(month-1)/3))
+		return append(appendYear(dst, year), '-', 'Q', byte('1'+(month-1)/3)), true
 	default:
-		four(year)
+		return appendYear(dst, year), true
 	}
-	return dst, true
 }
 
 // appendYear appends four digits.
