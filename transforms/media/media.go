@@ -241,3 +241,14 @@ func (s *step) rename(name, ending string) string {
 	h.Write([]byte(name))
 	return folder + hex.EncodeToString(h.Sum(nil)[:16]) + ending
 }
+
+// Members are the configuration's members, for the documentation.
+func Members() [][2]string {
+	return [][2]string{
+		{"names", "\"hash\" (default): a keyed hash in place of the whole path; \"hash-file\": of its last part; \"keep\""},
+		{"orientation", "of pictures that EXIF turns: \"keep-tag\" (default) writes that tag alone anew; \"quarantine\""},
+		{"profile", "ICC colour profiles: \"clean\" (default) writes white point, primaries and curves anew; \"drop\""},
+		{"text", "endings of files that pass as they are if they are UTF-8 text, e.g. [\".txt\"]"},
+		{"maxPixels", "of a picture; 67108864 unless given"},
+	}
+}
