@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/redact/span"
+)
+
+// Config is the configuration of the step redact.
+type Config struct {
+	Fields []string `json:"fields,omitempty"` // paths; every field if absent
+	Except []string `json:"except,omitempty"` // paths that are not looked at
+	Keys   bool     `json:"keys,omitempty"`   // names of members too
+	Detect
+	Operators map[string]Operator `json:"operators,omitempty"` // by type, and "default"
+}
+
+// Operator says what is done to findings of a type.
+type Operator struct {
+	Op     string  `json:"op"`
+	Text   *string `json:"text,omitempty"`   // of replace: instead of <TYPE>
+	Char   string  `json:"char,omitempty"`   // of mask: "*" if absent
+	First  int     `json:"first,omitempty"`  // of mask: letters and digits kept at the start
+	Last   int     `json:"last,omitempty"`   // of mask: and at the end
+	Scope  string  `json:"scope,omitempty"`  // of hash, encrypt, surrogate and shift: "dataset" if absent, or "grant"
+	Days   int     `json:"days,omitempty"`   // of shift and of surrogates of dates: at most so many; 365 if absent
+	By     string  `json:"by,omitempty"`     // of shift: the field that says whose date it is
+	Order  string  `json:"order,omitempty"`  // of dates such as 3/4/2021: "mdy" if absent, or "dmy"
+	Width  int     `json:"width,omitempty"`  // of bucket: of ranges of numbers and ages; 10 if absent
+	Date   string  `json:"date,omitempty"`   // of bucket: "month" if absent, or "year"
+	Prefix int     `json:"prefix,omitempty"` // of bucket: characters kept of anything else; none if absent
+}
+
+// Default names the operator of types that have none of their own.
+const Default = "default"
+
+// Members are the members of the step's configuration and what they mean.
+func Members() [][2]string {
+	return append([][2]string{
+		{"fields", "paths of the fields to look at; a name ends in .* for all below it; every field if absent"},
+		{"except", "paths of fields that are not looked at"},
+		{"keys", "true: names of JSON members are looked at too"},
+		{"operators", `what is done to each type: {"EMAIL_ADDRESS": {"op": "hash"}, "default": {"op": "replace"}}`},
+	}, detectMembers()...)
+}
+
+func detectMembers() [][2]string {
+	return [][2]string{
+		{"detect", `types and groups to find, e.g. ["contact", "US_SSN"], ["all", "-DATE_TIME"]; all if absent`},
+		{"minScore", "how sure a finding must be, 0 to 1; 0.5 if absent"},
+		{"thresholds", "the same for single types"},
+		{"patterns", "regular expressions (RE2): name, type, regexp, score"},
+		{"words", "lists of words and phrases: type, words, score"},
+		{"allow", "texts that are no findings, compared without case"},
+	}
+}
+
+// Redact is the step.
+type Redact struct {
+	step
+	operators map[span.Type]operator
+	fallback  operator
+	out       []byte // what fields were set to, of the record at hand
+	again     []span.Finding
+	taken     map[string]string // names of members that were made, and of what
+	count     map[string]int64  // how often one was made
+	files     map[string]int64  // names of files that were made
+}
+
+// New makes the step. Its errors wrap transforms.ErrConfig or transforms.ErrEnv.
+func New(raw json.RawMessage, _ transforms.Schema, env *transforms.Env) (transforms.Step, error) {
+	var c Config
+	if err := decode(raw, Members(), &c); err != nil {
+		return nil, err
+	}
+	return NewRedact(&c, env)
+}
+
+// NewRedact makes the step from a configuration that is not JSON.
+func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
+	d, err := NewDetector(c.Detect)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFields(c.Fields, c.Except)
+	if err != nil {
+		return nil, err
+	}
+	s := &Redact{
+		step: step{finder: d, fields: f, keys: c.Keys}, operators: map[span.Type]operator{}, fallback: replace{},
+		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{},
+	}
+	known := []string{Default}
+	for t := range d.want {
+		known = append(known, string(t))
+	}
+	slices.Sort(known)
+	for _, t := range sortedKeys(c.Operators) {
+		if !slices.Contains(known, t) {
+			return nil, invalid("operators: %q is no type that the step finds%s", t, hint(t, known))
+		}
+		op := c.Operators[t]
+		made, err := op.compile(env)
+		if err != nil {
+			return nil, invalidIn("operators: "+t, err)
+		}
+		if t == Default {
+			s.fallback = made
+		} else {
+			s.operators[span.Type(t)] = made
+		}
+	}
+	return s, nil
+}
+
+// Act says what the step scan does with a record in which something was found.
+const (
+	Report     = "report"
+	Quarantine = "quarantine"
+	Fail       = "fail"
+)
+
+// ScanConfig is the configuration of the step scan.
+type ScanConfig struct {
+	Fields []string `json:"fields,omitempty"`
+	Except []string `json:"except,omitempty"`
+	Keys   bool     `json:"keys,omitempty"`
+	Detect
+	Act string `json:"act"`
+}
+
+// ScanMembers are the members of scan's configuration and what they mean.
+func ScanMembers() [][2]string {
+	own := [][2]string{{"act", `what becomes of a record in which something is found: "report", "quarantine" or "fail"`}}
+	for _, m := range Members() {
+		if m[0] != "operators" {
+			own = append(own, m)
+		}
+	}
+	return own
+}
+
+// Scan is the step scan.
+type Scan struct {
+	step
+	act string
+}
+
+// NewScan makes the step scan. Its errors wrap transforms.ErrConfig.
+func NewScan(raw json.RawMessage, _ transforms.Schema, _ *transforms.Env) (transforms.Step, error) {
+	var c ScanConfig
+	if err := decode(raw, ScanMembers(), &c); err != nil {
+		return nil, err
+	}
+	acts := []string{Report, Quarantine, Fail}
+	if !slices.Contains(acts, c.Act) {
+		return nil, invalid("act: %q, want report, quarantine or fail%s", c.Act, hint(c.Act, acts))
+	}
+	d, err := NewDetector(c.Detect)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newFields(c.Fields, c.Except)
+	if err != nil {
+		return nil, err
+	}
+	return &Scan{step{finder: d, fields: f, keys: c.Keys}, c.Act}, nil
+}
+
+// Transform looks and decides.
+func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
+	total := 0
+	look := func(path string, text []byte, found []span.Finding) {
+		total += len(found)
+		s.tell(t, path, text, found, func(*span.Finding) string { return "" })
+	}
+	text, err := s.each(r, func(f *transforms.Field) error {
+		if found := s.find(f); len(found) > 0 {
+			look(f.Path, f.Text, found)
+		}
+		return nil
+	})
+	if err != nil {
+		return transforms.Refused, err
+	}
+	if found := s.finder.Find(nil, []byte(r.Name)); len(found) > 0 {
+		look("", []byte(r.Name), found)
+	}
+	switch {
+	case s.act == Report:
+		return transforms.Keep, nil
+	case !text:
+		t.Reason("not-text")
+	case total == 0:
+		return transforms.Keep, nil
+	default:
+		t.Reason("personal-data")
+	}
+	if s.act == Fail {
+		return transforms.Refused, ErrFound
+	}
+	return transforms.Quarantine, nil
+}

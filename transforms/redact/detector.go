@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+
+	"github.com/glovebox-dev/glovebox/transforms/redact/name"
+	"github.com/glovebox-dev/glovebox/transforms/redact/national"
+	"github.com/glovebox-dev/glovebox/transforms/redact/scan"
+	"github.com/glovebox-dev/glovebox/transforms/redact/span"
+)
+
+// Detect says what a detector finds. The zero value finds every type at the default threshold.
+type Detect struct {
+	Types      []string           `json:"detect,omitempty"`     // types and groups; with a leading dash what to leave out
+	MinScore   *float64           `json:"minScore,omitempty"`   // 0 to 1, for types without a threshold; 0.5 if absent
+	Thresholds map[string]float64 `json:"thresholds,omitempty"` // by type
+	Patterns   []Pattern          `json:"patterns,omitempty"`
+	Words      []Words            `json:"words,omitempty"`
+	Allow      []string           `json:"allow,omitempty"` // what is no finding, compared without case
+}
+
+// Pattern is a regular expression of the creator's, in RE2's syntax.
+type Pattern struct {
+	Name   string   `json:"name"`
+	Type   string   `json:"type"`
+	Regexp string   `json:"regexp"`
+	Score  *float64 `json:"score,omitempty"` // 1 if absent
+}
+
+// Words are words and phrases of the creator's.
+type Words struct {
+	Type  string   `json:"type"`
+	Words []string `json:"words"`
+	Score *float64 `json:"score,omitempty"` // 1 if absent
+}
+
+// Detector finds personal data in texts. It is for one goroutine.
+type Detector struct {
+	want     selection
+	least    map[span.Type]span.Score // by type
+	scanner  *scan.Scanner
+	tagger   *name.Tagger // nil: no names are wanted
+	patterns []pattern
+	lexicon  *lexicon // nil: no lists
+	lists    []list
+	allow    *lexicon // nil: nothing is allowed
+	views    [2]view
+	scratch  []span.Finding
+	before   []span.Finding
+	pass     []span.Finding
+	labelled []byte
+}
+
+// pattern is a compiled [Pattern].
+type pattern struct {
+	rule  string
+	kind  span.Type
+	re    *regexp.Regexp
+	score span.Score
+}
+
+// NewDetector checks what is to be found. Its errors wrap transforms.ErrConfig.
+func NewDetector(c Detect) (*Detector, error) {
+	d := &Detector{least: map[span.Type]span.Score{}}
+	custom, err := d.own(&c)
+	if err != nil {
+		return nil, err
+	}
+	if d.want, err = choose(c.Types, custom); err != nil {
+		return nil, err
+	}
+	if err := d.thresholds(&c, custom); err != nil {
+		return nil, err
+	}
+	if err := d.allowed(c.Allow); err != nil {
+		return nil, err
+	}
+	tokens := map[string]bool{}
+	for _, t := range append(Types(), custom...) {
+		tokens[string(t)] = true
+	}
+	d.views[0].types, d.views[1].types = tokens, tokens
+	var o scan.Options
+	if d.want.any(nationalTypes()) {
+		o.National = national.Match
+	}
+	d.scanner = scan.New(o)
+	if d.want.any(named()) {
+		d.tagger = name.Default()
+	}
+	return d, nil
+}
+
+// Find appends what is personal data in a text: sorted, disjoint, in bytes of the text, never inside a character. The text need not be
+// valid UTF-8.
+func (d *Detector) Find(dst []span.Finding, text []byte) []span.Finding {
+	d.scratch = d.look(d.scratch[:0], text)
+	return append(dst, d.settle(d.scratch, text)...)
+}
+
+// FindLabelled is Find for a short value that has a name, such as a column of CSV: the name is context for it, as a label is in a text.
+func (d *Detector) FindLabelled(dst []span.Finding, label string, text []byte) []span.Finding {
+	label = lastPart(label)
+	if label == "" || len(label) > maxLabel || len(text) > maxLabelled {
+		return d.Find(dst, text)
+	}
+	d.labelled = append(append(append(d.labelled[:0], label...), ": "...), text...)
+	shift := len(label) + 2
+	d.scratch = d.look(d.scratch[:0], d.labelled)
+	kept := d.scratch[:0]
+	for _, f := range d.scratch {
+		if f.Start, f.End = max(f.Start-shift, 0), f.End-shift; f.End > f.Start {
+			kept = append(kept, f)
+		}
+	}
+	return append(dst, d.settle(kept, text)...)
+}
+
+// Bounds of values that are read together with their names.
+const (
+	maxLabel    = 64
+	maxLabelled = 256
+)
+
+// lastPart is the name of a value without the path to it. A name without a letter says nothing.
+func lastPart(path string) string {
+	for len(path) >= 2 && path[len(path)-2:] == "[]" {
+		path = path[:len(path)-2]
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '.' {
+			path = path[i+1:]
+			break
+		}
+	}
+	for i := range len(path) {
+		if c := path[i]; c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80 {
+			return path
+		}
+	}
+	return ""
+}
+
+// look gathers what all recognisers say, above the thresholds.
+func (d *Detector) look(dst []span.Finding, text []byte) []span.Finding {
+	has := glance(text)
+	v := &d.views[0]
+	if has&(hasFold|hasEscape) == 0 || !v.make(text, strict) {
+		dst = d.recognise(dst, text)
+	} else {
+		dst = d.through(dst, v, text)
+	}
+	if v = &d.views[1]; has&hasLoose != 0 && hasPairs(text) && v.make(text, loose) {
+		dst = d.through(dst, v, text)
+	}
+	return dst
+}
+
+// through recognises in a view, and leads offsets back to the text.
+func (d *Detector) through(dst []span.Finding, v *view, text []byte) []span.Finding {
+	from := len(dst)
+	dst = d.recognise(dst, v.text)
+	kept := dst[:from]
+	for _, f := range dst[from:] {
+		f.Start, f.End = v.start(f.Start), v.end(f.End)
+		if f.Start < f.End && f.End <= len(text) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// recognise appends what has the score that its type needs. The recognisers write to a slice of their own: they may take back what they found.
+func (d *Detector) recognise(dst []span.Finding, text []byte) []span.Finding {
+	d.pass = d.scanner.Scan(d.pass[:0], text)
+	if d.tagger != nil {
+		d.pass = d.tagger.Tag(d.pass, text)
+	}
+	for _, f := range d.pass {
+		if least, ok := d.least[f.Type]; ok && f.Score >= least {
+			dst = append(dst, f)
+		}
+	}
+	return d.recogniseOwn(dst, text)
+}
+
+// settle leaves of overlapping findings one, takes out what is allowed, and keeps what a losing finding had beyond the winner: redaction
+// must not leave half of a thing.
+func (d *Detector) settle(all []span.Finding, text []byte) []span.Finding {
+	all = unnest(d.disallow(all, text))
+	d.before = append(d.before[:0], all...)
+	kept := span.Resolve(all)
+	if len(kept) == len(d.before) {
+		return kept
+	}
+	return leftovers(kept, d.before, text)
+}
+
+// byPlace sorts by start; of those that start at one place the longer comes first, then the better.
+func byPlace(a, b span.Finding) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), cmp.Compare(b.Score, a.Score),
+		cmp.Compare(a.Type, b.Type), cmp.Compare(a.Rule, b.Rule))
+}
+
+// whole are the types that hold others: a postal address is one thing, whatever is in it, and so is a URL.
+func whole(t span.Type) bool { return t == span.Address || t == span.URL || t == span.Email }
+
+// unnest drops findings that stand inside of one that holds others. It sorts.
+func unnest(all []span.Finding) []span.Finding {
+	slices.SortFunc(all, byPlace)
+	kept, start, end := all[:0], 0, 0
+	for _, f := range all {
+		if f.End < end || f.End == end && f.Start > start {
+			continue
+		}
+		kept = append(kept, f)
+		if whole(f.Type) && f.End > end {
+			start, end = f.Start, f.End
+		}
+	}
+	return kept
+}
+
+// leftovers adds the parts of dropped findings that no kept one covers, where they hold a letter or a digit. Those that there were
+// before are in order; it takes one pass over both.
+func leftovers(kept, before []span.Finding, text []byte) []span.Finding {
+	n := len(kept)
+	covered, k := 0, 0 // up to where leftovers were made, and the first kept one that may matter
+	for _, f := range before {
+		from := max(f.Start, covered)
+		for k < n && kept[k].End <= from {
+			k++
+		}
+		for j := k; from < f.End; j++ {
+			to := f.End
+			if j < n {
+				to = min(to, kept[j].Start)
+			}
+			part := f
+			if part.Start, part.End = trim(text, from, to); part.Start < part.End {
+				kept = append(kept, part)
+			}
+			if j >= n {
+				break
+			}
+			from = max(from, kept[j].End)
+		}
+		covered = max(covered, f.End)
+	}
+	if len(kept) > n {
+		slices.SortFunc(kept, byPlace)
+	}
+	return kept
+}
+
+// trim takes what is no letter and no digit off both ends. Bytes beyond ASCII are letters.
+func trim(text []byte, from, to int) (start, end int) {
+	for from < to && !wordByte(text[from]) {
+		from++
+	}
+	for from < to && !wordByte(text[to-1]) {
+		to--
+	}
+	return from, to
+}
+
+func wordByte(c byte) bool {
+	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c >= 0x80
+}
+
+// hasPairs reports whether the text has quoted-printable or URL escapes at all.
+func hasPairs(text []byte) bool {
+	for i := 0; i+1 < len(text); i++ {
+		if c := text[i]; c == '=' || c == '%' {
+			if _, n := hexPairs(text[i:], c); n > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"encoding/binary"
+	"sort"
+	"unicode/utf8"
+)
+
+// view is a text as recognisers should see it: what hides personal data from them, or is only a way to write it, is undone.
+// Soft hyphens and characters of no width go, full-width and other scripts' digits, odd spaces and dashes become ASCII, HTML entities
+// and backslash escapes are decoded, "(at)" is an at sign. Offsets lead back to the text.
+type view struct {
+	types map[string]bool // whose tokens are known
+	text  []byte
+	buf   []byte
+	marks []mark
+}
+
+// mark says where a part of the view comes from. From view byte at on, the text is as in the raw text from byte raw on; a
+// fixed part was written anew, and is one with its raw bytes as a whole.
+type mark struct {
+	at, raw int
+	fixed   bool
+}
+
+// Ways to write a character that plain text may have by chance ("a=20", "50%40") are undone only in a second view.
+const (
+	strict = false
+	loose  = true
+)
+
+// what a text has that a view would change.
+const (
+	hasFold   = 1 << iota // bytes beyond ASCII, or a '<' of a token
+	hasEscape             // & \ ( [
+	hasLoose              // = %
+)
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// glance looks for what a view could change, eight bytes at a time. It may say too much, never too little.
+func glance(text []byte) int {
+	var fold, escape, amb uint64
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		x := binary.LittleEndian.Uint64(text[i:])
+		low := x &^ highs
+		fold |= x | equal(low, '<')
+		escape |= equal(low, '&') | equal(low, '(') | equal(low, '[') | equal(low, '\\')
+		amb |= equal(low, '=') | equal(low, '%')
+	}
+	has := 0
+	if fold&highs != 0 {
+		has |= hasFold
+	}
+	if escape&highs != 0 {
+		has |= hasEscape
+	}
+	if amb&highs != 0 {
+		has |= hasLoose
+	}
+	for ; i < len(text); i++ {
+		switch c := text[i]; {
+		case c >= utf8.RuneSelf || c == '<':
+			has |= hasFold
+		case c == '&' || c == '(' || c == '[' || c == '\\':
+			has |= hasEscape
+		case c == '=' || c == '%':
+			has |= hasLoose
+		}
+	}
+	return has
+}
+
+// equal sets the high bit of each byte of low, which has none, that equals c.
+func equal(low uint64, c byte) uint64 { return ^(low ^ uint64(c)*ones + 0x7f*ones) & highs }
+
+// make makes the view of a text. It reports whether anything is different; if not, the view lends the text itself.
+func (v *view) make(text []byte, ambiguous bool) bool {
+	v.text, v.buf, v.marks = text, v.buf[:0], v.marks[:0]
+	done := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if !special(c) {
+			i++
+			continue
+		}
+		r, n := v.decode(text, i, done, ambiguous)
+		if n == 0 {
+			i++
+			continue
+		}
+		from := i
+		i += n
+		if c == '(' || c == '[' { // "jane (at) example (dot) com"
+			if from > done && text[from-1] == ' ' {
+				from--
+			}
+			if i < len(text) && text[i] == ' ' {
+				i++
+			}
+		}
+		v.buf = append(v.buf, text[done:from]...)
+		v.put(r, from, i)
+		done = i
+	}
+	if len(v.marks) == 0 {
+		return false
+	}
+	v.buf = append(v.buf, text[done:]...)
+	v.text = v.buf
+	return true
+}
+
+// Signs that decode gives in place of a character.
+const (
+	nothing rune = -1 // the bytes go
+	token   rune = -2 // a token that an operator wrote
+)
+
+func (v *view) put(r rune, from, to int) {
+	at := len(v.buf)
+	switch r {
+	case nothing:
+	case token:
+		v.buf = append(v.buf, "<0>"...)
+	default:
+		v.buf = utf8.AppendRune(v.buf, r)
+	}
+	if len(v.buf) > at {
+		v.marks = append(v.marks, mark{at, from, true})
+	}
+	v.marks = append(v.marks, mark{len(v.buf), to, false})
+}
+
+// special reports whether a change may begin at a byte.
+func special(c byte) bool {
+	const (
+		low  = 1<<'&' | 1<<'(' | 1<<'<' | 1<<'=' | 1<<'%'
+		high = 1<<('['-64) | 1<<('\\'-64)
+	)
+	return c >= utf8.RuneSelf || c < 64 && low>>c&1 != 0 || c >= 64 && high>>(c-64)&1 != 0
+}
+
+// decode says what the bytes at i stand for, and how many they are; none if they stand for themselves.
+func (v *view) decode(text []byte, i, done int, ambiguous bool) (r rune, n int) {
+	b := text[i:]
+	switch c := b[0]; {
+	case c == '&':
+		return entity(b)
+	case c == '\\':
+		return backslash(b)
+	case c == '(' || c == '[':
+		return spelledOut(b)
+	case c == '<':
+		return token, tokenLen(b, v.types)
+	case c == '=' || c == '%':
+		if !ambiguous {
+			return 0, 0
+		}
+		return hexPairs(b, c)
+	}
+	r, n = utf8.DecodeRune(b)
+	if r == utf8.RuneError && n == 1 { // Latin-1, perhaps
+		switch b[0] {
+		case 0xa0:
+			return ' ', 1
+		case 0xad:
+			return nothing, 1
+		}
+		return 0, 0
+	}
+	before := byte(' ')
+	if i > done {
+		before = text[i-1]
+	} else if len(v.buf) > 0 {
+		before = v.buf[len(v.buf)-1]
+	}
+	f := fold(r, before)
+	if f == r {
+		return 0, 0
+	}
+	return f, n
+}
+
+// start is the raw byte where what begins at a byte of the view begins.
+func (v *view) start(at int) int {
+	k := sort.Search(len(v.marks), func(k int) bool { return v.marks[k].at > at }) - 1
+	if k < 0 {
+		return at
+	}
+	if m := &v.marks[k]; m.fixed {
+		return m.raw
+	}
+	return v.marks[k].raw + at - v.marks[k].at
+}
+
+// end is the raw byte where what ends before a byte of the view ends.
+func (v *view) end(at int) int {
+	k := sort.Search(len(v.marks), func(k int) bool { return v.marks[k].at >= at }) - 1
+	if k < 0 {
+		return at
+	}
+	if m := &v.marks[k]; m.fixed {
+		return v.marks[k+1].raw
+	}
+	return v.marks[k].raw + at - v.marks[k].at
+}

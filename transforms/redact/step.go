@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/redact/span"
+)
+
+// ErrFound ends a run of the step scan that must not find anything.
+var ErrFound = errors.New("redact: personal data was found")
+
+// maxRounds is how often a text is looked at again after something in it was replaced by what could make a finding with its
+// neighbours.
+const maxRounds = 3
+
+// Transform redacts a record.
+func (s *Redact) Transform(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
+	s.out = s.out[:0]
+	clear(s.taken)
+	clear(s.count)
+	text, err := s.each(r, func(f *transforms.Field) error { return s.field(r, f, t) })
+	switch {
+	case errors.Is(err, errUnstable):
+		t.Reason("unstable")
+		return transforms.Quarantine, nil
+	case err != nil:
+		return transforms.Refused, err
+	case !text:
+		t.Reason("not-text")
+		return transforms.Quarantine, nil
+	}
+	return s.fileName(r, t)
+}
+
+// errUnstable is a text that shows personal data again whenever some of it is replaced.
+var errUnstable = errors.New("redact: no end of findings")
+
+// field redacts one field.
+func (s *Redact) field(r *transforms.Record, f *transforms.Field, t *transforms.Trace) error {
+	found := s.find(f)
+	if len(found) == 0 {
+		return nil
+	}
+	out, err := s.replace(r, f.Path, f.Text, found, t)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.Kind == transforms.Bytes:
+		f.SetFile(out)
+	case f.Kind == transforms.Key:
+		f.Set(s.member(f.Path, string(f.Text), out))
+	case f.Kind == transforms.Number && number(out):
+		f.SetNumber(out)
+	default:
+		f.Set(out)
+	}
+	return nil
+}
+
+// number reports whether a text is digits that JSON takes for a number, and no number that a reader would round.
+func number(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0 && len(b) <= 15 && (len(b) == 1 || b[0] != '0')
+}
+
+// seam is where a replacement stands in a new text.
+type seam struct{ start, end int }
+
+// replace makes a text without what was found. It stays as it is until the next record.
+func (s *Redact) replace(r *transforms.Record, path string, text []byte, found []span.Finding, t *transforms.Trace) ([]byte, error) {
+	var seams []seam
+	from, at, all := len(s.out), 0, true
+	actions := make([]string, 0, len(found))
+	for i := range found {
+		f := &found[i]
+		s.out = append(s.out, text[at:f.Start]...)
+		start := len(s.out)
+		op := s.operator(f.Type)
+		var ok bool
+		if s.out, ok = op.apply(s.out, &match{f.Type, text[f.Start:f.End], r}); !ok {
+			op = replace{}
+			s.out, _ = op.apply(s.out[:start], &match{kind: f.Type})
+		}
+		at = f.End
+		if len(s.out) == start && joins(s.out[from:], text[at:]) {
+			s.out = append(s.out, ' ')
+		}
+		all = all && op.token()
+		actions = append(actions, op.name())
+		seams = append(seams, seam{start - from, len(s.out) - from})
+	}
+	s.out = append(s.out, text[at:]...)
+	out := s.out[from:len(s.out):len(s.out)]
+	n := -1
+	s.tell(t, path, text, found, func(*span.Finding) string { n++; return actions[n] })
+	if all {
+		return out, nil
+	}
+	return s.recheck(out, seams, t)
+}
+
+func (s *Redact) operator(t span.Type) operator {
+	if op, ok := s.operators[t]; ok {
+		return op
+	}
+	return s.fallback
+}
+
+// joins reports whether what was apart would become one thing.
+func joins(before, after []byte) bool {
+	if len(before) == 0 || len(after) == 0 {
+		return false
+	}
+	space := func(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
+	return !space(before[len(before)-1]) && !space(after[0])
+}
+
+// recheck looks at a new text again, where operators wrote what has a form of its own or nothing: what is found outside of what they
+// wrote becomes a token, until nothing is.
+func (s *Redact) recheck(out []byte, seams []seam, t *transforms.Trace) ([]byte, error) {
+	for range maxRounds {
+		s.again = s.finder.Find(s.again[:0], out)
+		rest := outside(s.again, seams, out)
+		if len(rest) == 0 {
+			return out, nil
+		}
+		out, seams = s.cover(out, seams, rest, t)
+	}
+	s.again = s.finder.Find(s.again[:0], out)
+	if len(outside(s.again, seams, out)) > 0 {
+		return nil, errUnstable
+	}
+	return out, nil
+}
+
+// outside are the parts of findings that operators did not write. Where they wrote nothing but space, there is only a seam to look over.
+func outside(found []span.Finding, seams []seam, text []byte) (rest []span.Finding) {
+	k := 0
+	for _, f := range found {
+		from := f.Start
+		for k < len(seams) && seams[k].end <= from {
+			k++
+		}
+		for j := k; from < f.End; j++ {
+			to, next := f.End, f.End
+			if j < len(seams) && seams[j].start < f.End {
+				if to, next = seams[j].start, seams[j].end; blank(text[to:next]) {
+					continue
+				}
+			}
+			part := f
+			if part.Start, part.End = trim(text, from, max(from, to)); part.Start < part.End {
+				rest = append(rest, part)
+			}
+			from = max(from, next)
+		}
+	}
+	return rest
+}
+
+func blank(b []byte) bool { return len(b) == 0 || len(b) == 1 && b[0] == ' ' }
+
+// cover puts tokens in place of findings, and moves the seams along.
+func (s *Redact) cover(text []byte, seams []seam, rest []span.Finding, t *transforms.Trace) ([]byte, []seam) {
+	from, at, k := len(s.out), 0, 0
+	var moved []seam
+	shift := func(upTo int) { // seams before a finding
+		for ; k < len(seams) && seams[k].start < upTo; k++ {
+			if d := len(s.out) - from - at; seams[k].start >= at {
+				moved = append(moved, seam{seams[k].start + d, seams[k].end + d})
+			}
+		}
+	}
+	for i := range rest {
+		f := &rest[i]
+		shift(f.Start)
+		s.out = append(s.out, text[at:f.Start]...)
+		start := len(s.out)
+		s.out, _ = replace{}.apply(s.out, &match{kind: f.Type})
+		moved = append(moved, seam{start - from, len(s.out) - from})
+		at = f.End
+		t.Count(string(f.Type), 1)
+	}
+	shift(len(text) + 1)
+	s.out = append(s.out, text[at:]...)
+	return s.out[from:len(s.out):len(s.out)], moved
+}
+
+// member makes sure that two members of a record that had two names have two names again.
+func (s *Redact) member(path, was string, out []byte) []byte {
+	key := path + "\x00" + was
+	if name, ok := s.taken[key]; ok {
+		return []byte(name)
+	}
+	name := string(out)
+	counted := path + "\x00" + name
+	if s.count[counted]++; s.count[counted] > 1 {
+		name += "_" + strconv.FormatInt(s.count[counted], 10)
+	}
+	s.taken[key] = name
+	return []byte(name)
+}
+
+// fileName redacts a file's name, part by part, and keeps its last extension.
+func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
+	if r.Name == "" {
+		return transforms.Keep, nil
+	}
+	ext := path.Ext(r.Name)
+	if len(ext) > maxExt || strings.ContainsAny(ext, "@ ") {
+		ext = ""
+	}
+	parts := strings.Split(strings.TrimSuffix(r.Name, ext), "/")
+	changed := false
+	for i, p := range parts {
+		found := s.finder.Find(nil, []byte(p))
+		if len(found) == 0 {
+			continue
+		}
+		out, err := s.replace(r, "", []byte(p), found, t)
+		if err != nil {
+			t.Reason("unstable")
+			return transforms.Quarantine, nil
+		}
+		parts[i], changed = strings.NewReplacer("/", "_", "\x00", "_").Replace(string(out)), true
+		if parts[i] == "" || parts[i] == "." || parts[i] == ".." {
+			parts[i] = "_"
+		}
+	}
+	if !changed {
+		return transforms.Keep, nil
+	}
+	name := strings.Join(parts, "/")
+	if s.files[name+ext]++; s.files[name+ext] > 1 {
+		name += "_" + strconv.FormatInt(s.files[name+ext], 10)
+	}
+	r.Name = name + ext
+	return transforms.Keep, nil
+}
+
+// maxExt is the longest extension of a file's name that says what it is, with its dot.
+const maxExt = 8
