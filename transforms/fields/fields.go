@@ -103,22 +103,21 @@ func (s *Set) Index(path string) int {
 	return -1
 }
 
-// Walk calls leaf for each value of the set's fields that a record has, until it gives a reason; and gives that, or NotScalar where a
-// field is an object or an array.
+// Walk calls leaf for each value of the set's fields that a record has, until it gives a reason; and gives that, or NotScalar, and
+// calls nothing, where a field is an object or an array.
 func (s *Set) Walk(r *transforms.Record, leaf func(i int, f *transforms.Field) (reason string)) (reason string) {
 	if s.Compound(r) {
-		return NotScalar
+		reason = NotScalar
 	}
 	all := r.Fields()
 	for k := range all {
 		if i := s.Index(all[k].Path); i >= 0 {
-			s.See(i)
-			if reason := leaf(i, &all[k]); reason != "" {
-				return reason
+			if s.See(i); reason == "" {
+				reason = leaf(i, &all[k])
 			}
 		}
 	}
-	return ""
+	return reason
 }
 
 // Compound reports whether a field of the set is an object or an array in a record. Walk calls it; it counts the record.
