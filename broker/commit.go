@@ -159,6 +159,12 @@ func checkUsage(s *usage.Statement, l *ledger.Lease, m *dataset.Manifest, j *job
 	if err := checkReads(p, s.Outcome, l, m); err != nil {
 		return nil, err
 	}
+	for _, no := range usage.CheckTransforms(s, slices.IndexFunc(s.Packages, func(u usage.Package) bool { return u.Grant == l.Grant }), m, &l.Obligations) {
+		return bad("%s (%s)", no.Message, no.Rule)
+	}
+	if s.Privacy < l.Obligations.Privacy {
+		return bad("privacy of %d, this grant alone debits %d", s.Privacy, l.Obligations.Privacy)
+	}
 	if s.Outcome == usage.OutcomeCompleted {
 		return p, checkOutputs(s, &l.Obligations, j)
 	}

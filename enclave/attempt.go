@@ -71,6 +71,9 @@ func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, err
 	if err := r.compatible(); err != nil {
 		return nil, err
 	}
+	if err := r.transformable(); err != nil {
+		return nil, err
+	}
 	if r.lease, err = newLease(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -28,6 +29,7 @@ type pack struct {
 	keys    dataset.Keys
 	beat    beat
 	meter   meter
+	steps   []usage.Transform // what was done to its records, once all of them are through
 }
 
 // refusal is a broker's considered no. It arrived unauthenticated, so it only ends the attempt.

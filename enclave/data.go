@@ -24,8 +24,15 @@ type view struct {
 
 type file struct {
 	p      *pack
-	stream *dataset.Stream
+	stream batches
 	batch  dataset.Batch // the one last delivered
+}
+
+// batches is a dataset's stream, or what steps left of it.
+type batches interface {
+	Size() int64
+	Batch(ctx context.Context, off int64) (dataset.Batch, error)
+	Close()
 }
 
 // openView opens a stream for every dataset. Two datasets of one name get distinct folders.
@@ -34,7 +41,7 @@ func (r *attempt) openView(ctx context.Context) (*view, []sandbox.File, error) {
 	var list []sandbox.File
 	taken := map[string]bool{}
 	for _, p := range r.packages[1:] {
-		s, err := r.openStream(ctx, p)
+		s, err := r.openBatches(ctx, p)
 		if err != nil {
 			v.close()
 			return nil, nil, err
@@ -55,6 +62,22 @@ func fileName(f dataset.Format) string {
 		return "records.tar"
 	}
 	return "records." + string(f)
+}
+
+// openBatches is what the code sees of p. Where steps stand before it, they are done with all records when this returns.
+func (r *attempt) openBatches(ctx context.Context, p *pack) (batches, error) {
+	if len(p.grant.Predicate.Obligations.Transforms) > 0 {
+		t, err := r.transform(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return t, nil
+	}
+	s, err := r.openStream(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // openStream reads what is granted of p leaf by leaf, as if the package had nothing else: the allowance is checked before each is fetched, the meter counts each once proven.

@@ -15,9 +15,12 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/tx"
 )
 
 // Errors. Each ends the attempt; none carries plaintext.
@@ -47,6 +50,8 @@ type Host interface {
 // Runner runs untrusted code in a process that holds no key.
 type Runner interface {
 	Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandbox.Outcome, error)
+	// Module starts a creator's step, which holds no key either: what it needs of keys and noise it asks lent for.
+	Module(ctx context.Context, s *dataset.Step, module []byte, in transforms.Schema, lent tx.Lent) (transforms.Module, error)
 }
 
 // Enroller is the extra ability of collectors whose attestation key a broker must vouch for (TPM).

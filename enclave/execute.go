@@ -170,6 +170,8 @@ func reasonOf(err error, worker string) string {
 		return usage.ReasonNotPermitted
 	case errors.Is(err, errModule):
 		return usage.ReasonModule
+	case errors.Is(err, errTransform):
+		return usage.ReasonTransform
 	case errors.Is(err, errWorker):
 		return usage.ReasonWorker
 	}

@@ -118,7 +118,7 @@ func withinTerms(g *grant.Grant, m *dataset.Manifest, j *job.Job, coder envelope
 	if !ok {
 		return nil, fmt.Errorf("%w: the broker grants more than its owner's terms", ErrGrant)
 	}
-	for _, b := range slices.Concat(usage.CheckGround(g, m), usage.CheckJob(j, o, m, coder)) {
+	for _, b := range slices.Concat(usage.CheckGround(g, m), usage.CheckSteps(o, m), usage.CheckJob(j, o, m, coder)) {
 		return nil, fmt.Errorf("%w: the broker grants against its owner's terms: %s: %s", ErrGrant, b.Rule, b.Message)
 	}
 	sel, err := m.Select(o.Leaves.Spans())

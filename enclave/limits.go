@@ -11,6 +11,8 @@ const (
 	// encapsulatedSize is HPKE's encapsulated key: an ML-KEM-768 ciphertext (1088) and an X25519 key (32).
 	encapsulatedSize = 1120
 	tagSize          = 16 // of AES-256-GCM
+	// scratchMemory is how much of one dataset's transformed records is held in memory, and of what a step must see twice.
+	scratchMemory = 32 << 20
 )
 
 // timing is how long the enclave waits for what, by its monotonic clock.

@@ -101,6 +101,8 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 			return nil, err
 		}
 		st.Packages = append(st.Packages, k)
+		st.Transforms = append(st.Transforms, p.steps...)
+		st.Privacy += g.Obligations.Privacy
 		a := attestation.Assurance(g.Assurance)
 		if st.Assurance == "" || !a.AtLeast(attestation.Assurance(st.Assurance)) {
 			st.Assurance = g.Assurance

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	pb "github.com/glovebox-dev/glovebox/host/api/glovebox/v1"
@@ -62,7 +63,7 @@ func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64,
 		}
 		size += n
 	}
-	for _, d := range m.Tree.Levels {
+	for _, d := range slices.Concat(m.Tree.Levels, m.Terms.Modules()) {
 		if _, err := h.blobs.Size(ctx, d); errors.Is(err, dataset.ErrNoBlob) {
 			missing++
 		} else if err != nil {
@@ -70,7 +71,7 @@ func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64,
 		}
 	}
 	if missing > 0 {
-		return 0, fmt.Errorf("%w: %d of %d", ErrIncomplete, missing, len(m.Segments)+len(m.Tree.Levels))
+		return 0, fmt.Errorf("%w: %d of %d", ErrIncomplete, missing, len(m.Segments)+len(m.Tree.Levels)+len(m.Terms.Modules()))
 	}
 	return size, nil
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -65,9 +66,35 @@ func (a *audit) checkStatement() {
 	for _, p := range CheckMeasured(s, j) {
 		a.find(p.Rule, PartUsage, "%s", p.Message)
 	}
+	a.checkPrivacy(s)
 	a.must(s.Measured.WallMillis <= s.Time.Finished-s.Time.Started+maxWait.Milliseconds(), "usage.time", PartUsage,
 		"ran %d ms between start and finish %d ms apart", s.Measured.WallMillis, s.Time.Finished-s.Time.Started)
 	a.checkOutputs(s, j)
+}
+
+// checkPrivacy: the statement states what the grants debited, and says what the steps of each package spare the auditor.
+func (a *audit) checkPrivacy(s *Statement) {
+	var sum int64
+	for i := range a.lease {
+		if g := a.lease[i].grant; g != nil {
+			sum = addCapped(sum, g.Predicate.Obligations.Privacy)
+		}
+	}
+	a.must(s.Privacy == sum, "usage.privacy", PartUsage, "%d millionths of epsilon, the grants debit %d", s.Privacy, sum)
+	for i, p := range s.Packages {
+		if did := s.TransformsOf(p.Manifest); len(did) > 0 {
+			a.fact("transformed", PartUsage, "package[%d]: the code saw what %s left of the records", i, names(did))
+		}
+	}
+}
+
+// names lists steps for people.
+func names(steps []Transform) string {
+	var out []string
+	for _, t := range steps {
+		out = append(out, t.Step)
+	}
+	return strings.Join(out, ", ")
 }
 
 func (a *audit) checkOutputs(s *Statement, j *job.Job) {

@@ -33,7 +33,7 @@ func (a *audit) checkGrant(i int) {
 			a.find(b.Rule, p, "%s", b.Message)
 		}
 	}
-	for _, b := range CheckGround(g, &l.manifest.Predicate) {
+	for _, b := range slices.Concat(CheckGround(g, &l.manifest.Predicate), CheckSteps(&g.Obligations, &l.manifest.Predicate)) {
 		a.find(b.Rule, p, "%s", b.Message)
 	}
 	a.checkGrantTerms(g, &l.manifest.Predicate, p)
@@ -137,7 +137,7 @@ func (a *audit) checkUse(i int) {
 	bad := func(ok bool, rule, f string, args ...any) {
 		a.must(ok, rule, PartUsage, part("package", i)+": "+f, args...)
 	}
-	for _, p := range CheckMetered(u, m, o, s.Outcome) {
+	for _, p := range slices.Concat(CheckMetered(u, m, o, s.Outcome), CheckTransforms(s, i, m, o)) {
 		bad(false, p.Rule, "%s", p.Message)
 	}
 	bad(u.Reads <= product(o.Allowance, addCapped(u.Heartbeat, 1)), "use.allowance",

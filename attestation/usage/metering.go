@@ -58,16 +58,29 @@ func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome
 	t := touch(m, u.Leaves)
 	p.must(u.Reads <= product(o.Leaves.Count(), epochs), "use.reads", "%d reads of %d leaves in %d epochs", u.Reads, o.Leaves.Count(), epochs)
 	p.must(u.Epochs <= epochs, "use.epochs", "%d epochs, %d granted", u.Epochs, epochs)
+	p.must(u.Records <= product(t.records, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, t.records, u.Epochs)
+	p.must(u.Billable == u.Records, "use.billable", "%d records billable of %d", u.Billable, u.Records)
+	if len(o.Transforms) > 0 {
+		p.transformed(u, t, touch(m, o.Leaves), outcome)
+		return p
+	}
 	p.must(u.Epochs == 0 || u.Epochs-1 <= u.Reads-t.leaves, "use.epochs", "%d epochs in %d reads of %d leaves", u.Epochs, u.Reads, t.leaves)
 	again := u.Reads - t.leaves // reads beyond the first of each leaf
 	least, most := addCapped(t.bytes, product(t.least, again)), addCapped(t.bytes, product(t.most, again))
 	p.must(u.Bytes >= least && u.Bytes <= most, "use.bytes", "%d bytes in %d reads, which have %d to %d", u.Bytes, u.Reads, least, most)
-	p.must(u.Records <= product(t.records, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, t.records, u.Epochs)
-	p.must(u.Billable == u.Records, "use.billable", "%d records billable of %d", u.Billable, u.Records)
 	if outcome == OutcomeCompleted {
 		p.completed(u, m, t, touch(m, o.Leaves))
 	}
 	return p
+}
+
+// transformed: what steps stand before is read once, whole and before the code starts, whatever the code reads of what they
+// leave.
+func (p *problems) transformed(u *Package, t, granted touched, outcome string) {
+	p.must(u.Reads == t.leaves && u.Bytes == t.bytes, "use.reads", "%d reads of %d bytes, and %d leaves of %d bytes were read for the steps, each once",
+		u.Reads, u.Bytes, t.leaves, t.bytes)
+	whole := t.leaves == granted.leaves
+	p.must(whole || outcome != OutcomeCompleted && u.Epochs == 0, "use.reads", "the code saw records before all %d leaves were read, %d were", granted.leaves, t.leaves)
 }
 
 // completed checks what only a run without a fault shows, where t was read of what is granted: whatever was read of a segment was read up to a batch that was

@@ -41,6 +41,7 @@ const (
 	ReasonUnavailable  = "unavailable"   // host or broker did not answer in time
 	ReasonWorker       = "worker"        // the worker process died
 	ReasonNotPermitted = "not-permitted" // the obligations forbid what the job asks for
+	ReasonTransform    = "transform"     // a step failed, or left no record, before the code was started
 )
 
 // Statement is the predicate of a [envelope.UsageType] statement. Subject: the age file ("result.age") of a completed
@@ -61,8 +62,8 @@ type Statement struct {
 	Undeclared int64            `json:"undeclared"` // files written but not declared, dropped
 	Commitment *envelope.Digest `json:"commitment"` // salted, to the plaintext outputs; null if the run failed
 	Execution  *Execution       `json:"execution"`  // null if no module was admitted
-	Transforms []Transform      `json:"transforms"`
-	Privacy    int64            `json:"privacy"`  // ε spent, millionths; 0 in modes without an account
+	Transforms []Transform      `json:"transforms"` // by package, in the order of Packages; of those whose last record went through
+	Privacy    int64            `json:"privacy"`  // ε that the grants debit, millionths, all of them together; 0 in modes without an account
 	Receipts   []string         `json:"receipts"` // licence receipts
 	Payments   []string         `json:"payments"` // payment ids
 	Measured   Measured         `json:"measured"`
@@ -89,12 +90,6 @@ type Output struct {
 	Name  string `json:"name"`
 	Class string `json:"class"`
 	Bytes int64  `json:"bytes"`
-}
-
-// Transform is one step that ran. None in this release.
-type Transform struct {
-	Module  envelope.Digest `json:"module"`
-	Records int64           `json:"records"`
 }
 
 // Measured are figures from the kernel, not proofs.
@@ -135,13 +130,13 @@ func (s *Statement) Validate() error {
 		return bad("a failed run has outputs")
 	case s.Commitment != nil && s.Commitment.IsZero():
 		return bad("zero commitment")
-	case len(s.Transforms)+len(s.Receipts)+len(s.Payments) != 0 || s.Privacy != 0 || s.Measured.Steps != 0:
-		return bad("transforms, receipts, payments, privacy and steps are not part of this release")
+	case len(s.Receipts)+len(s.Payments) != 0 || s.Measured.Steps != 0:
+		return bad("receipts, payments and steps are not part of this release")
 	case s.Time.Broker <= 0 || s.Time.Released < 0 || s.Time.Started < s.Time.Released || s.Time.Finished < s.Time.Started:
 		return bad("times out of order")
 	case max(s.Time.Broker, s.Time.Finished) > job.MaxAmount:
 		return bad("times out of range")
-	case !figures(s.Undeclared, s.Measured.CPUMillis, s.Measured.PeakMemory, s.Measured.WallMillis):
+	case !figures(s.Privacy, s.Undeclared, s.Measured.CPUMillis, s.Measured.PeakMemory, s.Measured.WallMillis):
 		return bad("figure out of range")
 	}
 	if !knownReason(s.Reason) {
@@ -166,7 +161,7 @@ func (s *Statement) Validate() error {
 		}
 		seen[p.Manifest] = true
 	}
-	return nil
+	return s.validateTransforms()
 }
 
 // figures reports whether all are counts that canonical JSON keeps exact.
@@ -177,7 +172,7 @@ func figures(n ...int64) bool {
 func knownReason(r string) bool {
 	switch r {
 	case ReasonNone, ReasonTrap, ReasonWall, ReasonFuel, ReasonMemory, ReasonOutput, ReasonModule, ReasonDataset, ReasonStopped,
-		ReasonUnavailable, ReasonWorker, ReasonNotPermitted:
+		ReasonUnavailable, ReasonWorker, ReasonNotPermitted, ReasonTransform:
 		return true
 	}
 	return false

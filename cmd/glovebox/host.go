@@ -106,7 +106,7 @@ func blobsOf(m *dataset.Manifest) []envelope.Digest {
 	for _, s := range m.Segments {
 		out = append(out, s.Blob)
 	}
-	return append(out, m.Tree.Levels...)
+	return append(append(out, m.Tree.Levels...), m.Terms.Modules()...)
 }
 
 // minPrefix is how many hex digits of a manifest name it, if no other manifest begins with them.

@@ -125,3 +125,17 @@ func (t *Terms) EpsilonFor(mode string) (sum int64) {
 	}
 	return sum
 }
+
+// Modules are the modules that steps of any mode run, each once: blobs of the package's store beside its segments, under their
+// SHA-256.
+func (t *Terms) Modules() []envelope.Digest {
+	out := []envelope.Digest{}
+	for i := range t.Steps {
+		for _, s := range t.Steps[i].Steps {
+			if s.Name == StepModule && !slices.Contains(out, s.Digest) {
+				out = append(out, s.Digest)
+			}
+		}
+	}
+	return out
+}
