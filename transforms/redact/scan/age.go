@@ -115,7 +115,7 @@ func (c *cursor) ageBefore(s int) bool {
 		switch m := c.lexicon.find(c.text[w:i]); {
 		case m&ageWord != 0:
 			return true
-		case m&linking == 0 && !(i-w == 3 && c.has(w, "von")) && !(i-w == 2 && c.has(w, "is")):
+		case m&linking == 0:
 			return false
 		}
 		if i = c.spacesBefore(w); i == w {

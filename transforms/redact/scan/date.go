@@ -8,7 +8,8 @@ import (
 )
 
 // when handles a number that a date or a time has: text[s:d] are its digits, and letters may follow up to e.
-func (c *cursor) when(s, d, e int, g *groups) bool {
+// near is what the words beside it mean.
+func (c *cursor) when(s, d, e int, near uint32, g *groups) bool {
 	if before := c.peek(s - 1); before == '_' || (before == '/' || before == '-' || before == ':') && isDigit(c.peek(s-2)) {
 		return false
 	}
@@ -18,15 +19,15 @@ func (c *cursor) when(s, d, e int, g *groups) bool {
 		return false
 	case n <= 4 && g.n >= 3 && c.numericDate(g):
 		return true
-	case n <= 2 && c.clock(s, d):
+	case n <= 2 && (near&meridiem != 0 || c.peek(d) == ':') && c.clock(s, d):
 		return true
-	case n <= 4 && c.namedDate(s, d, e):
+	case n <= 4 && near&(monthMask|linking) != 0 && c.namedDate(s, d, e):
 		return true
 	case n <= 4 && c.peek(d) >= 0xE0 && c.eastAsianDate(s, d):
 		return true
 	case n == 8 && d == e && g.n == 1 || n == 8 && c.peek(d) == 'T':
 		return c.compactDate(s, d)
-	case n == 4 && d == e && g.n == 1:
+	case n == 4 && near&(bornWord|linking) != 0 && d == e && g.n == 1:
 		return c.yearOfBirth(s, d)
 	case n <= 2 && g.n == 2 && g.sep[0] == '/' && g.len(1) == 4 && !g.glued:
 		return c.monthAndYear(g)
@@ -89,7 +90,7 @@ func (c *cursor) numericDate(g *groups) bool {
 func (c *cursor) dated(f span.Finding, anti context.Topic) bool {
 	c.retract(f.Start)
 	c.busy = f.End
-	if f.Why&span.AgainstIt != 0 {
+	if f.Why&span.AgainstIt != 0 || f.Score >= span.Strong {
 		c.add(f.Type, f.Start, f.End, f.Score, f.Why, f.Rule)
 		return true
 	}
@@ -264,10 +265,18 @@ func (c *cursor) yearOfBirth(s, d int) bool {
 	if y := c.number(s, d); y < 1900 || y > 2100 || isAlnum(c.peek(s-1)) {
 		return false
 	}
-	if w := c.words.Near(c.text, s, d); w.Nearest.Has(topicBorn) {
-		c.add(span.Date, s, d, 600, span.ByContext, "year-of-birth")
-		c.busy = d
-		return true
+	for i, n := s, 0; n < 3; n++ { // "born in the year 1987"
+		j := c.skipBack(i)
+		i = c.wordBefore(j)
+		m := c.lexicon.find(c.text[i:j])
+		if m&bornWord != 0 {
+			c.add(span.Date, s, d, 600, span.ByContext, "year-of-birth")
+			c.busy = d
+			return true
+		}
+		if m&linking == 0 {
+			break
+		}
 	}
 	return false
 }

@@ -17,6 +17,8 @@ const (
 	oldWord
 	ageWord // before an age
 	relative
+	bornWord // before a year of birth
+	ageSign  // a sign, not a word, that may make an age of a number
 )
 
 // months are names and their abbreviations, parted by '|' from month to month.
@@ -52,8 +54,10 @@ var lexemes = [...]struct {
 		"lunes martes miércoles miercoles jueves viernes sábado sabado domingo lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica " +
 		"feira maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"},
 	{relative, "today yesterday"},
+	{bornWord, "born birth yob dob geboren geb jahrgang né née nacido nacida nato nata nascido nascida född født urodzony urodzona"},
+	{linking, "in en im nel em year"},
 	{ordinal, "st nd rd th er ème eme º ª"},
-	{linking, "of de del di do the den der"},
+	{linking, "of de del di do the den der von is"},
 	{meridiem, "am pm"},
 	{zone, "utc gmt z est edt cst cdt mst mdt pst pdt cet cest wet west eet eest bst ist jst kst msk aest aedt hst akst sgt hkt"},
 	{yearUnit, "year years yr yrs"},
@@ -67,8 +71,10 @@ const slots = 1024
 
 // lexicon finds what words mean, by open addressing.
 type lexicon struct {
-	keys [slots]uint64
-	vals [slots]uint32
+	keys  [slots]uint64
+	vals  [slots]uint32
+	first [1024]uint32 // by the low five bits of the first two bytes: which third ones words have
+	last  [1024]uint32 // by the third and second last bytes: which last ones
 }
 
 func newLexicon() *lexicon {
@@ -86,18 +92,45 @@ func newLexicon() *lexicon {
 	for _, x := range lexemes {
 		l.put(x.words, x.meaning)
 	}
+	for _, sign := range []byte("/.o") { // y/o, y.o., yo
+		l.first['y'&31<<5|int(sign&31)] = 1<<32 - 1
+	}
 	return l
 }
 
 func (l *lexicon) put(words string, meaning uint32) {
 	for w := range fields(words) {
-		h := hashWord([]byte(w))
+		h, n := hashWord([]byte(w)), len(w)
+		if meaning&(zone|weekday|relative) == 0 && n > 1 {
+			l.margins(w, n)
+		}
 		p := h % slots
 		for l.keys[p] != 0 && l.keys[p] != h {
 			p = (p + 1) % slots
 		}
 		l.keys[p], l.vals[p] = h, meaning
 	}
+}
+
+// margins notes how a word begins and ends. What stands beside a word of two letters is any sign.
+func (l *lexicon) margins(w string, n int) {
+	if n == 2 {
+		l.first[int(w[0]&31)<<5|int(w[1]&31)] = 1<<32 - 1
+		l.last[int(w[0]&31)] |= 1 << (w[1] & 31) // after a space
+		l.last[int('\n')<<5|int(w[0]&31)] |= 1 << (w[1] & 31)
+		return
+	}
+	l.first[int(w[0]&31)<<5|int(w[1]&31)] |= 1 << (w[2] & 31)
+	l.last[int(w[n-3]&31)<<5|int(w[n-2]&31)] |= 1 << (w[n-1] & 31)
+}
+
+// begins says whether a word that means something to a number may begin with the three bytes; ends, whether one may end so.
+func (l *lexicon) begins(a, b, c byte) bool {
+	return l.first[int(a&31)<<5|int(b&31)]>>(c&31)&1 != 0
+}
+
+func (l *lexicon) ends(a, b, c byte) bool {
+	return l.last[int(a&31)<<5|int(b&31)]>>(c&31)&1 != 0
 }
 
 // find is what a word means; 0 is nothing.

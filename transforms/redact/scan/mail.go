@@ -49,28 +49,26 @@ func (c *cursor) local(at int) int {
 		}
 		return at
 	}
-	i := at
-	for i > c.address && localByte(t[i-1]) {
-		if at-i >= maxLocal {
-			return at
-		}
-		if t[i-1] == '.' && i >= 2 && t[i-2] == '.' {
+	first := max(c.address, at-maxLocal-1)
+	i, wide := at, false
+	for i > first {
+		b := t[i-1]
+		if class[b]&localClass == 0 || b == '.' && i < at && t[i] == '.' {
 			break
 		}
+		wide = wide || b >= 0x80
 		i--
+	}
+	if at-i > maxLocal {
+		return at
 	}
 	for i < at && !isAlnum(t[i]) && t[i] != '_' && t[i] < 0x80 {
 		i++
 	}
-	return c.quoteBefore(i, at)
-}
-
-func localByte(b byte) bool {
-	switch b {
-	case '.', '_', '%', '+', '-', '\'', '~':
-		return true
+	if wide {
+		return c.quoteBefore(i, at)
 	}
-	return isAlnum(b) || b >= 0x80
+	return i
 }
 
 // quoteBefore moves the start past typographic quotes, dashes and spaces, which are beyond ASCII but no letters.
@@ -129,17 +127,21 @@ func (c *cursor) hostEnd(i int) (end, tld int) {
 	t := c.text
 	end, tld = i, i
 	prev := i // start of the label before the last
-	for end < len(t) && end-i <= maxHost {
+	t = t[:min(len(t), i+maxHost+1)]
+	for end < len(t) {
 		b := t[end]
-		if b == '.' {
-			if !hostByte(c.peek(end+1)) || c.peek(end+1) == '-' || end == tld {
+		if class[b]&hostClass != 0 {
+			if b >= 0x80 && punctuation(t[end:]) != 0 {
 				break
 			}
-			prev, tld = tld, end+1
-		} else if !hostByte(b) || b >= 0x80 && punctuation(t[end:]) != 0 {
+			end++
+			continue
+		}
+		if b != '.' || end+1 >= len(t) || class[t[end+1]]&hostClass == 0 || t[end+1] == '-' || end == tld {
 			break
 		}
 		end++
+		prev, tld = tld, end
 	}
 	for end > tld && (t[end-1] == '-' || t[end-1] == '_') {
 		end--
@@ -150,7 +152,7 @@ func (c *cursor) hostEnd(i int) (end, tld int) {
 	return end, tld
 }
 
-func hostByte(b byte) bool { return isAlnum(b) || b == '-' || b == '_' || b >= 0x80 }
+func hostByte(b byte) bool { return class[b]&hostClass != 0 }
 
 // messageID says whether the address is likelier the name of a message than of a mailbox: it stands in angle brackets, and
 // before the `@` are many digits or signs that mailboxes do not have.

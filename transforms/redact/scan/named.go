@@ -111,7 +111,7 @@ func (c *cursor) monthBefore(s int, year bool, n *named) bool {
 	if w == i {
 		return false
 	}
-	if year && c.lexicon.find(c.text[w:i])&linking != 0 || c.has(w, "the") && i-w == 3 {
+	if c.lexicon.find(c.text[w:i])&linking != 0 && (year || c.has(w, "the")) {
 		if j := c.spacesBefore(w); j < w {
 			i = j
 			w = c.wordBefore(i)

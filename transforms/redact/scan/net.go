@@ -25,7 +25,7 @@ func (c *cursor) ipv4(s int) int {
 	if !ok || c.peek(s-1) == '.' && isAlnum(c.peek(s-2)) {
 		return 0
 	}
-	f := span.Finding{Type: span.IP, Start: s, End: end, Score: 950, Rule: "ipv4"}
+	f := span.Finding{Type: span.IP, Start: s, End: end, Score: 950, Rule: "ipv4", Why: span.ByForm}
 	switch after := c.peek(end); {
 	case isAlnum(after) || after == '_':
 		return 0
@@ -45,7 +45,11 @@ func (c *cursor) ipv4(s int) int {
 		c.weigh(f, span.Medium, topicIP, topicVersion)
 		return 0 // the same digits may be something else
 	}
-	c.weigh(f, span.Certain, topicIP, topicVersion)
+	if b := c.peek(s - 1); b == '[' || b == '(' || b == '@' || b == '\n' || s == 0 {
+		c.dst = append(c.dst, f)
+	} else {
+		c.weigh(f, span.Certain, topicIP, topicVersion)
+	}
 	c.busy = f.End
 	return f.End
 }

@@ -2,7 +2,10 @@
 
 package scan
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 const (
 	maxGroups = 10
@@ -99,8 +102,15 @@ func (c *cursor) wideSeparator(i int) (sep byte, next int) {
 // run handles the maximal run of letters and digits whose first digit is at i.
 func (c *cursor) run(i int) int {
 	t := c.text
+	if e := c.ordinary(i); e != 0 {
+		c.floor = e
+		if c.national != nil {
+			c.dst = c.national(c.dst, t, i, e)
+		}
+		return e
+	}
 	s := i
-	for s > c.floor && isAlnum(t[s-1]) {
+	for s > c.floor && class[t[s-1]]&alnumClass != 0 {
 		s--
 	}
 	d := i + 1
@@ -108,7 +118,7 @@ func (c *cursor) run(i int) int {
 		d++
 	}
 	e := d
-	for e < len(t) && isAlnum(t[e]) {
+	for e < len(t) && class[t[e]]&alnumClass != 0 {
 		e++
 	}
 	c.floor = e
@@ -127,6 +137,42 @@ func (c *cursor) run(i int) int {
 		c.dst = c.national(c.dst, t, s, e)
 	}
 	return e
+}
+
+// ordinary is the end of the digits at i if they are a short number between words that say nothing about it; 0 if they may be more.
+// Most numbers in prose are such, and it is cheap.
+func (c *cursor) ordinary(i int) int {
+	t := c.text
+	if i < 4 || i+8 > len(t) || i < c.busy {
+		return 0
+	}
+	x := load(t, i)
+	other := ^(((x &^ highs) + (0x80-'0')*ones) &^ ((x &^ highs) + (0x80-':')*ones) &^ x) & highs
+	n := bits.TrailingZeros64(other) >> 3
+	if n > 4 || class[t[i-1]]&openClass == 0 {
+		return 0
+	}
+	after := x >> (n * 8)
+	switch q := byte(after); {
+	case class[q]&closeClass != 0:
+	case q == ' ':
+		if r := byte(after >> 8); class[r]&letterClass == 0 && r != '\n' && r != '"' || c.lexicon.begins(r, byte(after>>16), byte(after>>24)) {
+			return 0
+		}
+	case q == ',' || q == '.' || q == '?':
+		if r := byte(after >> 8); r != ' ' && r != '\n' || n == 1 || q != '.' && c.lexicon.begins(byte(after>>16), byte(after>>24), byte(after>>32)) {
+			return 0
+		}
+	default:
+		return 0
+	}
+	if t[i-1] != ' ' && t[i-1] != '"' {
+		return i + n
+	}
+	if b := t[i-2]; class[b]&letterClass == 0 && b != '\n' && b != ' ' || c.lexicon.ends(t[i-4], t[i-3], b) {
+		return 0
+	}
+	return i + n
 }
 
 // lettered handles a run that begins with a letter: its first digits are text[i:d]. What it returns is the end of an
@@ -198,10 +244,74 @@ func (c *cursor) figures(s, d, e int) int {
 	if d < e && e-s >= minCoin && c.coin(s, e) || c.continues(s, e) {
 		return 0
 	}
-	var g groups
-	c.gather(s, &g)
-	_ = c.when(s, d, e, &g) || c.place(s, d, &g) || c.age(s, d, e) || c.card(&g) || c.phone(&g)
+	q := c.peek(d)
+	g := &c.groups
+	if class[q]&closeClass != 0 {
+		g.n, g.digits, g.glued, g.sep[0], g.start[0], g.end[0] = 1, d-s, false, 0, s, d
+	} else {
+		c.gather(s, g)
+	}
+	near := uint32(0)
+	if d-s <= 4 {
+		if near = c.beside(s, d, e); near == 0 && g.n == 1 && q != ':' && q < 0x80 {
+			return 0
+		}
+	}
+	switch {
+	case c.when(s, d, e, near, g):
+	case (q == '.' && g.n > 1 || q >= 0x80 || q == ' ' && c.peek(d+1) == 'd') && c.place(s, d, g):
+	case d-s <= 3 && near&ageMask != 0 && c.age(s, d, e):
+	case g.digits >= minCard && c.card(g):
+	case g.digits >= 6:
+		c.phone(g)
+	}
 	return 0
+}
+
+const ageMask = yearUnit | ageUnit | smallUnit | oldWord | ageWord | linking | ageSign
+
+// beside is what the word before a number means and what the word after it means: most numbers are nothing, and are done with here.
+func (c *cursor) beside(s, d, e int) uint32 {
+	i := c.skipBack(s)
+	m := c.lexicon.find(c.text[c.wordBefore(i):i])
+	if d < e { // 15th, 15mar, 34yo
+		end := c.wordAfter(d)
+		m |= c.lexicon.find(c.text[d:end]) | ageSign
+		d = end
+	}
+	for n := 0; n < 3; n++ {
+		switch b := c.peek(d); {
+		case b == ' ' || b == '.' || b == '-' || b == '/':
+			d++
+		case b == 0xC2 && c.peek(d+1) != 0xB0:
+			d += 2
+		case b >= 0xE5: // a character that counts years
+			return m | ageSign
+		}
+	}
+	end := c.wordAfter(d)
+	if end == d {
+		return m
+	}
+	if b := c.peek(end); b == '/' || b == '.' || end-d == 2 { // y/o, y.o., yo
+		if c.text[d]|0x20 == 'y' {
+			m |= ageSign
+		}
+	}
+	return m | c.lexicon.find(c.text[d:end])
+}
+
+// skipBack is where the spaces and signs that end at i begin, a few at most.
+func (c *cursor) skipBack(i int) int {
+	for n := 0; n < 4; n++ {
+		switch c.peek(i - 1) {
+		case ' ', ',', '.', '-', '/', '\'', ':', '=', '(', '"', 0xA0, 0xC2:
+			i--
+		default:
+			return i
+		}
+	}
+	return i
 }
 
 // continues says whether the digits at s are the later part of a number that was looked at as a whole: of a decimal, of a version,

@@ -11,7 +11,6 @@
 package scan
 
 import (
-	"encoding/binary"
 	"math/bits"
 
 	"github.com/glovebox-dev/glovebox/transforms/redact/context"
@@ -57,6 +56,7 @@ type cursor struct {
 	busy    int // the end of the structure found last: a run before it is part of that
 	host    int // up to here, dots were judged and belong to no domain name
 	address int // the end of the e-mail address or URL found last
+	groups  groups
 }
 
 // at handles the trigger at i and returns where to go on, after i.
@@ -84,35 +84,56 @@ const (
 )
 
 // next is the first trigger at or after i, or len(text). It looks at eight bytes at a time: a WebAssembly engine pays for each
-// branch. The sums never carry from byte to byte, since the high bits are taken out before.
+// branch, and Go's code for it for each call.
 func next(text []byte, i int) int {
-	for ; i+8 <= len(text); i += 8 {
-		x := binary.LittleEndian.Uint64(text[i:])
-		low := x &^ highs
-		from := low + (0x80-'.')*ones   // high bit: '.' or more
-		upper := low + (0x80-'A')*ones  // 'A' or more
-		beyond := low + (0x80-'[')*ones // more than 'Z'
-		notY := (low ^ 'y'*ones) + 0x7f*ones
-		capital := upper &^ beyond &^ x & highs
-		m := (from&^upper | ^notY) &^ x & highs
-		if uint32(capital) == highs&0xffffffff {
-			m |= 0x80
-		} else if capital>>32 == highs>>32 {
-			m |= 0x80 << 32
+	last := len(text) - 8
+	for ; i <= last-24; i += 32 {
+		a, b := triggers(load(text, i)), triggers(load(text, i+8))
+		c, d := triggers(load(text, i+16)), triggers(load(text, i+24))
+		if a|b|c|d == 0 {
+			continue
 		}
-		if m != 0 {
+		switch {
+		case a != 0:
+			return i + bits.TrailingZeros64(a)>>3
+		case b != 0:
+			return i + 8 + bits.TrailingZeros64(b)>>3
+		case c != 0:
+			return i + 16 + bits.TrailingZeros64(c)>>3
+		}
+		return i + 24 + bits.TrailingZeros64(d)>>3
+	}
+	for ; i <= last; i += 8 {
+		if m := triggers(load(text, i)); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}
 	for ; i < len(text); i++ {
-		if b := text[i]; b >= '.' && b <= '@' || b == 'y' {
-			return i
-		}
-		if isUpper(text[i]) && i+4 <= len(text) && capitals4(text[i:i+4]) {
+		switch b := text[i]; {
+		case b >= '.' && b <= '@', b == 'y', isUpper(b) && i+4 <= len(text) && capitals4(text[i:i+4]):
 			return i
 		}
 	}
 	return i
+}
+
+// triggers has the high bit of each byte of x that is a trigger: a digit, an `@`, a `.` or `:` that no space follows, a `y` after
+// an `a`; and the first or fifth if it begins four capitals. What the byte before or after x would have to be is taken for granted.
+// The sums never carry from byte to byte, since the high bits are taken out before.
+func triggers(x uint64) uint64 {
+	low := x &^ highs
+	solid := (low + (0x80-'.')*ones) | x // '.' or more
+	digit := (low + (0x80-'0')*ones) &^ (low + (0x80-':')*ones)
+	notDot := (low ^ '.'*ones) + 0x7f*ones
+	notColon := (low ^ ':'*ones) + 0x7f*ones
+	notAt := (low ^ '@'*ones) + 0x7f*ones
+	notY := (low ^ 'y'*ones) + 0x7f*ones
+	notA := (low ^ 'a'*ones) + 0x7f*ones
+	capital := (low + (0x80-'A')*ones) &^ (low + (0x80-'[')*ones) &^ x
+	capital &= capital >> 8 & highs
+	capital &= capital >> 16
+	m := digit | ^notAt | ^(notDot&notColon)&(solid>>8|0x80<<56) | ^(notY | notA<<8&^0xff)
+	return m&^x&highs | capital&(0x80|0x80<<32)
 }
 
 func capitals4(b []byte) bool {

@@ -8,6 +8,8 @@ import (
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
 )
 
+const wordScore span.Score = 450
+
 const (
 	maxURL    = 8192
 	maxScheme = 16
@@ -79,8 +81,13 @@ func knownScheme(s []byte) bool {
 func (c *cursor) urlEnd(i int) int {
 	t := c.text
 	end, depth := i, 0
-	for end < len(t) && end-i < maxURL {
-		b := t[end]
+	most := t[:min(len(t), i+maxURL)]
+	for end < len(most) {
+		b := most[end]
+		if class[b]&urlClass != 0 {
+			end++
+			continue
+		}
 		if b <= ' ' || b == '<' || b == '>' || b == '"' || b == '`' || b == '{' || b == '}' || b == '|' || b == '\\' || b == 0x7F {
 			break
 		}
@@ -160,8 +167,11 @@ func (c *cursor) dot(i int) int {
 	if i < c.host || i == 0 || i+1 >= len(t) || !isLetter(t[i+1]) && !isDigit(t[i+1]) || !hostByte(t[i-1]) {
 		return i + 1
 	}
+	if isDigit(t[i-1]) && isDigit(t[i+1]) { // a decimal, an address: what names there are follow
+		return i + 1
+	}
 	start := i
-	for start > c.address && i-start <= 63 && hostByte(t[start-1]) {
+	for start > c.address && i-start <= 63 && (hostByte(t[start-1]) || t[start-1] == '.' && start >= 2 && isDigit(t[start-2])) {
 		start--
 	}
 	if i-start > 63 {
@@ -202,7 +212,12 @@ func (c *cursor) domain(start, end int, score span.Score) int {
 		f.Type, f.Rule = span.URL, "url-without-scheme"
 	}
 	c.retract(start)
-	if f.Score = c.weigh(f, max(f.Score, 800), topicSite, topicCode); f.Score < span.Medium { // a file's name: the digits in it may be something
+	if f.Score == wordScore { // its last label says little: the words near it may
+		f.Score = c.weigh(f, 800, topicSite, topicCode)
+	} else {
+		c.dst = append(c.dst, f)
+	}
+	if f.Score < span.Medium { // a file's name: the digits in it may be something
 		return max(end-1, start+1)
 	}
 	c.floor, c.busy, c.host, c.address = f.End, f.End, f.End, f.End
@@ -227,7 +242,7 @@ func (c *cursor) domainScore(start, tld, end int) span.Score {
 	case genericTLD:
 		score = 550
 	case wordTLD:
-		score = 450
+		score = wordScore
 	case fileTLD:
 		score = 300
 	}
