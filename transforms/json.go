@@ -3,6 +3,7 @@
 package transforms
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"unicode/utf16"
@@ -149,19 +150,37 @@ func (p *jsonParser) text() ([]byte, bool) {
 		return nil, false
 	}
 	from := p.i
-	for p.i < len(p.b) {
-		switch c := p.b[p.i]; {
-		case c == '"':
-			p.i++
-			return p.b[from : p.i-1], true
-		case c == '\\':
-			return p.escaped(from)
-		case c < 0x20:
-			return nil, false
-		}
+	p.i += plain(p.b[p.i:])
+	switch {
+	case p.i == len(p.b):
+		return nil, false
+	case p.b[p.i] == '"':
 		p.i++
+		return p.b[from : p.i-1], true
+	case p.b[p.i] == '\\':
+		return p.escaped(from)
 	}
 	return nil, false
+}
+
+// plain counts the bytes before the first that means something in a JSON string: a quote, a backslash, a control character. It
+// looks at eight at a time.
+func plain(b []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		if ((x-ones*0x20)&^x|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
+		if c := b[i]; c == '"' || c == '\\' || c < 0x20 {
+			break
+		}
+	}
+	return i
 }
 
 // escaped decodes a string with escapes, of which the bytes up to p.i need none.
@@ -170,16 +189,17 @@ func (p *jsonParser) escaped(from int) ([]byte, bool) {
 	start := len(r.buf)
 	r.buf = append(r.buf, p.b[from:p.i]...)
 	for p.i < len(p.b) {
+		n := plain(p.b[p.i:])
+		r.buf = append(r.buf, p.b[p.i:p.i+n]...)
+		if p.i += n; p.i == len(p.b) {
+			break
+		}
 		c := p.b[p.i]
 		p.i++
 		switch {
 		case c == '"':
 			return r.buf[start:len(r.buf):len(r.buf)], true
-		case c < 0x20:
-			return nil, false
-		case c != '\\':
-			r.buf = append(r.buf, c)
-		case !p.escape():
+		case c != '\\' || !p.escape():
 			return nil, false
 		}
 	}
@@ -321,28 +341,31 @@ func (f *Field) appendJSON(dst, raw []byte) []byte {
 func AppendString(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
-	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c == '\n':
-			dst = append(dst, `\n`...)
-		case c == '\r':
-			dst = append(dst, `\r`...)
-		case c == '\t':
-			dst = append(dst, `\t`...)
-		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
-		default:
-			u, n := utf8.DecodeRune(text[i:])
-			dst = utf8.AppendRune(dst, u)
-			i += n
-			continue
+	for len(text) > 0 {
+		n := plain(text)
+		if utf8.Valid(text[:n]) {
+			dst = append(dst, text[:n]...)
+		} else {
+			for _, u := range string(text[:n]) {
+				dst = utf8.AppendRune(dst, u)
+			}
 		}
-		i++
+		if text = text[n:]; len(text) == 0 {
+			break
+		}
+		switch c := text[0]; c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+		text = text[1:]
 	}
 	return append(dst, '"')
 }

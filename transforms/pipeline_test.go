@@ -46,7 +46,7 @@ func module(shape string) dataset.Step {
 	}
 }
 
-func builtin(name string) dataset.Step {
+func native(name string) dataset.Step {
 	return dataset.Step{Name: name, Digest: envelope.Sum([]byte(name)), Config: json.RawMessage(`{}`)}
 }
 
@@ -146,7 +146,7 @@ func run(t *testing.T, text string, g *guest, list ...dataset.Step) (string, *tr
 }
 
 func TestPipeline(t *testing.T) {
-	out, p, err := run(t, "w\na\nno\nb\nbad\na\n", nil, builtin("upper"), builtin("rare"), builtin("upper"))
+	out, p, err := run(t, "w\na\nno\nb\nbad\na\n", nil, native("upper"), native("rare"), native("upper"))
 	if err != nil || out != "w\nA\nA\n" {
 		t.Fatalf("%q %v", out, err)
 	}
@@ -160,16 +160,16 @@ func TestPipeline(t *testing.T) {
 }
 
 func TestUnknownStep(t *testing.T) {
-	if _, _, err := run(t, "w\na\n", nil, builtin("lower")); !errors.Is(err, transforms.ErrUnknown) {
+	if _, _, err := run(t, "w\na\n", nil, native("lower")); !errors.Is(err, transforms.ErrUnknown) {
 		t.Error(err)
 	}
-	if _, _, err := run(t, "w\na\n", nil, builtin("nothing")); !errors.Is(err, transforms.ErrShape) {
+	if _, _, err := run(t, "w\na\n", nil, native("nothing")); !errors.Is(err, transforms.ErrShape) {
 		t.Error(err)
 	}
 	if _, _, err := run(t, "w\na\n", nil, module(dataset.ShapeMap)); !errors.Is(err, transforms.ErrEnv) {
 		t.Error(err)
 	}
-	s := builtin("upper")
+	s := native("upper")
 	s.Config = json.RawMessage(`{ }`)
 	if _, _, err := run(t, "w\na\n", nil, s); err == nil {
 		t.Error("a configuration that is not canonical was taken")
