@@ -67,7 +67,7 @@ type Set struct {
 // continues marks a hash that longer phrases begin with.
 const continues = 1 << 15
 
-// New compiles a set. The order of entries does not matter.
+// New compiles a set of up to some thirty thousand phrases; more are left out. The order of entries does not matter.
 func New(entries ...Entry) *Set {
 	n := 0
 	for _, e := range entries {
@@ -77,14 +77,12 @@ func New(entries ...Entry) *Set {
 	for size < n {
 		size *= 2
 	}
-	s := &Set{keys: make([]uint64, size), vals: make([]uint16, size), sets: make([]Bits, 1, 64), mask: uint64(size - 1)}
-	index := make(map[Bits]uint16, 64)
-	index[Bits{}] = 0
+	s := &Set{keys: make([]uint64, size), vals: make([]uint16, size), sets: make([]Bits, 1, n/4+2), mask: uint64(size - 1)}
 	for _, e := range entries {
 		for rest := e.Phrases; rest != ""; {
 			var phrase string
 			phrase, rest = cut(rest)
-			s.add(phrase, e.Topic, index)
+			s.add(phrase, e.Topic)
 		}
 	}
 	return s
@@ -100,7 +98,7 @@ func cut(list string) (phrase, rest string) {
 }
 
 // add puts a phrase in: the hash of each of its beginnings, and the topic at the whole of it.
-func (s *Set) add(phrase string, t Topic, index map[Bits]uint16) {
+func (s *Set) add(phrase string, t Topic) {
 	var r reader
 	r.read([]byte(phrase), 0, len(phrase))
 	if r.n == 0 {
@@ -113,15 +111,16 @@ func (s *Set) add(phrase string, t Topic, index map[Bits]uint16) {
 		h = join(h, r.at(i).hash)
 	}
 	p := s.place(h)
-	b := s.sets[s.vals[p]&^continues]
-	b.Add(t)
-	at, ok := index[b]
-	if !ok {
+	at := s.vals[p] &^ continues
+	if at == 0 {
+		if len(s.sets) == continues {
+			return
+		}
 		at = uint16(len(s.sets))
-		index[b] = at
-		s.sets = append(s.sets, b)
+		s.sets = append(s.sets, Bits{})
+		s.vals[p] |= at
 	}
-	s.vals[p] = s.vals[p]&continues | at
+	s.sets[at].Add(t)
 }
 
 // place is where the hash stands, or where it is put now.

@@ -57,6 +57,22 @@ func (r *reader) read(text []byte, i, end int) {
 			i++
 			continue
 		}
+		if c < utf8.RuneSelf && c-'A' >= 26 { // between words
+			if letters > 0 {
+				if !possessive(text, i, letters) {
+					r.put(h)
+				}
+				h, letters = basis, 0
+			}
+			lower = false
+			if c-'0' >= 10 {
+				digits = 0
+			} else if digits++; digits == 4 {
+				r.numbers++
+			}
+			i++
+			continue
+		}
 		size, folded, kind := classify(text[i:end])
 		if kind == part || kind == alone || kind == upper && lower {
 			if letters > 0 && !possessive(text, i, letters) {
@@ -67,13 +83,7 @@ func (r *reader) read(text []byte, i, end int) {
 		lower = false
 		switch kind {
 		case part:
-			if c-'0' < 10 {
-				if digits++; digits == 4 {
-					r.numbers++
-				}
-			} else {
-				digits = 0
-			}
+			digits = 0
 		case alone:
 			r.put((basis ^ uint64(folded)) * prime)
 			digits = 0
@@ -118,14 +128,11 @@ const folds = "aaaaaa0ceeeeiiiidnooooo.ouuuuy11aaaaaa0ceeeeiiiidnooooo.ouuuuy1y"
 // pairs has the first letter in its low byte, as read takes them.
 var pairs = [4]rune{'a' | 'e'<<8, 's' | 's'<<8, 'i' | 'j'<<8, 'o' | 'e'<<8}
 
-// classify reads the first character of a text that is not a small ASCII letter.
+// classify reads the first character of a text, which is an ASCII capital or none of ASCII.
 func classify(text []byte) (size int, folded rune, kind int) {
 	c := text[0]
 	if c < utf8.RuneSelf {
-		if c-'A' < 26 {
-			return 1, rune(c | 0x20), upper
-		}
-		return 1, 0, part
+		return 1, rune(c | 0x20), upper
 	}
 	r, size := utf8.DecodeRune(text)
 	if r == utf8.RuneError && size == 1 {

@@ -130,7 +130,7 @@ func ukUTR(id []byte) verdict { return is(id[0] == "21987654321"[sum(id[1:], "67
 
 func iePPSN(id []byte) verdict {
 	n := sum(id, "8765432")
-	if len(id) == 9 && id[8] != 'W' {
+	if len(id) == 9 && !has("WTX", id[8]) { // those were marks, and do not count
 		n += 9 * int(id[8]-'A'+1)
 	}
 	return is(id[7] == "WABCDEFGHIJKLMNOPQRSTUV"[n%23])

@@ -65,7 +65,7 @@ var latin = []Recogniser{
 		Form: 105, Source: "OECD, AEOI portal: issuers' own",
 	},
 	{
-		Type: "SOCIAL_SECURITY_NUMBER", Name: "social security number of any other country", Shapes: "9{8,13}|9{2,4}-9{2,6}-9{2,5}|XXXXXXXX9{2,5}", Words: "social security|social security number|social insurance number|social sec|socialnumber|social number|social sec number|sozialversicherungsnummer|sécurité sociale|seguridad social|sicurezza sociale",
+		Type: "SOCIAL_SECURITY_NUMBER", Name: "social security number of any other country", Shapes: "9{8,13}|999-9{2,6}-9{2,5}|9999-9{3,6}-9{2,5}|99-9{4,8}-9{1,3}|XXXXXXXX9{2,5}", Words: "social security|social security number|social insurance number|social sec|socialnumber|social number|social sec number|sozialversicherungsnummer|sécurité sociale|seguridad social|sicurezza sociale",
 		Form: 104, Source: "issuers' own",
 	},
 }
