@@ -99,10 +99,7 @@ func (t *Tagger) piece(dst []span.Finding, text []byte, s *scratch) []span.Findi
 			i++
 			continue
 		}
-		j := i + 1
-		for j < len(labels) && labels[j] == labels[i]+1 {
-			j++
-		}
+		j := nameEnd(s, i)
 		if f, ok := t.finding(text, s, i, j); ok {
 			dst = append(dst, f)
 			s.remember(s.tokens[i:j], &f)
@@ -110,6 +107,21 @@ func (t *Tagger) piece(dst []span.Finding, text []byte, s *scratch) []span.Findi
 		i = j
 	}
 	return dst
+}
+
+// nameEnd is where the name that begins with token i ends. Two persons with nothing but a space between them are one: the tagger
+// takes rare given names and family names for two.
+func nameEnd(s *scratch, i int) int {
+	first := s.Labels[i]
+	j := i + 1
+	for j < len(s.Labels) {
+		again := first == chain.PersonFirst && s.Labels[j] == first && s.tokens[j].Start == s.tokens[j-1].End+1 && s.tokens[j-1].Kind.Word()
+		if s.Labels[j] != first+1 && !again {
+			break
+		}
+		j++
+	}
+	return j
 }
 
 // finding makes a finding of tokens from..to-1.

@@ -10,6 +10,16 @@ import (
 // address makes a whole postal address; lines of it are split by newline where multi is set, by commas or spaces where not.
 func (g *generator) address(multi bool) string {
 	parts := g.addressParts()
+	if g.r.Intn(12) == 0 { // every break another one, as forms and exports make them
+		var b strings.Builder
+		for i, p := range parts {
+			if i > 0 {
+				b.WriteString(pick(g.r, []string{", ", ", ", " ", "\n", "\n", ",\n", " - ", " / "}))
+			}
+			b.WriteString(p)
+		}
+		return b.String()
+	}
 	if !multi {
 		sep := pick(g.r, []string{", ", ", ", ", ", ", ", " ", " ", " - ", "; "})
 		return strings.Join(parts, sep)
@@ -38,7 +48,7 @@ func (g *generator) addressParts() []string {
 	case n < 96:
 		return []string{pick(r, []string{"PSC " + g.digits(4) + ", Box " + g.digits(4), "Unit " + g.digits(4) + " Box " + g.digits(4), "USS " + g.family(), "USNS " + g.family()}), pick(r, []string{"APO", "FPO", "DPO"}) + " " + pick(r, []string{"AA", "AE", "AP"}) + " " + g.digits(5)}
 	case n < 98:
-		return []string{"the corner of " + g.street() + " and " + g.street()}
+		return []string{pick(g.r, []string{"the corner of ", "corner of ", ""}) + g.street() + " and " + g.street()}
 	default:
 		return []string{g.streetNumber()}
 	}
@@ -158,9 +168,6 @@ func (g *generator) spanish() []string {
 func (g *generator) loose() []string {
 	parts := []string{g.house() + " " + g.street()}
 	if g.r.Intn(2) == 0 {
-		parts[0] += " " + g.number()
-	}
-	if g.r.Intn(2) == 0 {
 		parts = append(parts, g.unit())
 	}
 	parts = append(parts, g.city())
@@ -189,8 +196,6 @@ func (g *generator) house() string {
 	case 2:
 		return n + "/" + g.number()
 	case 3:
-		return "0" + n
-	case 4:
 		return n + string(rune('A'+g.r.Intn(4)))
 	}
 	return n
@@ -262,4 +267,17 @@ func (g *generator) streetNumber() string {
 		return g.house() + " " + g.street()
 	}
 	return g.street() + " " + g.house()
+}
+
+// namedStreet is a street without a number, one that its form shows to be a street.
+func (g *generator) namedStreet() string {
+	for range 20 {
+		s := g.street()
+		for _, end := range []string{" Street", " Road", " Avenue", " Lane", " Drive", " Boulevard", " Square", "straße", "strasse", "straat", "gatan", "vej", "laan", " út", " utca"} {
+			if strings.HasSuffix(s, end) {
+				return s
+			}
+		}
+	}
+	return g.streetName() + " Street"
 }

@@ -129,8 +129,14 @@ func (g *generator) city() string {
 	return g.invented(3)
 }
 
-func (g *generator) country() string { return pick(g.r, g.lex.countries) }
-func (g *generator) region() string  { return pick(g.r, g.lex.regions) }
+func (g *generator) country() string {
+	if g.r.Intn(100) < 8 {
+		return g.own("countryshort")
+	}
+	return pick(g.r, g.lex.countries)
+}
+
+func (g *generator) region() string { return pick(g.r, g.lex.regions) }
 
 func (g *generator) own(list string) string { return pick(g.r, g.lex.own[list]) }
 
@@ -142,10 +148,14 @@ func (g *generator) org() string {
 		return g.own("knownorg")
 	case n < 28:
 		return g.family() + " " + pick(r, orgEnds)
+	case n < 31:
+		return g.family() + pick(r, []string{" & ", " and ", "-"}) + g.family() + " " + pick(r, orgEnds)
 	case n < 33:
-		return g.family() + pick(r, []string{" & ", " and ", "-", ", "}) + g.family() + pick(r, []string{"", " " + pick(r, orgEnds)})
+		return g.family() + pick(r, []string{" & ", "-"}) + g.family()
+	case n < 34:
+		return g.family() + ", " + g.family() + " & " + g.family()
 	case n < 35:
-		return g.family() + ", " + g.family() + " and " + g.family()
+		return g.family() + ", " + g.family() + " and " + g.family() + " " + pick(r, orgEnds)
 	case n < 46:
 		return g.own("orglead") + " " + g.own("orgword") + pick(r, []string{"", "", "", " " + pick(r, orgEnds)})
 	case n < 54:
@@ -162,12 +172,34 @@ func (g *generator) org() string {
 		return pick(r, []string{"St. ", "Saint ", "Mount ", "Holy "}) + g.given() + pick(r, []string{" Hospital", " Medical Center", " School", "'s Church", " College", " Clinic"})
 	case n < 80:
 		return g.acronym()
-	case n < 90:
-		return g.invented(3) + pick(r, []string{"", "", " " + pick(r, orgEnds), " " + g.own("orgword"), ".com", " " + pick(r, g.lex.orgEnds)})
+	case n < 86:
+		return g.coined()
+	case n < 91:
+		return g.invented(3) + pick(r, []string{"", " " + pick(r, orgEnds), " " + pick(r, orgEnds), " " + g.own("orgword"), ".com", " " + pick(r, g.lex.orgEnds)})
 	case n < 94:
 		return capital(pick(r, g.nouns)) + pick(r, []string{"", " "}) + capital(pick(r, g.nouns)) + pick(r, []string{"", " " + pick(r, orgEnds), " " + g.own("orgword")})
 	}
 	return "The " + g.own("orglead") + " " + capital(pick(r, g.nouns)) + " " + g.own("orgword")
+}
+
+// coined makes a name as young companies have it: two parts of words in one.
+func (g *generator) coined() string {
+	a, b := g.own("orgpart"), g.own("orgtail")
+	if g.r.Intn(3) == 0 {
+		a = strings.ToLower(g.own("orglead"))
+	}
+	w := capital(strings.ToLower(strings.ReplaceAll(a, " ", ""))) + b
+	switch g.r.Intn(12) {
+	case 0:
+		w = capital(a) + capital(b)
+	case 1:
+		w += ".com"
+	case 2:
+		w += " " + pick(g.r, orgEnds)
+	case 3:
+		w += " " + g.own("orgword")
+	}
+	return w
 }
 
 var orgEnds = strings.Split("Inc|Inc.|Ltd|Ltd.|LLC|PLC|Corp.|Corporation|GmbH|AG|S.A.|SA|SARL|S.p.A.|S.r.l.|BV|B.V.|NV|AB|A/S|AS|Oy|Group|Co.|Company|& Co.|& Sons|and Sons|Holdings|Limited|KG|GmbH & Co. KG|Ltda.|Pty Ltd|Pte Ltd|LLP|S.L.|Sp. z o.o.|s.r.o.|d.o.o.|Kft.", "|")

@@ -30,7 +30,8 @@ type generator struct {
 	here    *locale
 	nouns   []string
 	files   map[string][]string
-	kinds   []string // files of templates that stand alone
+	kinds   []string            // files of templates that stand alone
+	rest    map[string][]string // templates kept for measuring, see [generator.split]
 
 	text  strings.Builder
 	marks []mark
@@ -69,8 +70,24 @@ func newGenerator(seed int64, lex *lexicon) (*generator, error) {
 	return g, nil
 }
 
+// split keeps every seventh template for measuring: how well the tagger does on sentences that it never saw.
+func (g *generator) split() {
+	g.rest = map[string][]string{}
+	for _, kind := range g.kinds {
+		var keep []string
+		for i, t := range g.files[kind] {
+			if i%7 == 3 {
+				g.rest[kind] = append(g.rest[kind], t)
+			} else {
+				keep = append(keep, t)
+			}
+		}
+		g.files[kind] = keep
+	}
+}
+
 // document makes one text with its marks.
-func (g *generator) document() (string, []mark) {
+func (g *generator) document(unseen bool) (string, []mark) {
 	g.text.Reset()
 	g.marks = nil
 	g.pickLocale()
@@ -79,7 +96,11 @@ func (g *generator) document() (string, []mark) {
 		if g.r.Intn(100) < 12 {
 			kind = "neg"
 		}
-		g.expand(pick(g.r, g.files[kind]), 0)
+		files := g.files[kind]
+		if unseen {
+			files = g.rest[kind]
+		}
+		g.expand(pick(g.r, files), 0)
 		if n > 1 {
 			g.text.WriteString(pick(g.r, []string{" ", "\n", "\n\n", "\n\n", "\n\n"}))
 		}
@@ -89,13 +110,16 @@ func (g *generator) document() (string, []mark) {
 
 // disguise writes some texts in small letters, in capitals, quoted or without line ends; marks stay where they belong.
 func (g *generator) disguise(text string, marks []mark) (string, []mark) {
+	if g.r.Intn(30) == 0 {
+		text, marks = g.garble(text, marks)
+	}
 	switch n := g.r.Intn(100); {
 	case n < 16:
 		return remap(text, marks, func(r rune) string { return string(unicode.ToLower(r)) })
 	case n < 20:
 		return remap(text, marks, func(r rune) string { return string(unicode.ToUpper(r)) })
 	case n < 25:
-		prefix := pick(g.r, []string{"> ", ">", "| ", "* ", "?? ", "  ", "\t", "// ", "# "})
+		prefix := pick(g.r, []string{"> ", ">", "| ", "* ", "  ", "\t", "// ", "# "})
 		return remap(prefix+text, shift(marks, len(prefix)), func(r rune) string {
 			if r == '\n' {
 				return "\n" + prefix
@@ -121,6 +145,28 @@ func (g *generator) disguise(text string, marks []mark) (string, []mark) {
 		})
 	}
 	return text, marks
+}
+
+// garble puts what a wrong character set or escaping leaves behind some of the spaces outside names.
+func (g *generator) garble(text string, marks []mark) (string, []mark) {
+	debris := pick(g.r, []string{"â€“", "Ã©", "â€™", "ï¿½", "\\n", "=20", "&nbsp;", "\\\"", "\ufffd", "=E9", "&amp;", "Â", "п»ї", "", "", "", ""}) + " "
+	if debris == " " {
+		debris = string(pick(g.r, []rune("ÐÑאבגדהابتثяюшђøλσΩ日本ー한กไ"))) + pick(g.r, []string{"", "€", "‡", "¤"}) + " "
+	}
+	at := 0
+	return remap(text, marks, func(r rune) string {
+		here := at
+		at += len(string(r))
+		if r != ' ' || g.r.Intn(4) > 0 {
+			return string(r)
+		}
+		for _, m := range marks {
+			if here >= m.start && here < m.end {
+				return " "
+			}
+		}
+		return " " + debris
+	})
 }
 
 func shift(marks []mark, by int) []mark {
@@ -288,6 +334,8 @@ func (g *generator) entity(name string) (after string, ok bool) {
 		g.put(chain.AddressFirst, g.address(false))
 	case "addrml":
 		g.put(chain.AddressFirst, g.address(g.r.Intn(10) > 0))
+	case "streetonly":
+		g.put(chain.AddressFirst, g.namedStreet())
 	case "street":
 		g.put(chain.AddressFirst, g.streetNumber())
 	default:

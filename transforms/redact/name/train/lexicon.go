@@ -222,7 +222,7 @@ func (g *builder) phrase(w string, list chain.Lists) {
 		if len(w) > 2 {
 			g.Add(parts[0], list)
 		}
-	case len(parts) <= 4 && len(parts) > 1:
+	case len(parts) <= 6 && len(parts) > 1:
 		g.Add(parts[0], chain.Begins)
 		g.Add(chain.PhraseHash(parts...), list)
 	}
@@ -261,12 +261,20 @@ type wordCounts struct {
 	common, frequent []uint32
 }
 
+// bodyOf is where the body of a mail begins: words in its headers are written large without being names.
+func bodyOf(text string) int {
+	if strings.HasPrefix(text, "From ") || strings.HasPrefix(text, "Return-Path:") || strings.HasPrefix(text, "Received:") {
+		return strings.Index(text, "\n\n") + 1
+	}
+	return 0
+}
+
 // countWords takes the words of the dictionary and of real text: a word is common when it is written small at least five times
 // as often as not.
 func countWords(dictionary []string, texts []string) *wordCounts {
 	small, capital := map[uint32]int{}, map[uint32]int{}
 	for _, text := range texts {
-		for at := 0; at < len(text); {
+		for at := bodyOf(text); at < len(text); {
 			var ts []chain.Token
 			ts, at = chain.Piece(nil, []byte(text), at)
 			for i := range ts {

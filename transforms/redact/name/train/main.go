@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/glovebox-dev/glovebox/transforms/redact/name/internal/chain"
 )
@@ -29,14 +30,15 @@ func main() {
 	out := flag.String("o", "transforms/redact/name/model.bin", "`file` that the model is written to")
 	documents := flag.Int("documents", 90_000, "how many texts are made from templates")
 	epochs := flag.Int("epochs", 5, "how often training goes over all texts")
+	unseen := flag.Bool("unseen", false, "keep every seventh template for measuring, and train a model without them")
 	flag.Parse()
-	if err := run(context.Background(), *dir, *out, *documents, *epochs, os.Stderr); err != nil {
+	if err := run(context.Background(), *dir, *out, *documents, *epochs, *unseen, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "train: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, out string, documents, epochs int, log io.Writer) error {
+func run(ctx context.Context, dir, out string, documents, epochs int, unseen bool, log io.Writer) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func run(ctx context.Context, dir, out string, documents, epochs int, log io.Wri
 	model.Words = lex.gazetteer(in.lists, in.places, counts)
 	fmt.Fprintf(log, "word lists: %d of 1000 slots used\n", model.Words.Fill())
 
-	all, held, err := corpus(lex, model.Words, in, documents)
+	all, held, err := corpus(lex, model.Words, in, documents, unseen)
 	if err != nil {
 		return err
 	}
@@ -124,10 +126,13 @@ const (
 )
 
 // corpus makes the examples.
-func corpus(lex *lexicon, words *chain.Gazetteer, in inputs, documents int) (all, held []*example, err error) {
+func corpus(lex *lexicon, words *chain.Gazetteer, in inputs, documents int, unseen bool) (all, held []*example, err error) {
 	g, err := newGenerator(2, lex)
 	if err != nil {
 		return nil, nil, err
+	}
+	if unseen {
+		g.split()
 	}
 	add := func(i int, es ...*example) {
 		if i%heldOut == 0 {
@@ -138,7 +143,7 @@ func corpus(lex *lexicon, words *chain.Gazetteer, in inputs, documents int) (all
 	}
 	forget := rand.New(rand.NewSource(3))
 	for i := range documents {
-		text, marks := g.document()
+		text, marks := g.document(unseen && i%heldOut == 0)
 		es := examples(words, text, marks)
 		if i%heldOut != 0 {
 			for _, e := range es {
@@ -148,14 +153,32 @@ func corpus(lex *lexicon, words *chain.Gazetteer, in inputs, documents int) (all
 		add(i, es...)
 	}
 	letters := newRealText(words, in.mails, true)
-	for i, m := range in.mails {
-		add(i, letters.examples(m, realWeight, mailTokens)...)
-	}
 	prose := newRealText(words, in.chapters, false)
-	for i, c := range in.chapters {
-		add(i, prose.examples(c, realWeight, novelTokens)...)
+	for round := range 2 { // once as it is, once with names in it
+		for i, m := range in.mails {
+			add(i, rewritten(g, letters, m, round, mailTokens, forget)...)
+		}
+		for i, c := range in.chapters {
+			add(i, rewritten(g, prose, c, round, novelTokens, forget)...)
+		}
 	}
 	return all, held, nil
+}
+
+// rewritten makes examples of a real text; in the second round names stand where it has pronouns and the like.
+func rewritten(g *generator, rt *realText, text string, round, limit int, forget *rand.Rand) []*example {
+	var marks []mark
+	if round > 0 {
+		text, marks = g.enrich(text)
+		if forget.Intn(8) == 0 {
+			text, marks = remap(text, marks, func(r rune) string { return string(unicode.ToLower(r)) })
+		}
+	}
+	es := rt.examples(text, marks, limit)
+	for _, e := range es {
+		drop(e, forget)
+	}
+	return es
 }
 
 // examples cuts a generated text into pieces with labels.
@@ -165,32 +188,49 @@ func examples(words *chain.Gazetteer, text string, marks []mark) (all []*example
 		e.tokens, at = chain.Piece(nil, []byte(text), at)
 		words.Annotate(e.tokens)
 		e.labels = make([]chain.Label, len(e.tokens))
-		begun := false
-		for i := range e.tokens {
-			t := &e.tokens[i]
-			for k < len(marks) && int(t.Start) >= marks[k].end {
-				k++
-				begun = false
-			}
-			if k < len(marks) && int(t.End) > marks[k].start {
-				e.labels[i] = marks[k].label
-				if begun {
-					e.labels[i]++
-				}
-				begun = true
-			}
-		}
+		k = apply(e, marks, k)
 		all = append(all, e)
 	}
 	return all
 }
 
-// drop makes some names unknown: no list has them, and their words are new. Real names are in no list as often.
-func drop(e *example, r *rand.Rand) {
-	lists, words := r.Intn(100) < 25, r.Intn(100) < 40
+// apply labels the tokens that lie in marks, from mark k on, and returns the first mark that may go on after the piece.
+func apply(e *example, marks []mark, k int) int {
+	begun := false
 	for i := range e.tokens {
 		t := &e.tokens[i]
-		if e.labels[i] == chain.Outside || !t.Kind.Word() {
+		for k < len(marks) && int(t.Start) >= marks[k].end {
+			k++
+			begun = false
+		}
+		if k == len(marks) || int(t.End) <= marks[k].start {
+			continue
+		}
+		e.labels[i] = marks[k].label
+		if begun {
+			e.labels[i]++
+		}
+		if e.skip != nil {
+			e.skip[i] = false
+		}
+		begun = true
+	}
+	return k
+}
+
+// drop makes some words unknown. Real names are often in no list, and real sentences have words that no template has.
+func drop(e *example, r *rand.Rand) {
+	lists, words, context := r.Intn(100) < 25, r.Intn(100) < 40, r.Intn(100) < 40
+	for i := range e.tokens {
+		t := &e.tokens[i]
+		if !t.Kind.Word() {
+			continue
+		}
+		if e.labels[i] == chain.Outside {
+			if context && r.Intn(100) < 25 {
+				t.Low = r.Uint32()
+				t.Suf3, t.Pre = r.Uint32(), r.Uint32()
+			}
 			continue
 		}
 		if lists {

@@ -21,14 +21,19 @@ type example struct {
 // unknown says that nobody knows the label of token i: what is found is taken for right.
 func (e *example) unknown(i int) bool { return e.skip != nil && e.skip[i] }
 
-func (e *example) features() {
+// features leaves out some features each time: what is known must not hang on one of them.
+func (e *example) features(r *rand.Rand) {
 	mode := chain.ModeOf(e.tokens)
 	var f [chain.MaxFeatures]uint32
 	e.bounds = append(e.bounds[:0], 0)
 	e.rows = e.rows[:0]
 	for i := range e.tokens {
 		n := chain.Features(&f, e.tokens, i, mode)
-		e.rows = append(e.rows, f[:n]...)
+		for _, row := range f[:n] {
+			if r.Uint32()>>28 > 1 { // seven of eight
+				e.rows = append(e.rows, row)
+			}
+		}
 		e.bounds = append(e.bounds, int32(len(e.rows)))
 	}
 }
@@ -46,7 +51,7 @@ func newWeights() *weights {
 
 // margin is by how much, in steps of an update, a wrong label must lose; calling a name nothing must lose by more.
 const (
-	unit       = 16
+	unit       = 4
 	margin     = 6 * unit
 	missMargin = 12 * unit
 )
@@ -72,8 +77,7 @@ func (w *weights) learn(e *example, d *chain.Decoder) (wrong int) {
 		}
 		d.Scores[i] = s
 	}
-	moves := w.currentMoves()
-	chain.Best(d, moves, e.tokens)
+	chain.Best(d, w.currentWays(), e.tokens)
 	prevGold, prev := chain.Outside, chain.Outside
 	for i := range e.tokens {
 		gold, got := e.labels[i], d.Labels[i]
@@ -113,16 +117,16 @@ func (w *weights) move(k chain.Kind, prev, l chain.Label, by int64) {
 	m[1] += by * w.step
 }
 
-func (w *weights) currentMoves() *chain.Moves {
+func (w *weights) currentWays() *chain.Ways {
 	var m chain.Moves
 	for k := range w.moves {
 		for p := range w.moves[k] {
 			for l := range w.moves[k][p] {
-				m[k][p][l] = int16(max(-30000, min(30000, w.moves[k][p][l][0])))
+				m[k][p][l] = int16(max(-chain.MaxMove, min(chain.MaxMove, w.moves[k][p][l][0])))
 			}
 		}
 	}
-	return &m
+	return m.Ways()
 }
 
 // train runs over the examples in a random order, epochs times.
@@ -135,7 +139,7 @@ func (w *weights) train(all []*example, epochs int, seed int64, say func(epoch, 
 		wrong, tokens := 0, 0
 		for _, i := range order {
 			e := all[i]
-			e.features()
+			e.features(r)
 			wrong += w.learn(e, &d)
 			tokens += len(e.tokens)
 			e.rows, e.bounds = nil, nil
@@ -162,10 +166,11 @@ func (w *weights) quantise(m *chain.Model) (clipped int) {
 		for p := range w.moves[k] {
 			for l := range w.moves[k][p] {
 				avg := w.moves[k][p][l][0]*w.step - w.moves[k][p][l][1]
-				m.Moves[k][p][l] = int16(max(-30000, min(30000, roundDiv(avg*scaleUp, w.step*unit))))
+				m.Moves[k][p][l] = int16(max(-chain.MaxMove, min(chain.MaxMove, roundDiv(avg*scaleUp, w.step*unit))))
 			}
 		}
 	}
+	m.Ready()
 	return clipped
 }
 

@@ -44,6 +44,9 @@ func newRealText(words *chain.Gazetteer, texts []string, terms bool) *realText {
 	return rt
 }
 
+// characterWords are the names of the novel's persons.
+var characterWords = hashes(characters...)
+
 // headerNames are the names of people in the mail's From, To and Cc, "Last, First" turned round.
 func headerNames(text string) (names []string) {
 	head, _, _ := strings.Cut(text, "\n\n")
@@ -83,8 +86,8 @@ func looksHuman(name string) bool {
 	return true
 }
 
-// examples labels one text. Long texts are cut.
-func (rt *realText) examples(text string, weight int32, limit int) (all []*example) {
+// examples labels one text; marks are what is known for certain. Long texts are cut.
+func (rt *realText) examples(text string, marks []mark, limit int) (all []*example) {
 	full := map[uint32][][]uint32{} // by the first word: the names in this mail's headers
 	single := map[uint32]bool{}
 	for _, name := range headerNames(text) {
@@ -101,12 +104,13 @@ func (rt *realText) examples(text string, weight int32, limit int) (all []*examp
 			full[seq[0]] = append(full[seq[0]], seq)
 		}
 	}
-	total := 0
+	total, k := 0, 0
 	for at := 0; at < len(text) && total < limit; {
-		e := &example{weight: weight}
+		e := &example{weight: realWeight}
 		e.tokens, at = chain.Piece(nil, []byte(text), at)
 		rt.words.Annotate(e.tokens)
 		rt.label(e, full, single)
+		k = apply(e, marks, k)
 		all = append(all, e)
 		total += len(e.tokens)
 	}
@@ -130,7 +134,7 @@ func (rt *realText) label(e *example, full map[uint32][][]uint32, single map[uin
 			i += m - 1
 			continue
 		}
-		if single[t.Low] && !t.Left && !t.Right && lonely(e.tokens, i) {
+		if (single[t.Low] || !rt.terms && characterWords[t.Low]) && !t.Left && !t.Right && lonely(e.tokens, i) {
 			e.labels[i], e.skip[i] = chain.PersonFirst, false
 			continue
 		}

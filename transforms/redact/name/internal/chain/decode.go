@@ -2,7 +2,8 @@
 
 package chain
 
-const never = -1 << 28
+// Scores of whole pieces stay below 2^23: no token's weights exceed [MaxFeatures]*127 and no move exceeds [MaxMove].
+const never = -1 << 24
 
 // Decoder finds the best labels of a piece. It keeps its memory between pieces; it is for one goroutine.
 type Decoder struct {
@@ -20,7 +21,7 @@ func (d *Decoder) Decode(m *Model, tokens []Token) {
 		n := Features(&f, tokens, i, mode)
 		d.Scores[i] = m.Score(f[:n])
 	}
-	Best(d, &m.Moves, tokens)
+	Best(d, &m.ways, tokens)
 }
 
 // Grow makes room for n tokens.
@@ -32,7 +33,7 @@ func (d *Decoder) Grow(n int) {
 }
 
 // Best is Viterbi's algorithm over d.Scores: linear in the tokens.
-func Best(d *Decoder, moves *Moves, tokens []Token) {
+func Best(d *Decoder, ways *Ways, tokens []Token) {
 	if len(tokens) == 0 {
 		return
 	}
@@ -42,7 +43,7 @@ func Best(d *Decoder, moves *Moves, tokens []Token) {
 	}
 	best[Outside] = 0
 	for i := range tokens {
-		best = advance(&best, &d.Scores[i], &moves[tokens[i].Kind], &d.back[i])
+		best = advance(&best, &d.Scores[i], &ways[tokens[i].Kind], &d.back[i])
 	}
 	last := Outside
 	for l := Outside; l < Labels; l++ {
@@ -56,23 +57,24 @@ func Best(d *Decoder, moves *Moves, tokens []Token) {
 	}
 }
 
-func advance(best, here *Scores, move *[Labels][Labels]int16, back *[Labels]Label) (next Scores) {
-	for l := Outside; l < Labels; l++ {
-		top, from := int32(never), Outside
-		if l != Outside && !l.First() {
-			from = l
-			top = best[l] + int32(move[l][l])
-			if v := best[l-1] + int32(move[l-1][l]); v > top {
-				top, from = v, l-1
-			}
+// advance finds the best way to each label of the next token. A way's score and where it came from are one number, so that the
+// maximum needs no branch: of equal ways the one from the lesser label wins.
+func advance(best, here *Scores, move *[Labels][Labels]int32, back *[Labels]Label) (next Scores) {
+	var way Scores
+	for p := range way {
+		way[p] = best[p]<<4 | int32(15-p)
+	}
+	for l := 0; l < int(Labels); l++ {
+		m := &move[l]
+		top := way[0] + m[0]
+		if l != 0 && l&1 == 0 { // only after itself and the first label of its type
+			top = max(way[l]+m[l], way[l-1]+m[l-1])
 		} else {
-			for p := range best {
-				if v := best[p] + int32(move[p][l]); v > top {
-					top, from = v, Label(p)
-				}
+			for p := 1; p < len(way); p++ {
+				top = max(top, way[p]+m[p])
 			}
 		}
-		next[l], back[l] = top+here[l], from
+		next[l], back[l] = top>>4+here[l], Label(15-top&15)
 	}
 	return next
 }

@@ -125,7 +125,7 @@ func PhraseHash(words ...uint32) uint32 {
 }
 
 // longest is how many words a listed phrase has at most.
-const longest = 4
+const longest = 6
 
 // Annotate looks every token up, and the phrases that they make.
 func (g *Gazetteer) Annotate(tokens []Token) {

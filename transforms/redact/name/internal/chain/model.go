@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 )
 
 // Label is what a token is: outside, or the first or a further token of one of four types.
@@ -42,6 +43,25 @@ func (l Label) Follows(prev Label) bool {
 // Moves are the weights of going from one label to the next, by the kind of the token that is gone to.
 type Moves [Kinds][Labels][Labels]int16
 
+// Ways are moves as the decoder reads them: by the label that is gone to, then the one before, times sixteen.
+type Ways [Kinds][Labels][Labels]int32
+
+// MaxMove bounds a move.
+const MaxMove = 2000
+
+// Ways turns moves round.
+func (m *Moves) Ways() *Ways {
+	var w Ways
+	for k := range m {
+		for p := range m[k] {
+			for l, v := range m[k][p] {
+				w[k][l][p] = int32(v) << 4
+			}
+		}
+	}
+	return &w
+}
+
 // Calibration is, by type, the margins at which a score of 50, 100, … 1000 thousandths begins.
 type Calibration [5][20]int32
 
@@ -49,6 +69,7 @@ type Calibration [5][20]int32
 type Model struct {
 	rows  []uint64 // eight weights each, 128 added
 	Moves Moves
+	ways  Ways
 	Words *Gazetteer
 	Calibration
 }
@@ -80,10 +101,18 @@ func (m *Model) SetRow(i uint32, w [8]int8) {
 	m.rows[i] = v
 }
 
+// Ready must be called after the moves were set.
+func (m *Model) Ready() { m.ways = *m.Moves.Ways() }
+
 // Encode writes the model.
 func (m *Model) Encode(w io.Writer) error {
 	if _, err := io.WriteString(w, magic); err != nil {
 		return err
+	}
+	for _, v := range []any{uint32(len(m.Words.slots)), m.Words.slots} { // hashes do not compress
+		if err := binary.Write(w, binary.LittleEndian, v); err != nil {
+			return err
+		}
 	}
 	z, err := flate.NewWriter(w, flate.BestCompression)
 	if err != nil {
@@ -98,7 +127,7 @@ func (m *Model) Encode(w io.Writer) error {
 			return err
 		}
 	}
-	for _, v := range []any{&m.Moves, &m.Calibration, uint32(len(m.Words.slots)), m.Words.slots} {
+	for _, v := range []any{&m.Moves, &m.Calibration} {
 		if err := binary.Write(z, binary.LittleEndian, v); err != nil {
 			return err
 		}
@@ -112,9 +141,12 @@ func Decode(file []byte) (*Model, error) {
 	if !ok {
 		return nil, ErrModel
 	}
+	m := &Model{rows: make([]uint64, Rows)}
+	if err := m.decodeWords(&body); err != nil {
+		return nil, err
+	}
 	z := flate.NewReader(bytes.NewReader(body))
 	plane := make([]byte, Rows)
-	m := &Model{rows: make([]uint64, Rows)}
 	for k := range 8 {
 		if _, err := io.ReadFull(z, plane); err != nil {
 			return nil, fmt.Errorf("%w: weights: %w", ErrModel, err)
@@ -123,49 +155,46 @@ func Decode(file []byte) (*Model, error) {
 			m.rows[i] |= uint64(b+128) << (8 * k)
 		}
 	}
-	if err := m.decodeRest(z); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	return m, m.decodeRest(z)
+}
+
+func (m *Model) decodeWords(b *[]byte) error {
+	n, ok := take(b, 4)
+	if !ok || n&(n-1) != 0 || n < 2 || n > 1<<maxSlots || len(*b) < int(n)*4 {
+		return fmt.Errorf("%w: word list of a wrong size", ErrModel)
 	}
-	return m, nil
+	m.Words = NewGazetteer(uint(bits.TrailingZeros32(n)))
+	for i := range m.Words.slots {
+		m.Words.slots[i] = binary.LittleEndian.Uint32((*b)[4*i:])
+	}
+	*b = (*b)[4*n:]
+	return nil
 }
 
 func (m *Model) decodeRest(z io.Reader) error {
-	rest, err := io.ReadAll(io.LimitReader(z, 4<<maxSlots+1<<16))
-	if err != nil {
-		return err
+	const size = int(Kinds)*int(Labels)*int(Labels)*2 + len(m.Calibration)*len(m.Calibration[0])*4
+	rest, err := io.ReadAll(io.LimitReader(z, int64(size)+1))
+	if err != nil || len(rest) != size {
+		return fmt.Errorf("%w: cut off or too long: %v", ErrModel, err)
 	}
 	for k := range m.Moves {
 		for p := range m.Moves[k] {
 			for l := range m.Moves[k][p] {
-				v, ok := take(&rest, 2)
-				if !ok {
-					return io.ErrUnexpectedEOF
-				}
+				v, _ := take(&rest, 2)
 				m.Moves[k][p][l] = int16(v)
+				if int16(v) > MaxMove || int16(v) < -MaxMove {
+					return fmt.Errorf("%w: a move beyond its bound", ErrModel)
+				}
 			}
 		}
 	}
 	for t := range m.Calibration {
 		for i := range m.Calibration[t] {
-			v, ok := take(&rest, 4)
-			if !ok {
-				return io.ErrUnexpectedEOF
-			}
+			v, _ := take(&rest, 4)
 			m.Calibration[t][i] = int32(v)
 		}
 	}
-	n, ok := take(&rest, 4)
-	if !ok || n&(n-1) != 0 || n < 2 || n > 1<<maxSlots || len(rest) != int(n)*4 {
-		return errors.New("word list of a wrong size")
-	}
-	bits := uint(0)
-	for 1<<bits < n {
-		bits++
-	}
-	m.Words = NewGazetteer(bits)
-	for i := range m.Words.slots {
-		m.Words.slots[i] = binary.LittleEndian.Uint32(rest[4*i:])
-	}
+	m.Ready()
 	return nil
 }
 
