@@ -144,16 +144,19 @@ func (s *Set) find(h uint64) (val uint16, ok bool) {
 
 // Near says what stands near text[start:end].
 func (s *Set) Near(text []byte, start, end int) Words {
-	var w Words
-	if s == nil || start < 0 || end < start || end > len(text) {
-		return w
+	if end < start {
+		return Words{}
 	}
-	s.before(text, start, &w)
-	s.after(text, end, &w)
+	w := s.Before(text, start)
+	w.After = s.After(text, end)
 	return w
 }
 
-func (s *Set) before(text []byte, start int, w *Words) {
+// Before says what stands before text[start:]: all of Words but After.
+func (s *Set) Before(text []byte, start int) (w Words) {
+	if s == nil || start < 0 || start > len(text) {
+		return w
+	}
 	var r reader
 	r.read(text, wordStart(text, max(0, start-Back)), start)
 	reach := -1 // where the nearest cluster of phrases ends
@@ -185,9 +188,14 @@ func (s *Set) before(text []byte, start int, w *Words) {
 			h = join(h, r.at(j).hash)
 		}
 	}
+	return w
 }
 
-func (s *Set) after(text []byte, end int, w *Words) {
+// After says what stands after text[:end].
+func (s *Set) After(text []byte, end int) (b Bits) {
+	if s == nil || end < 0 || end > len(text) {
+		return b
+	}
 	var r reader
 	r.read(text, end, clauseEnd(text, end))
 	for i := range min(r.n, ahead) {
@@ -197,11 +205,12 @@ func (s *Set) after(text []byte, end int, w *Words) {
 			if !ok {
 				break
 			}
-			w.After.Union(&s.sets[val&^continues])
+			b.Union(&s.sets[val&^continues])
 			if val&continues == 0 || j == r.n {
 				break
 			}
 			h = join(h, r.at(j).hash)
 		}
 	}
+	return b
 }

@@ -25,10 +25,11 @@ type Options struct {
 
 // Matcher is recognisers that were chosen. Any number of goroutines may use it.
 type Matcher struct {
-	shapes []shape                     // sorted by length, and by the kind
-	from   [kinds*(reach+1) + 1]uint16 // shapes[from[i]:from[i+1]] are of bucket i
-	words  *context.Set
-	rules  []string // what findings are said to be found by, for each of table
+	shapes  []shape                     // sorted by length, and by the kind
+	from    [kinds*(reach+1) + 1]uint16 // shapes[from[i]:from[i+1]] are of bucket i
+	layouts layouts
+	words   *context.Set
+	rules   []string // what findings are said to be found by, for each of table
 }
 
 // all is compiled when it is first asked for: a start that has no use for it does not pay for it.
@@ -89,7 +90,9 @@ type candidate struct {
 
 	start, end int
 	near       context.Words
-	asked      bool         // near is this candidate's
+	before     bool         // near has what stands before this candidate
+	after      bool         // and after it
+	glue       int          // how it hangs on to what is around
 	checked    *[reach]byte // nil until a check is called
 
 	best  span.Finding
@@ -99,7 +102,7 @@ type candidate struct {
 // scan grows a candidate from text[start:] and tries it at the end of each group from text[must-1] on.
 func (c *candidate) scan(start, must int) {
 	c.n, c.digits, c.seps, c.groups, c.small, c.capital = 0, 0, 0, 0, false, false
-	c.start, c.asked = start, false
+	c.start, c.before = start, false
 	i := start
 	for {
 		i = c.group(i)
@@ -107,7 +110,7 @@ func (c *candidate) scan(start, must int) {
 			return
 		}
 		if i >= must {
-			c.end, c.asked = i, false
+			c.end, c.after = i, false
 			c.try()
 		}
 		sep, size := separator(c.text, i)
@@ -247,8 +250,11 @@ func capitalsBefore(text []byte, at int) (start int, ok bool) {
 
 // try asks every recogniser whose form the candidate has.
 func (c *candidate) try() {
-	if c.small && c.capital {
+	if c.small && c.capital || c.seps != 0 && !c.m.layouts.has(c.n, c.seps) {
 		return
+	}
+	if c.glue = c.hangs(); c.glue == firmly && c.seps != 0 {
+		return // groups out of a longer row of them
 	}
 	all := uint64(1)<<c.n - 1
 	letters := all &^ c.digits

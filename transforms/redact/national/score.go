@@ -86,8 +86,11 @@ func (c *candidate) copy() []byte {
 
 // own is what the words near the candidate add for a recogniser.
 func (c *candidate) own(t context.Topic) span.Score {
-	if !c.asked {
-		c.near, c.asked = c.m.words.Near(c.text, c.start, c.end), true
+	if !c.before {
+		c.near, c.before = c.m.words.Before(c.text, c.start), true
+	}
+	if !c.after {
+		c.near.After, c.after = c.m.words.After(c.text, c.end), true
 	}
 	w := &c.near
 	switch {
@@ -158,7 +161,7 @@ func (c *candidate) context(r *Recogniser, own, score span.Score, why span.Why) 
 	} else if w.Nearest.Has(elsewhere) || w.After.Has(elsewhere) {
 		score, why = score-other, why|span.AgainstIt
 	}
-	if c.partOfMore() {
+	if c.glue != free {
 		if own == 0 {
 			return 0, why
 		}
@@ -167,53 +170,93 @@ func (c *candidate) context(r *Recogniser, own, score span.Score, why span.Why) 
 	return min(score, topmost), why
 }
 
-// partOfMore says whether the candidate goes on where it starts or ends: a price, a decimal, a longer number.
-func (c *candidate) partOfMore() bool {
+// How a candidate hangs on to what is around it.
+const (
+	free    = iota
+	loosely // a letter and a separator before it or after it, a sign before it
+	firmly  // a digit and a separator
+)
+
+// hangs says how the candidate goes on where it starts or ends: a price, a decimal, a longer number.
+func (c *candidate) hangs() int {
 	spaced := false
 	for _, sep := range c.sep[:c.groups] {
 		spaced = spaced || sep == ' '
 	}
-	return gluedBefore(c.text, c.start, spaced) || gluedAfter(c.text, c.end, spaced)
+	return max(hangsBefore(c.text, c.start, spaced), hangsAfter(c.text, c.end, spaced))
 }
 
-func gluedBefore(text []byte, i int, spaced bool) bool {
+func hangsBefore(text []byte, i int, spaced bool) int {
 	if i == 0 {
-		return false
+		return free
 	}
-	more := i > 1 && alnum(text[i-2])
+	last := byte(0)
+	if i > 1 {
+		last = text[i-2]
+	}
 	switch text[i-1] {
 	case '-', '/', '_', '\\':
-		return more
+		return by(last)
 	case '.', ':', ',':
-		return i > 1 && digit(text[i-2])
-	case '+', '$', '%', '=':
-		return text[i-1] != '=' || i > 1 && text[i-2] == '='
+		if digit(last) {
+			return firmly
+		}
+	case '+', '$', '%':
+		return loosely
+	case '=':
+		if last == '=' {
+			return loosely // quoted-printable, base64
+		}
 	case ' ':
-		return spaced && i > 1 && digit(text[i-2])
+		if spaced && digit(last) {
+			return firmly
+		}
 	}
-	return false
+	return free
 }
 
-func gluedAfter(text []byte, i int, spaced bool) bool {
+func hangsAfter(text []byte, i int, spaced bool) int {
 	if i >= len(text) {
-		return false
+		return free
 	}
-	more := i+1 < len(text)
+	next := byte(0)
+	if i+1 < len(text) {
+		next = text[i+1]
+	}
 	switch text[i] {
 	case '-', '/', '_', '@', '\\':
-		return more && alnum(text[i+1])
+		return by(next)
 	case '.':
-		return more && (digit(text[i+1]) || text[i+1]-'a' < 26)
+		if digit(next) {
+			return firmly
+		} else if next-'a' < 26 {
+			return loosely
+		}
 	case ':':
-		return more && digit(text[i+1])
+		if digit(next) {
+			return firmly
+		}
 	case '%':
-		return true
+		return loosely
 	case ' ':
-		return spaced && more && digit(text[i+1])
+		if spaced && digit(next) {
+			return firmly
+		}
 	}
-	return false
+	return free
+}
+
+// by says how something hangs by a separator and the character beyond it.
+func by(c byte) int {
+	switch {
+	case digit(c):
+		return firmly
+	case alnum(c):
+		return loosely
+	}
+	return free
 }
 
 func digit(c byte) bool { return c-'0' < 10 }
 
-func alnum(c byte) bool { return c-'0' < 10 || c|0x20-'a' < 26 }
+func alnum(c byte) bool { return digit(c) || (c|0x20)-'a' < 26 }

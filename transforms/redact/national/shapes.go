@@ -94,11 +94,15 @@ func (m *Matcher) sort() {
 	var count [len(m.from)]uint16
 	total := uint16(0)
 	for i := range m.shapes {
-		for _, b := range m.shapes[i].buckets() {
+		s := &m.shapes[i]
+		for _, b := range s.buckets() {
 			if b >= 0 {
 				count[b]++
 				total++
 			}
+		}
+		if s.seps != 0 {
+			m.layouts.add(int(s.size), s.seps)
 		}
 	}
 	for b := range len(m.from) - 1 {
@@ -115,6 +119,24 @@ func (m *Matcher) sort() {
 		}
 	}
 	m.shapes = sorted
+}
+
+// layouts is a filter over lengths and places of separators, of shapes of more than one group: most numbers with separators are of no such shape.
+type layouts [64]uint64
+
+func layout(n int, seps uint64) (word, bit uint64) {
+	h := (seps + uint64(n)) * 0x9E3779B97F4A7C15
+	return h >> 58, h >> 52 & 63
+}
+
+func (l *layouts) add(n int, seps uint64) {
+	word, bit := layout(n, seps)
+	l[word] |= 1 << bit
+}
+
+func (l *layouts) has(n int, seps uint64) bool {
+	word, bit := layout(n, seps)
+	return l[word]>>bit&1 != 0
 }
 
 // buckets are the one or two that the shape is in; -1 is none.
