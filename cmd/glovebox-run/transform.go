@@ -48,7 +48,7 @@ func transform(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := localtx.WriteFrame(out, answer); err != nil || x == nil {
 		return err
 	}
-	return relay(ctx, callee, x)
+	return relay(ctx, callee, x, module)
 }
 
 // open starts the sandbox and the module in it. Without a session the answer says why.
@@ -80,7 +80,7 @@ func open(ctx context.Context, q *localtx.Request, module []byte, callee *tx.Cal
 }
 
 // relay passes batches on, one after the other, until there are no more.
-func relay(ctx context.Context, callee *tx.Callee, x *sandbox.TransformSession) error {
+func relay(ctx context.Context, callee *tx.Callee, x *sandbox.TransformSession, module []byte) error {
 	for {
 		batch, flush, err := callee.Next()
 		if errors.Is(err, io.EOF) {
@@ -99,6 +99,7 @@ func relay(ctx context.Context, callee *tx.Callee, x *sandbox.TransformSession) 
 		if err != nil {
 			return err
 		}
+		r.Detail = nameFrames(r.Detail, module)
 		if err := callee.Done(r, answer); err != nil || r.Reason != "" {
 			return err
 		}

@@ -28,7 +28,7 @@ func newCreator() *cobra.Command {
   glovebox-broker --config DIR/broker.json`,
 	}
 	cmd.AddCommand(newInit(config.Creator, defaultCreatorBroker), newTrust(config.Creator), newCard(config.Creator),
-		newPack(), newScan(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
+		newPack(), newScan(), newTransform(), newTerms(), newPublish(config.Creator), newPackages(config.Creator), newRevoke(config.Creator), newAffected(), newPermit(),
 		newRotate(config.Creator), newKeyholder(config.Creator), newLedger())
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
@@ -43,6 +44,7 @@ func (c *Callee) Done(r Result, answer []byte) error {
 	if r.Findings == nil {
 		r.Findings = []Count{}
 	}
+	r.Detail = strings.ToValidUTF8(r.Detail[:min(len(r.Detail), maxDetail-3)], "") // a canonical encoding holds valid UTF-8 only
 	b, err := envelope.Canonical(r)
 	if err != nil {
 		return err
