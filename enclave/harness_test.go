@@ -31,6 +31,8 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/policies"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/tx"
 )
 
 // measured is what the test platform reports and reference values expect.
@@ -133,6 +135,7 @@ type made struct {
 	records, module []byte
 	segment         int64 // bytes of the dataset's segments
 	terms           func(*dataset.Terms)
+	offer           func(*dataset.Manifest) // of the dataset alone
 	job             func(*job.Job)
 }
 
@@ -150,6 +153,9 @@ func newWorldFrom(t testing.TB, from made) *world {
 	if from.terms != nil {
 		from.terms(&offer.Terms)
 		from.terms(&mine.Terms)
+	}
+	if from.offer != nil {
+		from.offer(&offer)
 	}
 	w.data = w.pack(w.creator, dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: offer, SegmentBytes: from.segment, BatchBytes: from.segment})
 	code := t.TempDir()
@@ -351,8 +357,16 @@ func (w *world) Abandon(_ context.Context, _ string, a door.Abandon) error {
 	return nil
 }
 
+// noModules are those runners in tests that have no worker for a creator's steps.
+type noModules struct{}
+
+func (noModules) Module(context.Context, *dataset.Step, []byte, transforms.Schema, tx.Lent) (transforms.Module, error) {
+	return nil, transforms.ErrModule
+}
+
 // reader is a runner that reads its one dataset whole, as often as asked, and returns its hash as the model.
 type reader struct {
+	noModules
 	passes int
 	during func() // called after the first pass
 	change func(*sandbox.Outcome)

@@ -64,6 +64,7 @@ func (r *attempt) transform(ctx context.Context, p *pack) (_ *transformed, err e
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", errTransform, err)
 	case out.records == 0:
+		p.steps = nil
 		return nil, fmt.Errorf("%w: the steps left no record of %s", errTransform, p.id)
 	}
 	return out, nil
@@ -88,7 +89,6 @@ func (r *attempt) pipe(ctx context.Context, p *pack, in *streamReader, out *tran
 	if err := out.fill(ctx, line, src); err != nil {
 		return err
 	}
-	p.steps = p.steps[:0]
 	for _, done := range line.Reports() {
 		t := usage.Transform{Manifest: p.id, Fuel: done.Fuel, StepReport: dataset.StepReport{
 			Step: done.Step, ID: done.ID, Digest: done.Digest, Config: done.Config, RecordsIn: done.RecordsIn, RecordsOut: done.RecordsOut,

@@ -151,7 +151,7 @@ func TestWorkerDiesWhileReading(t *testing.T) {
 }
 
 // dyingRunner is a worker that dies while it waits for data.
-type dyingRunner struct{}
+type dyingRunner struct{ noModules }
 
 func (dyingRunner) Run(ctx context.Context, _ sandbox.Spec, d sandbox.Data) (*sandbox.Outcome, error) {
 	serving, stop := context.WithCancel(ctx)
