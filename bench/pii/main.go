@@ -29,7 +29,15 @@ func main() {
 	presidio := flag.String("presidio", "auto", "Python with presidio-analyzer; auto makes one in the cache, none leaves it out")
 	judged := flag.String("judgements", "../transforms/redact/evaluate/testdata/ham-judgements.jsonl", "judged findings in real mail")
 	kind := flag.String("errors", "", "print what was missed and what was wrong of a type, at IoU .9")
+	drawing := flag.String("draw", "", "write findings in real mail, for somebody to judge, to this file, and end")
 	flag.Parse()
+	if *drawing != "" {
+		if err := draw(context.Background(), *drawing, *judged); err != nil {
+			fmt.Fprintln(os.Stderr, "eval-pii:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(context.Background(), os.Stdout, *data, *presidio, *judged, *kind); err != nil {
 		fmt.Fprintln(os.Stderr, "eval-pii:", err)
 		os.Exit(1)
