@@ -120,8 +120,8 @@ func readInputs(ctx context.Context, dir string) (in inputs, err error) {
 const (
 	realWeight  = unit
 	madeWeight  = unit
-	mailTokens  = 900
-	novelTokens = 3000
+	mailTokens  = 450
+	novelTokens = 2000
 	heldOut     = 25 // one text in that many is not learned from
 )
 

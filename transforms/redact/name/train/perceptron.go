@@ -40,13 +40,14 @@ func (e *example) features(r *rand.Rand) {
 
 // weights are those of an averaged perceptron: whole numbers, so that training gives the same model on every machine.
 type weights struct {
-	now, sum [][8]int64
-	moves    [chain.Kinds][chain.Labels][chain.Labels][2]int64
-	step     int64
+	now   [][8]int32
+	sum   [][8]int64
+	moves [chain.Kinds][chain.Labels][chain.Labels][2]int64
+	step  int64
 }
 
 func newWeights() *weights {
-	return &weights{now: make([][8]int64, chain.Rows), sum: make([][8]int64, chain.Rows), step: 1}
+	return &weights{now: make([][8]int32, chain.Rows), sum: make([][8]int64, chain.Rows), step: 1}
 }
 
 // margin is by how much, in steps of an update, a wrong label must lose; calling a name nothing must lose by more.
@@ -63,7 +64,7 @@ func (w *weights) learn(e *example, d *chain.Decoder) (wrong int) {
 		var s chain.Scores
 		for _, row := range e.rows[e.bounds[i]:e.bounds[i+1]] {
 			for k, v := range &w.now[row] {
-				s[k+1] += int32(v)
+				s[k+1] += v
 			}
 		}
 		for l := range s {
@@ -106,7 +107,7 @@ func (w *weights) learn(e *example, d *chain.Decoder) (wrong int) {
 // add changes a weight; the sum takes it times the steps before, and is subtracted at the end.
 func (w *weights) add(row uint32, l chain.Label, by int64) {
 	if l != chain.Outside {
-		w.now[row][l-1] += by
+		w.now[row][l-1] += int32(by)
 		w.sum[row][l-1] += by * w.step
 	}
 }
@@ -153,7 +154,7 @@ func (w *weights) quantise(m *chain.Model) (clipped int) {
 	for row := range w.now {
 		var q [8]int8
 		for k := range q {
-			avg := w.now[row][k]*w.step - w.sum[row][k]
+			avg := int64(w.now[row][k])*w.step - w.sum[row][k]
 			v := roundDiv(avg*scaleUp, w.step*unit)
 			if v > 127 || v < -127 {
 				clipped++
