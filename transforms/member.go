@@ -58,8 +58,9 @@ func (r *Record) Put(name string, form Kind, text []byte) {
 		return
 	}
 	for i := range r.nodes {
-		if n := &r.nodes[i]; n.parent == 0 && n.path == name {
+		if n := &r.nodes[i]; n.parent >= 0 && n.path == name {
 			n.dropped = true
+			r.touch(n.parent)
 		}
 	}
 	r.added = append(r.added, member{[]byte(name), text, form})

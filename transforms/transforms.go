@@ -105,6 +105,9 @@ type Env struct {
 	Keys Keys
 	// Noise is a source of uniform random bytes that nobody else knows: crypto/rand.Reader but in tests.
 	Noise io.Reader
+	// Approximate says that whoever runs the pipeline accounts for a delta too, which a signed step does not state: steps that
+	// spend one are refused elsewhere.
+	Approximate bool
 	// Module starts a module step. Columns and format are in the schema.
 	Module func(ctx context.Context, s *dataset.Step, in Schema) (Module, error)
 	// Finding is told each finding as it is made; nil: only counts are kept.

@@ -48,7 +48,7 @@ type Result struct {
 }
 
 // Lines are the records that came out, as text.
-func (r *Result) Lines() []string { return strings.Split(strings.TrimSuffix(r.Out, "\n"), "\n") }
+func (r Result) Lines() []string { return strings.Split(strings.TrimSuffix(r.Out, "\n"), "\n") }
 
 // Run takes a dataset through a step.
 func Run(t testing.TB, c Constructor, config string, f dataset.Format, in string, env *transforms.Env) (Result, error) {
