@@ -50,8 +50,17 @@ const maxGroups = 9
 // digits that holds a digit; the identifier may begin with groups of capitals before it, and go on after it. A finding has at least
 // [span.Weak] for its score: what is only a number and has no words around it is no finding.
 func (m *Matcher) Match(dst []span.Finding, text []byte, start, end int) []span.Finding {
+	f, _ := m.match(text, start, end)
+	if f.Score >= span.Weak {
+		dst = append(dst, f)
+	}
+	return dst
+}
+
+// match is the likeliest finding, and how many steps it took to find: characters read, shapes looked at, words asked for.
+func (m *Matcher) match(text []byte, start, end int) (best span.Finding, steps int) {
 	if m == nil || start < 0 || end > len(text) || end <= start || end-start > reach {
-		return dst
+		return best, 1
 	}
 	c := candidate{m: m, text: text}
 	c.scan(start, end)
@@ -66,10 +75,7 @@ func (m *Matcher) Match(dst []span.Finding, text []byte, start, end int) []span.
 	if c.checked != nil {
 		buffers.Put(c.checked)
 	}
-	if c.best.Score >= span.Weak {
-		dst = append(dst, c.best)
-	}
-	return dst
+	return c.best, c.steps
 }
 
 // buffers are what checks read identifiers from. They are called by value of a table, so what they are given cannot stay on the stack.
@@ -97,6 +103,7 @@ type candidate struct {
 
 	best  span.Finding
 	order uint8
+	steps int
 }
 
 // scan grows a candidate from text[start:] and tries it at the end of each group from text[must-1] on.
@@ -111,6 +118,7 @@ func (c *candidate) scan(start, must int) {
 		}
 		if i >= must {
 			c.end, c.after = i, false
+			c.steps += i - start
 			c.try()
 		}
 		sep, size := separator(c.text, i)
@@ -266,6 +274,7 @@ func (c *candidate) try() {
 		kind = numeric
 	}
 	m, at := c.m, bucket(c.n, kind)
+	c.steps += int(m.from[at+1] - m.from[at])
 	for i := m.from[at]; i < m.from[at+1]; i++ {
 		s := &m.shapes[i]
 		if s.seps != c.seps || s.digits&letters != 0 || s.letters&c.digits != 0 {

@@ -88,9 +88,11 @@ func (c *candidate) copy() []byte {
 func (c *candidate) own(t context.Topic) span.Score {
 	if !c.before {
 		c.near, c.before = c.m.words.Before(c.text, c.start), true
+		c.steps += context.Back
 	}
 	if !c.after {
 		c.near.After, c.after = c.m.words.After(c.text, c.end), true
+		c.steps += context.Forward
 	}
 	w := &c.near
 	switch {
