@@ -90,7 +90,7 @@ func (c *cursor) numericDate(g *groups) bool {
 func (c *cursor) dated(f span.Finding, anti context.Topic) bool {
 	c.retract(f.Start)
 	c.busy = f.End
-	if f.Why&span.AgainstIt != 0 || f.Score >= span.Strong {
+	if f.Why&span.AgainstIt != 0 || f.Score > 550 || f.Score < 400 {
 		c.add(f.Type, f.Start, f.End, f.Score, f.Why, f.Rule)
 		return true
 	}

@@ -259,7 +259,7 @@ func (c *cursor) figures(s, d, e int) int {
 	}
 	switch {
 	case c.when(s, d, e, near, g):
-	case (q == '.' && g.n > 1 || q >= 0x80 || q == ' ' && c.peek(d+1) == 'd') && c.place(s, d, g):
+	case (q == '.' && g.n > 1 && g.len(1) > 2 || q >= 0x80 || q == ' ' && c.peek(d+1) == 'd') && c.place(s, d, g):
 	case d-s <= 3 && near&ageMask != 0 && c.age(s, d, e):
 	case g.digits >= minCard && c.card(g):
 	case g.digits >= 6:

@@ -100,6 +100,9 @@ func (c *cursor) phone(g *groups) bool {
 	if score -= against; score < 50 || against >= 1000 {
 		return false
 	}
+	if b := c.peek(p.start - 1); score < 300 && p.last == 0 && class[b]&openClass == 0 && b < 0x80 && b != ':' && b != ',' && b != '(' && b != '.' && b != '/' {
+		return false // hardly ever a telephone's, and asking for the words near it costs
+	}
 	f := span.Finding{Type: span.Phone, Start: p.start, End: p.end, Score: score, Rule: rule}
 	if c.weigh(f, high-against, topicPhone, topicOther) < 400 {
 		return false

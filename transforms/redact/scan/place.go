@@ -69,7 +69,7 @@ func (c *cursor) decimalPlace(s int) bool {
 		return false
 	}
 	a, ok := c.decimal(s, 180)
-	if !ok || a.fraction < 2 {
+	if !ok || a.fraction < 3 {
 		return false
 	}
 	i := a.end
@@ -83,21 +83,17 @@ func (c *cursor) decimalPlace(s int) bool {
 		return false
 	}
 	b, ok := c.decimal(i, 180)
-	if !ok || b.fraction < 2 {
+	if !ok || b.fraction < 3 {
 		return false
 	}
-	f := span.Finding{Type: span.GPS, Start: a.start, End: b.end, Score: 200, Rule: "gps-decimal"}
-	switch least := min(a.fraction, b.fraction); {
+	f := span.Finding{Type: span.GPS, Start: a.start, End: b.end, Score: 400, Rule: "gps-decimal"}
+	switch {
 	case a.side != 0 && b.side != 0:
 		f.Score = 950
-	case least >= 4:
+	case a.fraction > 3 && b.fraction > 3:
 		f.Score = 650
-	case least == 3:
-		f.Score = 400
 	}
-	if c.weigh(f, 950, topicPlace, topicOther) < 400 {
-		return false
-	}
+	c.weigh(f, 950, topicPlace, topicOther)
 	c.busy = f.End
 	return true
 }

@@ -40,10 +40,44 @@ func New(o Options) *Scanner {
 // Scan appends what it finds in text to dst, roughly in order. Offsets are bytes, and never inside of a valid UTF-8 sequence.
 func (s *Scanner) Scan(dst []span.Finding, text []byte) []span.Finding {
 	c := cursor{Scanner: s, text: text, dst: dst}
-	for i := next(text, 0); i < len(text); i = next(text, i) {
-		i = c.at(i)
+	i := 0
+	for i+block <= len(text) {
+		a, b, d, e := load(text, i), load(text, i+8), load(text, i+16), load(text, i+24)
+		x, y, z, w := a&^highs, b&^highs, d&^highs, e&^highs
+		x = (figures8(x)|signs8(x, a))&^a&highs | capitals8(x)
+		y = (figures8(y)|signs8(y, b))&^b&highs | capitals8(y)
+		z = (figures8(z)|signs8(z, d))&^d&highs | capitals8(z)
+		w = (figures8(w)|signs8(w, e))&^e&highs | capitals8(w)
+		if x|y|z|w == 0 {
+			i += block
+			continue
+		}
+		i = c.stops(i, gather8(x)|gather8(y)<<8|gather8(z)<<16|gather8(w)<<24)
+	}
+	for i < len(text) {
+		if i = rest(text, i); i < len(text) {
+			i = c.at(i)
+		}
 	}
 	return c.dst
+}
+
+// block is how many bytes Scan looks at before it branches: a WebAssembly engine pays for each branch.
+const block = 32
+
+// gather8 moves the high bits of eight bytes to the low eight bits.
+func gather8(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
+
+// stops handles the triggers of the block at i, one bit each, and returns where to go on.
+func (c *cursor) stops(i int, set uint64) int {
+	for set != 0 {
+		next := c.at(i + bits.TrailingZeros64(set))
+		if next-i >= block {
+			return next
+		}
+		set &= ^uint64(0) << (next - i)
+	}
+	return i + block
 }
 
 // cursor is one pass over a text.
@@ -83,31 +117,8 @@ const (
 	highs = 0x8080808080808080
 )
 
-// next is the first trigger at or after i, or len(text). It looks at eight bytes at a time: a WebAssembly engine pays for each
-// branch, and Go's code for it for each call.
-func next(text []byte, i int) int {
-	last := len(text) - 8
-	for ; i <= last-24; i += 32 {
-		a, b := triggers(load(text, i)), triggers(load(text, i+8))
-		c, d := triggers(load(text, i+16)), triggers(load(text, i+24))
-		if a|b|c|d == 0 {
-			continue
-		}
-		switch {
-		case a != 0:
-			return i + bits.TrailingZeros64(a)>>3
-		case b != 0:
-			return i + 8 + bits.TrailingZeros64(b)>>3
-		case c != 0:
-			return i + 16 + bits.TrailingZeros64(c)>>3
-		}
-		return i + 24 + bits.TrailingZeros64(d)>>3
-	}
-	for ; i <= last; i += 8 {
-		if m := triggers(load(text, i)); m != 0 {
-			return i + bits.TrailingZeros64(m)>>3
-		}
-	}
+// rest is the first trigger at or after i in what is shorter than a block, or len(text).
+func rest(text []byte, i int) int {
 	for ; i < len(text); i++ {
 		switch b := text[i]; {
 		case b >= '.' && b <= '@', b == 'y', isUpper(b) && i+4 <= len(text) && capitals4(text[i:i+4]):
@@ -117,23 +128,27 @@ func next(text []byte, i int) int {
 	return i
 }
 
-// triggers has the high bit of each byte of x that is a trigger: a digit, an `@`, a `.` or `:` that no space follows, a `y` after
-// an `a`; and the first or fifth if it begins four capitals. What the byte before or after x would have to be is taken for granted.
-// The sums never carry from byte to byte, since the high bits are taken out before.
-func triggers(x uint64) uint64 {
-	low := x &^ highs
-	solid := (low + (0x80-'.')*ones) | x // '.' or more
-	digit := (low + (0x80-'0')*ones) &^ (low + (0x80-':')*ones)
-	notDot := (low ^ '.'*ones) + 0x7f*ones
-	notColon := (low ^ ':'*ones) + 0x7f*ones
-	notAt := (low ^ '@'*ones) + 0x7f*ones
-	notY := (low ^ 'y'*ones) + 0x7f*ones
-	notA := (low ^ 'a'*ones) + 0x7f*ones
-	capital := (low + (0x80-'A')*ones) &^ (low + (0x80-'[')*ones) &^ x
-	capital &= capital >> 8 & highs
-	capital &= capital >> 16
-	m := digit | ^notAt | ^(notDot&notColon)&(solid>>8|0x80<<56) | ^(notY | notA<<8&^0xff)
-	return m&^x&highs | capital&(0x80|0x80<<32)
+// These mark the triggers among eight bytes by their high bits: a digit, an `@`, a `.` or `:` that no space follows, a `y` after an
+// `a`; and the first or fifth byte if it begins four capitals. What the byte before or after the eight would have to be is taken for
+// granted. low are the bytes without their high bits, so that no sum carries from byte to byte. They are apart so that they are inlined.
+
+// figures8 has digits and `@`.
+func figures8(low uint64) uint64 {
+	return (low+(0x80-'0')*ones)&^(low+(0x80-':')*ones) | ^(low ^ '@'*ones + 0x7f*ones)
+}
+
+// signs8 has `.` and `:` that something solid follows, and `y` after `a`.
+func signs8(low, x uint64) uint64 {
+	solid := (low + (0x80-'.')*ones) | x
+	sign := ^((low ^ '.'*ones + 0x7f*ones) & (low ^ ':'*ones + 0x7f*ones))
+	return sign&(solid>>8|0x80<<56) | ^((low ^ 'y'*ones + 0x7f*ones) | (low^'a'*ones+0x7f*ones)<<8&^0xff)
+}
+
+// capitals8 has the first and the fifth byte, if four capitals begin there. Bytes beyond ASCII count by their low bits: they are rare.
+func capitals8(low uint64) uint64 {
+	m := (low + (0x80-'A')*ones) &^ (low + (0x80-'[')*ones)
+	m &= m >> 8 & highs
+	return m & (m >> 16) & (0x80 | 0x80<<32)
 }
 
 func capitals4(b []byte) bool {
