@@ -91,7 +91,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 		return nil, err
 	}
 	s := &Redact{
-		step: step{finder: d, fields: f, keys: c.Keys}, operators: map[span.Type]operator{}, fallback: replace{},
+		step: step{finder: d, fields: f, keys: c.Keys, paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
 		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{},
 	}
 	known := []string{Default}
@@ -147,7 +147,8 @@ func ScanMembers() [][2]string {
 // Scan is the step scan.
 type Scan struct {
 	step
-	act string
+	act     string
+	notText int64
 }
 
 // NewScan makes the step scan. Its errors wrap transforms.ErrConfig.
@@ -168,7 +169,7 @@ func NewScan(raw json.RawMessage, _ transforms.Schema, _ *transforms.Env) (trans
 	if err != nil {
 		return nil, err
 	}
-	return &Scan{step{finder: d, fields: f, keys: c.Keys}, c.Act}, nil
+	return &Scan{step{finder: d, fields: f, keys: c.Keys, paths: map[string]string{}}, c.Act, 0}, nil
 }
 
 // Transform looks and decides.
@@ -176,7 +177,7 @@ func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.
 	total := 0
 	look := func(path string, text []byte, found []span.Finding) {
 		total += len(found)
-		s.tell(t, path, text, found, func(*span.Finding) string { return "" })
+		s.tell(t, r, path, text, found, func(*span.Finding) string { return "" })
 	}
 	text, err := s.each(r, func(f *transforms.Field) error {
 		if found := s.find(f); len(found) > 0 {
@@ -192,6 +193,10 @@ func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.
 	}
 	switch {
 	case s.act == Report:
+		if !text {
+			s.notText++
+			t.Figure("files-not-text", s.notText)
+		}
 		return transforms.Keep, nil
 	case !text:
 		t.Reason("not-text")

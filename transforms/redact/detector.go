@@ -98,7 +98,13 @@ func NewDetector(c Detect) (*Detector, error) {
 // Find appends what is personal data in a text: sorted, disjoint, in bytes of the text, never inside a character. The text need not be
 // valid UTF-8.
 func (d *Detector) Find(dst []span.Finding, text []byte) []span.Finding {
-	d.scratch = d.look(d.scratch[:0], text)
+	d.scratch = d.look(d.scratch[:0], text, true)
+	return append(dst, d.settle(d.scratch, text)...)
+}
+
+// findStructured is Find without names.
+func (d *Detector) findStructured(dst []span.Finding, text []byte) []span.Finding {
+	d.scratch = d.look(d.scratch[:0], text, false)
 	return append(dst, d.settle(d.scratch, text)...)
 }
 
@@ -110,7 +116,7 @@ func (d *Detector) FindLabelled(dst []span.Finding, label string, text []byte) [
 	}
 	d.labelled = append(append(append(d.labelled[:0], label...), ": "...), text...)
 	shift := len(label) + 2
-	d.scratch = d.look(d.scratch[:0], d.labelled)
+	d.scratch = d.look(d.scratch[:0], d.labelled, true)
 	kept := d.scratch[:0]
 	for _, f := range d.scratch {
 		if f.Start, f.End = max(f.Start-shift, 0), f.End-shift; f.End > f.Start {
@@ -145,25 +151,25 @@ func lastPart(path string) string {
 	return ""
 }
 
-// look gathers what all recognisers say, above the thresholds.
-func (d *Detector) look(dst []span.Finding, text []byte) []span.Finding {
+// look gathers what all recognisers say, or all but the tagger, above the thresholds.
+func (d *Detector) look(dst []span.Finding, text []byte, names bool) []span.Finding {
 	has := glance(text)
 	v := &d.views[0]
 	if has&(hasFold|hasEscape) == 0 || !v.make(text, strict) {
-		dst = d.recognise(dst, text)
+		dst = d.recognise(dst, text, names)
 	} else {
-		dst = d.through(dst, v, text)
+		dst = d.through(dst, v, text, names)
 	}
 	if v = &d.views[1]; has&hasLoose != 0 && hasPairs(text) && v.make(text, loose) {
-		dst = d.through(dst, v, text)
+		dst = d.through(dst, v, text, names)
 	}
 	return dst
 }
 
 // through recognises in a view, and leads offsets back to the text.
-func (d *Detector) through(dst []span.Finding, v *view, text []byte) []span.Finding {
+func (d *Detector) through(dst []span.Finding, v *view, text []byte, names bool) []span.Finding {
 	from := len(dst)
-	dst = d.recognise(dst, v.text)
+	dst = d.recognise(dst, v.text, names)
 	kept := dst[:from]
 	for _, f := range dst[from:] {
 		f.Start, f.End = v.start(f.Start), v.end(f.End)
@@ -175,9 +181,9 @@ func (d *Detector) through(dst []span.Finding, v *view, text []byte) []span.Find
 }
 
 // recognise appends what has the score that its type needs. The recognisers write to a slice of their own: they may take back what they found.
-func (d *Detector) recognise(dst []span.Finding, text []byte) []span.Finding {
+func (d *Detector) recognise(dst []span.Finding, text []byte, names bool) []span.Finding {
 	d.pass = d.scanner.Scan(d.pass[:0], text)
-	if d.tagger != nil {
+	if d.tagger != nil && names {
 		d.pass = d.tagger.Tag(d.pass, text)
 	}
 	for _, f := range d.pass {

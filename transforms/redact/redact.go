@@ -13,6 +13,7 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -34,6 +35,7 @@ type step struct {
 	fields fields
 	keys   bool
 	found  []span.Finding
+	paths  map[string]string // as the trace may show them
 }
 
 // Schema says that records keep their form.
@@ -91,14 +93,14 @@ func (s *step) find(f *transforms.Field) []span.Finding {
 func plain(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
 
 // tell counts findings and, where somebody listens, says where they are. Offsets are code points; it counts them once over the text.
-func (s *step) tell(t *transforms.Trace, path string, text []byte, found []span.Finding, action func(*span.Finding) string) {
+func (s *step) tell(t *transforms.Trace, r *transforms.Record, path string, text []byte, found []span.Finding, action func(*span.Finding) string) {
 	if !t.Detailed() {
 		for i := range found {
 			t.Count(string(found[i].Type), 1)
 		}
 		return
 	}
-	path = s.cleanPath(path)
+	path = s.cleanPath(r, path)
 	at, runes := 0, 0
 	for i := range found {
 		f := &found[i]
@@ -112,15 +114,33 @@ func (s *step) tell(t *transforms.Trace, path string, text []byte, found []span.
 	}
 }
 
-// cleanPath takes personal data out of a path: members of JSON may be named after people.
-func (s *step) cleanPath(path string) string {
-	found := s.finder.Find(nil, []byte(path))
-	out := path
+// cleanPath takes personal data out of a path: members of JSON may be named after people. What it said of a path is remembered; when that
+// is too much, paths say nothing any more.
+func (s *step) cleanPath(r *transforms.Record, path string) string {
+	if out, ok := s.paths[path]; ok {
+		return out
+	}
+	if len(s.paths) >= maxMemo {
+		return "*"
+	}
+	out := s.clean(path)
+	for i := range r.Keys() {
+		if name := string(r.Keys()[i].Text); strings.Contains(out, name) {
+			out = strings.ReplaceAll(out, name, s.clean(name))
+		}
+	}
+	s.paths[strings.Clone(path)] = out
+	return out
+}
+
+// clean is a name without what is found in it.
+func (s *step) clean(name string) string {
+	found := s.finder.Find(nil, []byte(name))
 	for i := len(found) - 1; i >= 0; i-- {
 		f := &found[i]
-		out = out[:f.Start] + "<" + string(f.Type) + ">" + out[f.End:]
+		name = name[:f.Start] + "<" + string(f.Type) + ">" + name[f.End:]
 	}
-	return out
+	return name
 }
 
 // Reasons are the words for what moved a finding's score.

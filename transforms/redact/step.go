@@ -15,9 +15,8 @@ import (
 // ErrFound ends a run of the step scan that must not find anything.
 var ErrFound = errors.New("redact: personal data was found")
 
-// maxRounds is how often a text is looked at again after something in it was replaced by what could make a finding with its
-// neighbours.
-const maxRounds = 3
+// maxRounds is how often a text is looked at again after something in it was replaced.
+const maxRounds = 8
 
 // Transform redacts a record.
 func (s *Redact) Transform(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
@@ -90,7 +89,7 @@ func (s *Redact) replace(r *transforms.Record, path string, text []byte, found [
 		var ok bool
 		if s.out, ok = op.apply(s.out, &match{f.Type, text[f.Start:f.End], r}); !ok {
 			op = replace{}
-			s.out, _ = op.apply(s.out[:start], &match{kind: f.Type})
+			s.out, _ = op.apply(s.out[:start], &match{f.Type, nil, r})
 		}
 		at = f.End
 		if len(s.out) == start && joins(s.out[from:], text[at:]) {
@@ -103,11 +102,12 @@ func (s *Redact) replace(r *transforms.Record, path string, text []byte, found [
 	s.out = append(s.out, text[at:]...)
 	out := s.out[from:len(s.out):len(s.out)]
 	n := -1
-	s.tell(t, path, text, found, func(*span.Finding) string { n++; return actions[n] })
+	s.tell(t, r, path, text, found, func(*span.Finding) string { n++; return actions[n] })
+	look := s.finder.Find
 	if all {
-		return out, nil
+		look = s.finder.findStructured
 	}
-	return s.recheck(out, seams, t)
+	return s.recheck(r, out, seams, look, t)
 }
 
 func (s *Redact) operator(t span.Type) operator {
@@ -126,22 +126,18 @@ func joins(before, after []byte) bool {
 	return !space(before[len(before)-1]) && !space(after[0])
 }
 
-// recheck looks at a new text again, where operators wrote what has a form of its own or nothing: what is found outside of what they
-// wrote becomes a token, until nothing is.
-func (s *Redact) recheck(out []byte, seams []seam, t *transforms.Trace) ([]byte, error) {
+// recheck looks at a new text again, for what is found once its neighbour is gone: it becomes a token, until nothing is found outside of
+// what operators wrote. Names are looked for again only where an operator wrote something else than tokens: a token joins no names.
+func (s *Redact) recheck(r *transforms.Record, out []byte, seams []seam, look func([]span.Finding, []byte) []span.Finding, t *transforms.Trace) ([]byte, error) {
 	for range maxRounds {
-		s.again = s.finder.Find(s.again[:0], out)
+		s.again = look(s.again[:0], out)
 		rest := outside(s.again, seams, out)
 		if len(rest) == 0 {
 			return out, nil
 		}
-		out, seams = s.cover(out, seams, rest, t)
+		out, seams = s.cover(r, out, seams, rest, t)
 	}
-	s.again = s.finder.Find(s.again[:0], out)
-	if len(outside(s.again, seams, out)) > 0 {
-		return nil, errUnstable
-	}
-	return out, nil
+	return nil, errUnstable
 }
 
 // outside are the parts of findings that operators did not write. Where they wrote nothing but space, there is only a seam to look over.
@@ -172,7 +168,7 @@ func outside(found []span.Finding, seams []seam, text []byte) (rest []span.Findi
 func blank(b []byte) bool { return len(b) == 0 || len(b) == 1 && b[0] == ' ' }
 
 // cover puts tokens in place of findings, and moves the seams along.
-func (s *Redact) cover(text []byte, seams []seam, rest []span.Finding, t *transforms.Trace) ([]byte, []seam) {
+func (s *Redact) cover(r *transforms.Record, text []byte, seams []seam, rest []span.Finding, t *transforms.Trace) ([]byte, []seam) {
 	from, at, k := len(s.out), 0, 0
 	var moved []seam
 	shift := func(upTo int) { // seams before a finding
@@ -187,7 +183,7 @@ func (s *Redact) cover(text []byte, seams []seam, rest []span.Finding, t *transf
 		shift(f.Start)
 		s.out = append(s.out, text[at:f.Start]...)
 		start := len(s.out)
-		s.out, _ = replace{}.apply(s.out, &match{kind: f.Type})
+		s.out = s.tokenFor(s.out, &match{f.Type, text[f.Start:f.End], r})
 		moved = append(moved, seam{start - from, len(s.out) - from})
 		at = f.End
 		t.Count(string(f.Type), 1)
@@ -195,6 +191,17 @@ func (s *Redact) cover(text []byte, seams []seam, rest []span.Finding, t *transf
 	shift(len(text) + 1)
 	s.out = append(s.out, text[at:]...)
 	return s.out[from:len(s.out):len(s.out)], moved
+}
+
+// tokenFor writes the token of the type's operator, or the plain one where that writes something else.
+func (s *Redact) tokenFor(dst []byte, m *match) []byte {
+	if op := s.operator(m.kind); op.token() {
+		if out, ok := op.apply(dst, m); ok {
+			return out
+		}
+	}
+	dst, _ = replace{}.apply(dst, m)
+	return dst
 }
 
 // member makes sure that two members of a record that had two names have two names again.

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redact_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/redact"
+)
+
+func TestRedactsJSON(t *testing.T) {
+	in := `{"id":7,"from":{"addr":"jane@acme.com"},"tags":["x","joe@acme.com"],"card":4111111111111111,"ok":true,"none":null}` + "\n"
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS","CREDIT_CARD"]}`, "jsonl", in)
+	want := `{"id":7,"from":{"addr":"<EMAIL_ADDRESS>"},"tags":["x","<EMAIL_ADDRESS>"],"card":"<CREDIT_CARD>","ok":true,"none":null}` + "\n"
+	if r.err != nil || r.out != want {
+		t.Errorf("got %s %v, want %s", r.out, r.err, want)
+	}
+	r = redacted(t, `{"detect":["CREDIT_CARD"],"operators":{"CREDIT_CARD":{"op":"surrogate"}}}`, "jsonl", `{"n":378282246310005}`+"\n")
+	if r.err != nil || !strings.HasPrefix(r.out, `{"n":378282`) || strings.Contains(r.out, `"378`) {
+		t.Errorf("a number became %s %v", r.out, r.err)
+	}
+	for name, c := range map[string]struct{ config, want string }{
+		"one field": {`{"detect":["EMAIL_ADDRESS"],"fields":["tags"]}`, `{"a":"j@acme.com","tags":["<EMAIL_ADDRESS>"],"t":{"x":"j@acme.com"}}`},
+		"below":     {`{"detect":["EMAIL_ADDRESS"],"fields":["t.*"]}`, `{"a":"j@acme.com","tags":["j@acme.com"],"t":{"x":"<EMAIL_ADDRESS>"}}`},
+		"except":    {`{"detect":["EMAIL_ADDRESS"],"except":["a"]}`, `{"a":"j@acme.com","tags":["<EMAIL_ADDRESS>"],"t":{"x":"<EMAIL_ADDRESS>"}}`},
+	} {
+		r := redacted(t, c.config, "jsonl", `{"a":"j@acme.com","tags":["j@acme.com"],"t":{"x":"j@acme.com"}}`+"\n")
+		if r.err != nil || r.out != c.want+"\n" {
+			t.Errorf("%s: got %s %v, want %s", name, r.out, r.err, c.want)
+		}
+	}
+}
+
+func TestRedactsCSV(t *testing.T) {
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS","US_SSN"],"except":["keep"]}`, "csv", "who,ssn,keep\n\"Doe, \"\"J\"\" j@acme.com\",219099999,j@acme.com\n")
+	if want := "who,ssn,keep\n\"Doe, \"\"J\"\" <EMAIL_ADDRESS>\",<US_SSN>,j@acme.com\n"; r.err != nil || r.out != want {
+		t.Errorf("got %q %v, want %q: the column's name is context", r.out, r.err, want)
+	}
+}
+
+func TestRedactsNamesOfMembers(t *testing.T) {
+	in := `{"a@x.com":{"b@x.com":1},"c@x.com":2,"list":[{"a@x.com":3},{"a@x.com":4}]}` + "\n"
+	if r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", in); r.out != in {
+		t.Errorf("names were changed unasked: %s", r.out)
+	}
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS"],"keys":true}`, "jsonl", in)
+	want := `{"<EMAIL_ADDRESS>":{"<EMAIL_ADDRESS>":1},"<EMAIL_ADDRESS>_2":2,"list":[{"<EMAIL_ADDRESS>":3},{"<EMAIL_ADDRESS>":4}]}` + "\n"
+	if r.err != nil || r.out != want {
+		t.Errorf("got %s %v, want %s", r.out, r.err, want)
+	}
+	for _, f := range redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", `{"a@x.com":{"m":"b@x.com"}}`+"\n").findings {
+		if strings.Contains(f.Path, "@") {
+			t.Errorf("the trace's path %q has an address in it", f.Path)
+		}
+	}
+}
+
+func files(list ...string) string {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for i := 0; i < len(list); i += 2 {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: list[i], Size: int64(len(list[i+1])), Mode: 0o644}); err != nil {
+			panic(err)
+		}
+		if _, err := w.Write([]byte(list[i+1])); err != nil {
+			panic(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+func TestRedactsFiles(t *testing.T) {
+	in := files("mail/jane@acme.com.txt", "x", "mail/joe@acme.com.txt", "y j@acme.com", "readme.md", "z", "a.bin", "\x00\xff", "b.txt", "caf\xe9 j@acme.com")
+	r := redacted(t, `{"detect":["contact","DOMAIN_NAME"]}`, "files", in)
+	want := []string{"mail/<EMAIL_ADDRESS>.txt", "mail/<EMAIL_ADDRESS>_2.txt", "readme.md"}
+	if r.err != nil || r.out != "xy <EMAIL_ADDRESS>z" || !slices.Equal(r.names, want) {
+		t.Errorf("got %q %q %v", r.out, r.names, r.err)
+	}
+	if q := r.report.Quarantined; len(q) != 1 || q[0] != (transforms.Count{Name: "not-text", Count: 2}) {
+		t.Errorf("quarantined %v", q)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	in := `{"m":"é😀 j@acme.com é 219-09-9999"}` + "\n"
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS","US_SSN"],"operators":{"US_SSN":{"op":"mask"}}}`, "jsonl", in)
+	if r.err != nil || len(r.findings) != 2 {
+		t.Fatalf("%v %v", r.findings, r.err)
+	}
+	f := r.findings[0]
+	if f.Path != "m" || f.Type != "EMAIL_ADDRESS" || f.Start != 3 || f.End != 13 || f.Action != "replace" || f.Score < 850 ||
+		f.TextSHA256 != envelope.Sum([]byte("j@acme.com")) || f.Rule == "" || !slices.Contains(f.Why, "form") {
+		t.Errorf("%+v", f)
+	}
+	if f = r.findings[1]; f.Start != 16 || f.End != 27 || f.Action != "mask" {
+		t.Errorf("%+v", f)
+	}
+	if fmt.Sprint(r.report.Findings) != "[{EMAIL_ADDRESS 1} {US_SSN 1}]" {
+		t.Errorf("counts %v", r.report.Findings)
+	}
+	// An operator that cannot do its work says what was done instead.
+	r = redacted(t, `{"detect":["EMAIL_ADDRESS"],"operators":{"EMAIL_ADDRESS":{"op":"shift"}}}`, "jsonl", in)
+	if len(r.findings) != 1 || r.findings[0].Action != "replace" || !strings.Contains(r.out, "<EMAIL_ADDRESS>") {
+		t.Errorf("%+v %s", r.findings, r.out)
+	}
+}
+
+func TestFieldsNobodyHas(t *testing.T) {
+	r := redacted(t, `{"detect":["URL"],"fields":["a","bb","c.*"]}`, "jsonl", `{"a":"x"}`+"\n")
+	if r.err != nil || r.figures["fields-never-seen"] != 2 {
+		t.Errorf("%v %v", r.figures, r.err)
+	}
+	if r = redacted(t, `{"detect":["URL"],"fields":["a"]}`, "csv", "a,b\n"); len(r.figures) != 0 {
+		t.Errorf("a column without records: %v", r.figures)
+	}
+}
+
+func TestScan(t *testing.T) {
+	in := `{"m":"nothing"}` + "\n" + `{"m":"j@acme.com"}` + "\n"
+	scan := func(act string) run {
+		return through(t, "scan", redact.NewScan, `{"detect":["contact"],"act":"`+act+`"}`, "jsonl", []byte(in), "k")
+	}
+	if r := scan("report"); r.err != nil || r.out != in || len(r.findings) != 1 || r.findings[0].Action != "" {
+		t.Errorf("report: %+v", r)
+	}
+	if r := scan("quarantine"); r.err != nil || r.out != `{"m":"nothing"}`+"\n" || len(r.report.Quarantined) != 1 {
+		t.Errorf("quarantine: %+v", r)
+	}
+	if r := scan("fail"); !errors.Is(r.err, redact.ErrFound) || strings.Contains(r.err.Error(), "acme") {
+		t.Errorf("fail: %v", r.err)
+	}
+	// What redact leaves, a scan does not find.
+	r := redacted(t, `{"detect":["contact"]}`, "jsonl", in)
+	if r = through(t, "scan", redact.NewScan, `{"detect":["contact"],"act":"fail"}`, "jsonl", []byte(r.out), "k"); r.err != nil {
+		t.Errorf("after redact: %v", r.err)
+	}
+	r = through(t, "scan", redact.NewScan, `{"act":"quarantine"}`, "files", []byte(files("a.bin", "\x00")), "k")
+	if r.err != nil || len(r.names) != 0 {
+		t.Errorf("a file that is no text passed: %v %v", r.names, r.err)
+	}
+}
+
+func TestInvalidUTF8(t *testing.T) {
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", "{\"m\":\"\xff j@acme.com \xc3\"}\n")
+	if r.err != nil || !strings.Contains(r.out, "<EMAIL_ADDRESS>") || strings.Contains(r.out, "acme") || !utf8.ValidString(r.out) {
+		t.Errorf("got %q %v", r.out, r.err)
+	}
+	r = redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "csv", "a\n\xff j@acme.com\xad\n")
+	if r.err != nil || strings.Contains(r.out, "acme") {
+		t.Errorf("got %q %v", r.out, r.err)
+	}
+}
+
+func TestLongLine(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads 15 MiB")
+	}
+	long := strings.Repeat("lorem ipsum 12 dolor (sit) & amet, j@acme.com ", 15<<20/46)
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", `{"m":"`+long+`"}`+"\n")
+	if r.err != nil || strings.Contains(r.out, "acme") || len(r.findings) != strings.Count(long, "@") {
+		t.Errorf("%d findings, %v", len(r.findings), r.err)
+	}
+}
