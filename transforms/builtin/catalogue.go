@@ -11,7 +11,7 @@ import (
 
 // catalogue lists the built-ins. It is a function, not a variable: nobody can change it.
 func catalogue() []Entry {
-	return []Entry{
+	return append([]Entry{
 		{
 			Name: "redact", Version: redact.Version, Shape: dataset.ShapeMap, Needs: "keys", New: redact.New, Tables: redact.Tables,
 			What:    "finds personal data in texts, numbers, names of members and of files, and removes, masks or replaces it",
@@ -42,7 +42,7 @@ func catalogue() []Entry {
 			What:    "keeps the first of records that say the same, or nearly the same",
 			Members: members(choose.DeduplicateMembers()),
 		},
-	}
+	}, fieldSteps()...)
 }
 
 // members makes the documentation's form of pairs of name and meaning.
