@@ -17,6 +17,7 @@ const (
 	health
 	mynumber
 	resident
+	short
 	big = 255
 )
 
@@ -30,6 +31,7 @@ func set() *context.Set {
 		context.Entry{mynumber, "マイナンバー"},
 		context.Entry{resident, "주민등록번호|身份证"},
 		context.Entry{big, "zzyzx"},
+		context.Entry{short, "nx"},
 	)
 }
 
@@ -77,6 +79,9 @@ func TestPhrases(t *testing.T) {
 		{"제 주민등록번호는 ####", resident, true},
 		{"身份证号码：####", resident, true},
 		{"zzyzx ####", big, true},
+		{"zzyzx2 ####", big, true},
+		{"id 9nx7 ####", short, false},
+		{"nx: ####", short, true},
 		{"#### is my SSN", social, true},
 		{"#### (SSN)", social, true},
 		{"####, SSN is another", social, false},

@@ -49,9 +49,13 @@ func join(h, next uint64) uint64 { return (h*prime ^ next) * prime }
 // read reads the words of text[i:end].
 func (r *reader) read(text []byte, i, end int) {
 	h, letters, lower, digits := uint64(basis), 0, false, 0
+	begun := i // where the word begins
 	for i < end {
 		c := text[i]
 		if c-'a' < 26 {
+			if letters == 0 {
+				begun = i
+			}
 			h = (h ^ uint64(c)) * prime
 			letters, lower, digits = letters+1, true, 0
 			i++
@@ -59,7 +63,7 @@ func (r *reader) read(text []byte, i, end int) {
 		}
 		if c < utf8.RuneSelf && c-'A' >= 26 { // between words
 			if letters > 0 {
-				if !possessive(text, i, letters) {
+				if !scrap(text, begun, i, letters) {
 					r.put(h)
 				}
 				h, letters = basis, 0
@@ -75,7 +79,7 @@ func (r *reader) read(text []byte, i, end int) {
 		}
 		size, folded, kind := classify(text[i:end])
 		if kind == part || kind == alone || kind == upper && lower {
-			if letters > 0 && !possessive(text, i, letters) {
+			if letters > 0 && !scrap(text, begun, i, letters) {
 				r.put(h)
 			}
 			h, letters = basis, 0
@@ -88,6 +92,9 @@ func (r *reader) read(text []byte, i, end int) {
 			r.put((basis ^ uint64(folded)) * prime)
 			digits = 0
 		default:
+			if letters == 0 {
+				begun = i
+			}
 			for ; folded != 0; folded >>= 8 { // one letter, or the two that ß and æ stand for
 				h = (h ^ uint64(folded&0xFF)) * prime
 				if folded >= 1<<16 { // of another alphabet
@@ -99,17 +106,23 @@ func (r *reader) read(text []byte, i, end int) {
 		}
 		i += size
 	}
-	if letters > 0 && !possessive(text, i, letters) {
+	if letters > 0 && !scrap(text, begun, i, letters) {
 		r.put(h)
 	}
 }
 
-// possessive says whether the word that ends at text[i] is the s of "driver's".
-func possessive(text []byte, i, letters int) bool {
-	if letters != 1 || i < 2 || text[i-1]|0x20 != 's' {
+// scrap says whether text[begun:end] is no word: the s of "driver's", or one or two letters out of digits, as hexadecimal numbers have.
+func scrap(text []byte, begun, end, letters int) bool {
+	if letters > 2 {
 		return false
 	}
-	return text[i-2] == '\'' || i >= 4 && text[i-4] == 0xE2 && text[i-3] == 0x80 && text[i-2] == 0x99
+	if begun > 0 && text[begun-1]-'0' < 10 || end < len(text) && text[end]-'0' < 10 {
+		return true
+	}
+	if letters != 1 || text[begun]|0x20 != 's' || begun == 0 {
+		return false
+	}
+	return text[begun-1] == '\'' || begun >= 3 && text[begun-3] == 0xE2 && text[begun-2] == 0x80 && text[begun-1] == 0x99
 }
 
 // Kinds of characters.

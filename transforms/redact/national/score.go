@@ -42,7 +42,7 @@ const (
 	place    span.Score = 40  // its country is spoken of as well
 	other    span.Score = 300 // the last word before it says that it is something else
 	miscount span.Score = 100 // wrong check digits
-	small    span.Score = 100 // small letters
+	small    span.Score = 100 // small letters, and no word beside
 	glued    span.Score = 150 // it seems to be a part of something longer
 	breach   span.Score = 250 // a rule broken
 	broken   span.Score = 100 // what is left then at least
@@ -128,9 +128,6 @@ func (c *candidate) form(s *shape, r *Recogniser, v verdict) (span.Score, span.W
 	if s.loose {
 		score -= looseness(c.sep[:c.groups], &s.parting)
 	}
-	if c.small {
-		score -= small
-	}
 	return max(score, 0), why
 }
 
@@ -162,6 +159,12 @@ func (c *candidate) context(r *Recogniser, own, score span.Score, why span.Why) 
 		}
 	} else if w.Nearest.Has(elsewhere) || w.After.Has(elsewhere) {
 		score, why = score-other, why|span.AgainstIt
+	}
+	if c.small {
+		score -= small
+		if own != 0 { // all of the text may be in small letters
+			score += small - 20
+		}
 	}
 	if c.glue != free {
 		if own == 0 {
@@ -231,7 +234,8 @@ func hangsAfter(text []byte, i int, spaced bool) int {
 	case '.':
 		if digit(next) {
 			return firmly
-		} else if next-'a' < 26 {
+		}
+		if alnum(next) {
 			return loosely
 		}
 	case ':':

@@ -42,7 +42,7 @@ func (s *shape) parted(seps []byte) bool {
 	for i, got := range seps {
 		switch want := s.parting[i]; {
 		case want == '~' && got == '-' || want == got && want != '-':
-		case want == '-' && (any == 0 || any == got):
+		case want == '-' && (any == 0 || any == got) && (got != '.' || len(seps) != 3): // four groups with stops are an IP address
 			any = got
 		default:
 			return false

@@ -39,7 +39,7 @@ const (
 const elsewhereWords = "invoice|invoice number|order|order number|order no|order id|isbn|issn|ean|upc|gtin|asin|sku|part number|part no|model|item number|item" +
 	"|product|product code|tracking|tracking number|shipment|ticket|ticket number|version|build|release|revision|commit|port|timestamp|size|bytes" +
 	"|price|total|amount|usd|eur|gbp|phone|telephone|tel|fax|mobile|cell|call|whatsapp|telefon|telefono|téléphone|telefone|handy|hotline|extension|pmid|doi|arxiv" +
-	"|message id|rechnung|rechnungsnummer|bestellnummer|bestellung|facture|commande|factura|pedido|fattura|ordine|fatura|faktura|case|page|pages|line|room"
+	"|message id|msg id|esmtp id|smtp id|esmtp|uidl|etag|checksum|md5|sha|hash|rechnung|rechnungsnummer|bestellnummer|bestellung|facture|commande|factura|pedido|fattura|ordine|fatura|faktura|case|page|pages|line|room"
 
 // places are countries that more than one recogniser is of, or whose numbers look like another's.
 var places = [...]struct{ country, words string }{

@@ -59,7 +59,7 @@ var europe = []Recogniser{
 		Words: "handelsregister|registergericht|amtsgericht|handelsregisternummer|commercial register|register", Form: 650, Source: "HGB § 9; HRV",
 	},
 	{
-		Type: "DE_PLZ", Country: "DE", Name: "postal code", Shapes: "9{5}|d~9{5}|d 9{5}", Words: "plz|postleitzahl|postal code|postcode|wohnort|adresse|anschrift|zip", Form: 100, Grouped: 420,
+		Type: "DE_PLZ", Country: "DE", Name: "postal code", Shapes: "9{5}|d~9{5}|d 9{5}", Words: "plz|postleitzahl|postleitzahlen|wohnort|postanschrift", Form: 100, Grouped: 420,
 		check: dePLZ, Check: "range", Source: "Deutsche Post",
 	},
 	{

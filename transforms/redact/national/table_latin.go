@@ -4,7 +4,7 @@ package national
 
 var latin = []Recogniser{
 	{
-		Type: "BR_CPF", Country: "BR", Name: "taxpayer number of people", Shapes: "999.999.999~99|9{11}|9{9}~99|999 999 999 99|999-999-999-99", Words: "cpf|cadastro de pessoas físicas|cpf mf|número do cpf|" + taxWords, Form: 210, Grouped: 680, Gain: 380, check: brCPF, Check: "two sums mod 11", Source: "Receita Federal",
+		Type: "BR_CPF", Country: "BR", Name: "taxpayer number of people", Shapes: "999.999.999~99|9{11}|9{9}~99|999 999 999 99|999~999~999~99", Words: "cpf|cadastro de pessoas físicas|cpf mf|número do cpf|" + taxWords, Form: 210, Grouped: 680, Gain: 380, check: brCPF, Check: "two sums mod 11", Source: "Receita Federal",
 	},
 	{
 		Type: "BR_CNPJ", Country: "BR", Name: "taxpayer number of firms", Shapes: "99.999.999/9999~99|9{14}|XX.XXX.XXX/XXXX~99|XXXXXXXXXXXX99", Words: "cnpj|cadastro nacional da pessoa jurídica|empresa", Form: 160, Grouped: 720, Gain: 400, check: brCNPJ, Check: "two sums mod 11", Source: "Receita Federal, IN RFB 2119 and 2229",

@@ -26,7 +26,7 @@ var unitedStates = []Recogniser{
 	},
 	{
 		Type: "US_BANK_NUMBER", Country: "US", Name: "bank account number", Shapes: "9{8,17}|9999-9999-9999|999-999999-9|9999-9999-99",
-		Words: "bank account|account number|account no|account nr|acct|acct no|acct number|account|checking|checking account|savings|savings account|bank|deposit|debit|direct deposit|a c|account ending",
+		Words: "bank account|account number|account no|account nr|acct|acct no|acct number|account|checking|checking account|savings|savings account|bank|direct deposit|account ending",
 		Form:  110, Source: "no standard: 8 to 17 digits by NACHA's rules",
 	},
 	{
@@ -166,7 +166,7 @@ var english = []Recogniser{
 	},
 	{
 		Type: "ZA_ID_NUMBER", Country: "ZA", Name: "identity number", Shapes: "9{13}|999999 9999 999|999999 9999 99 9|999999-9999-999",
-		Words: idWords + "|id|said|rsa id|smart id|identity document", Form: 250, Gain: 330, Grouped: 300, check: zaID, Check: "date of birth; Luhn", Source: "Department of Home Affairs, Identification Act 68 of 1997",
+		Words: idWords + "|rsa id|sa id|smart id|identity document", Form: 250, Gain: 330, Grouped: 300, check: zaID, Check: "date of birth; Luhn", Source: "Department of Home Affairs, Identification Act 68 of 1997",
 	},
 	{
 		Type: "ZA_PASSPORT", Country: "ZA", Name: "passport", Shapes: "A9{8}", Words: passportWords, Form: 220, check: zaPassport, Check: "letters in use", Source: "Department of Home Affairs",
