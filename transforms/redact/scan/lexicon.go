@@ -7,6 +7,7 @@ const (
 	monthMask = 15
 	weekday   = 1 << (4 + iota)
 	doubtful  // the word is an ordinary one too, at least without a capital
+	common    // even with a capital
 	ordinal   // an ending of ordinal numbers
 	linking   // "of", between a day, a month and a year
 	meridiem  // am, pm
@@ -44,11 +45,12 @@ var lexemes = [...]struct {
 	{3, "märz maerz mär marzo março maart mrt marts marca марта"},
 	{3 | doubtful, "march mar mars"},
 	{5, "mai mayo maggio maio mei maj maja мая"},
-	{5 | doubtful, "may mag"},
-	{1 | doubtful, "gen"},
-	{8 | doubtful, "ago"},
-	{9 | doubtful, "set"},
-	{10 | doubtful, "out"},
+	{5 | doubtful, "may"},
+	{5 | doubtful | common, "mag"},
+	{1 | doubtful | common, "gen"},
+	{8 | doubtful | common, "ago"},
+	{9 | doubtful | common, "set"},
+	{10 | doubtful | common, "out"},
 	{weekday, "monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun " +
 		"montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag lundi mardi mercredi jeudi vendredi samedi dimanche " +
 		"lunes martes miércoles miercoles jueves viernes sábado sabado domingo lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica " +

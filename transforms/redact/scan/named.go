@@ -70,16 +70,16 @@ func (n *named) score() span.Score {
 		score = 900
 	case n.weekday:
 		score = 800
-	case n.short:
+	case n.short && n.month&doubtful == 0:
 		score = 500
 	}
-	if n.month&doubtful != 0 && !(n.day && n.year) {
-		if n.capital {
-			return score - 100
-		}
-		return score - 350
+	switch {
+	case n.month&doubtful == 0 || n.day && n.year:
+		return score
+	case n.capital && n.month&common == 0:
+		return score - 100
 	}
-	return score
+	return score - 350
 }
 
 // setMonth takes the word text[i:end] for the name of the month, if it is one.

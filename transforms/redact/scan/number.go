@@ -283,7 +283,7 @@ func (c *cursor) beside(s, d, e int) uint32 {
 		switch b := c.peek(d); {
 		case b == ' ' || b == '.' || b == '-' || b == '/':
 			d++
-		case b == 0xC2 && c.peek(d+1) != 0xB0:
+		case b == 0xC2 && c.peek(d+1)&0xC0 == 0x80 && c.peek(d+1) != 0xB0:
 			d += 2
 		case b >= 0xE5: // a character that counts years
 			return m | ageSign

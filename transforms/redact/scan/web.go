@@ -139,7 +139,7 @@ func (c *cursor) insideURL(i, end int) {
 	}
 	if e, ok := c.ip4(i); ok && (e == end || !isAlnum(whole[e]) && whole[e] != '.' && whole[e] != '-') {
 		c.add(span.IP, i, e, 900, 0, "ipv4")
-	} else if whole[i] == '[' {
+	} else if c.peek(i) == '[' {
 		if e, _ := c.ip6(i + 1); e != 0 {
 			c.add(span.IP, i+1, e, 900, 0, "ipv6")
 		}
