@@ -163,13 +163,13 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 	m := &c.Manifest.Metadata
 	reports := p.Reports()
 	last := reports[len(reports)-1]
-	for i, r := range reports[:len(reports)-1] {
+	for _, r := range reports[:len(reports)-1] {
 		m.Transforms = append(m.Transforms, dataset.StepReport{
 			Step: r.Step, ID: r.ID, Digest: r.Digest, Config: r.Config, RecordsIn: r.RecordsIn, RecordsOut: r.RecordsOut,
 			BytesIn: r.BytesIn, BytesOut: r.BytesOut, Findings: r.Findings, Quarantined: r.Quarantined,
 		})
-		in.say("step %d, %s: %d records in, %d out, %d findings, %d quarantined", i+1, r.Step, r.RecordsIn, r.RecordsOut, dataset.SumCounts(r.Findings), dataset.SumCounts(r.Quarantined))
 	}
+	sayReports(in.say, reports[:len(reports)-1])
 	digest, err := found.keep()
 	if err != nil {
 		return err

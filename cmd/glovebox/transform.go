@@ -35,7 +35,7 @@ func newTransform() *cobra.Command {
 sees the data. It has no file, clock, network or chance. New starts one, test runs it in the sandbox on data of yours, pack prints
 the step that terms and creator pack --transform take.`,
 	}
-	cmd.AddCommand(newTransformNew(), newTransformTest(), newTransformPack())
+	cmd.AddCommand(newTransformNew(), newTransformTest(), newTransformPack(), newTransformRun(), newReveal())
 	return cmd
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/glovebox-dev/glovebox/broker/config"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/scratch"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
+)
+
+// transformRunFlags say what goes through which steps.
+type transformRunFlags struct {
+	dir, format, keys, trace string
+	modules                  []string
+}
+
+func newTransformRun() *cobra.Command {
+	var f transformRunFlags
+	cmd := &cobra.Command{
+		Use: "run STEPS SOURCE", Short: "Show what steps make of a dataset, without sealing it", Args: exactArgs(2, "a file with steps, and a CSV or JSON Lines file"),
+		Long: `Run takes SOURCE through the steps and writes what becomes of it to standard output, as a job would see it. Steps that hash,
+encrypt or replace consistently use a fresh key each time, or with --keys those of a package, whose data key is unwrapped for it.`,
+		Example: "  glovebox creator transform run steps.json patients.csv | head",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			steps, err := readSteps(args[0])
+			if err != nil {
+				return err
+			}
+			format, err := formatOf(args[1], f.format)
+			if err != nil {
+				return err
+			}
+			return f.run(cmd, steps, args[1], format)
+		},
+	}
+	fl := cmd.Flags()
+	dirFlag(cmd, &f.dir, config.Creator)
+	fl.StringVar(&f.format, "format", "auto", "format of SOURCE: csv, jsonl, or auto (by extension)")
+	fl.StringVar(&f.keys, "keys", "", "package whose keys steps get")
+	fl.StringVar(&f.trace, "trace", "", "write each finding of the steps to this file, one JSON object a line; no text is in it")
+	fl.StringArrayVar(&f.modules, "module", nil, "file of a WebAssembly module that a step names by its digest; several")
+	return cmd
+}
+
+func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path string, format dataset.Format) (err error) {
+	ctx := cmd.Context()
+	if format == dataset.FormatFiles {
+		return Errorf(KindUsage, "give a CSV or JSON Lines file").because("%s holds files", path)
+	}
+	modules, err := readModules(f.modules)
+	if err != nil {
+		return err
+	}
+	keys, wipe, err := f.keysOf(ctx)
+	if err != nil {
+		return err
+	}
+	defer wipe()
+	in, err := os.Open(path)
+	if err != nil {
+		return Errorf(KindUsage, "check the path").from(err)
+	}
+	defer in.Close()
+	src, err := transforms.NewSource(in, format)
+	if err != nil {
+		return err
+	}
+	trace, err := newTraceFile(f.trace)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trace.close()) }()
+	env := &transforms.Env{
+		Keys: keys, Noise: rand.Reader,
+		Spool: func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", ingestMemory)), nil },
+	}
+	if f.trace != "" {
+		env.Finding = func(x transforms.Finding) { trace.found(&x) }
+	}
+	env.Module = startModule(modules, env)
+	return runSteps(ctx, cmd, steps, src, env)
+}
+
+// runSteps writes what the steps make of a source, and says what each did.
+func runSteps(ctx context.Context, cmd *cobra.Command, steps []dataset.Step, src transforms.Source, env *transforms.Env) (err error) {
+	p, err := transforms.New(ctx, steps, src.Schema(), builtin.New, env)
+	if err != nil {
+		return Errorf(KindUsage, "docs/transforms.md says what steps may be").from(err)
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	w := transforms.NewWriter(out, p.Out())
+	if err := p.Run(ctx, src, w.Write); err != nil {
+		return errors.Join(err, out.Flush())
+	}
+	if err := errors.Join(w.Begin(), out.Flush()); err != nil {
+		return err
+	}
+	sayReports(func(f string, args ...any) { say(cmd, f, args...) }, p.Reports())
+	return nil
+}
+
+// sayReports says what each step did.
+func sayReports(tell func(string, ...any), reports []transforms.Report) {
+	for i, r := range reports {
+		text := fmt.Sprintf("step %d, %s: %d records in, %d out", i+1, r.Step, r.RecordsIn, r.RecordsOut)
+		if len(r.Findings) > 0 {
+			text += "; found " + sumOf(r.Findings)
+		}
+		if len(r.Quarantined) > 0 {
+			text += "; quarantined " + sumOf(r.Quarantined)
+		}
+		tell("%s", text)
+	}
+}
+
+// keysOf are a package's keys, or fresh ones.
+func (f *transformRunFlags) keysOf(ctx context.Context) (transforms.Keys, func(), error) {
+	if f.keys == "" {
+		var grant envelope.Digest
+		secret := make([]byte, dataset.KeySize)
+		for _, b := range [][]byte{secret, grant[:]} {
+			if _, err := io.ReadFull(rand.Reader, b); err != nil {
+				return nil, nil, err
+			}
+		}
+		k, err := transforms.NewPackageKeys(secret, grant)
+		return k, func() { clear(secret) }, err
+	}
+	o, err := openOwner(f.dir, config.Creator)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := o.find(f.keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	return o.transformKeys(ctx, p)
+}
