@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/glovebox-dev/glovebox/transforms/redact/name/internal/chain"
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
@@ -46,14 +47,16 @@ func New(model []byte) (*Tagger, error) {
 	return &Tagger{model: m, digest: sha256.Sum256(model)}, nil
 }
 
-// Default is the tagger of the embedded model. It is read at the first call.
-var Default = sync.OnceValue(func() *Tagger {
+var load = sync.OnceValue(func() *Tagger {
 	t, err := New(embedded)
 	if err != nil {
 		panic("name: the embedded model is broken: " + err.Error())
 	}
 	return t
 })
+
+// Default is the tagger of the embedded model, which is read at the first call.
+func Default() *Tagger { return load() }
 
 // Digest is the SHA-256 of the model's file.
 func (t *Tagger) Digest() [32]byte { return t.digest }
@@ -67,8 +70,28 @@ type scratch struct {
 	document
 }
 
+// block bounds what is tagged at once, so that offsets within it fit 32 bits.
+const block = 1 << 30
+
 // Tag appends the names in text to dst, in the order of the text. The time is linear in the text.
 func (t *Tagger) Tag(dst []span.Finding, text []byte) []span.Finding {
+	for base := 0; base < len(text); {
+		end := min(len(text), base+block)
+		for back := 0; end < len(text) && back < utf8.UTFMax && !utf8.RuneStart(text[end]); back++ {
+			end--
+		}
+		first := len(dst)
+		dst = t.tag(dst, text[base:end])
+		for i := first; i < len(dst); i++ {
+			dst[i].Start += base
+			dst[i].End += base
+		}
+		base = end
+	}
+	return dst
+}
+
+func (t *Tagger) tag(dst []span.Finding, text []byte) []span.Finding {
 	s, ok := t.spare.Get().(*scratch)
 	if !ok {
 		s = &scratch{}

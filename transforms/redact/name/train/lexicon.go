@@ -190,7 +190,7 @@ func (l *lexicon) gazetteer(lists map[string]map[string][]string, places []place
 	return g.Gazetteer
 }
 
-const gazetteerBits = 18
+const gazetteerBits = 19
 
 type builder struct{ *chain.Gazetteer }
 

@@ -30,7 +30,7 @@ func main() {
 	out := flag.String("o", "transforms/redact/name/model.bin", "`file` that the model is written to")
 	documents := flag.Int("documents", 90_000, "how many texts are made from templates")
 	epochs := flag.Int("epochs", 5, "how often training goes over all texts")
-	unseen := flag.Bool("unseen", false, "keep every seventh template for measuring, and train a model without them")
+	unseen := flag.Bool("unseen", false, "only measure: train without every seventh template, try them, write nothing")
 	flag.Parse()
 	if err := run(context.Background(), *dir, *out, *documents, *epochs, *unseen, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "train: error:", err)
@@ -48,27 +48,43 @@ func run(ctx context.Context, dir, out string, documents, epochs int, unseen boo
 	}
 	lex := newLexicon(in.lists, in.places)
 	counts := countWords(in.english, append(slices.Clone(in.mails), in.chapters...))
-	model := chain.New(gazetteerBits)
-	model.Words = lex.gazetteer(in.lists, in.places, counts)
-	fmt.Fprintf(log, "word lists: %d of 1000 slots used\n", model.Words.Fill())
+	words := lex.gazetteer(in.lists, in.places, counts)
+	fmt.Fprintf(log, "word lists: %d of 1000 slots used\n", words.Fill())
 
-	all, held, err := corpus(lex, model.Words, in, documents, unseen)
+	// How sure to be is learned from sentences that a first model has never seen; the second one has seen them all.
+	first, err := fit(lex, words, in, documents, epochs, true, log)
+	if err != nil || unseen {
+		return err
+	}
+	model, err := fit(lex, words, in, documents, epochs, false, log)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "examples: %d to train on, %d held out\n", len(all), len(held))
-	w := newWeights()
-	w.train(all, epochs, 1, func(epoch, wrong, tokens int) {
-		fmt.Fprintf(log, "epoch %d: %d of %d tokens wrong\n", epoch+1, wrong, tokens)
-	})
-	fmt.Fprintf(log, "weights beyond eight bits: %d\n", w.quantise(model))
-	calibrate(model, held, log)
+	model.Calibration = first.Calibration
 	var b bytes.Buffer
 	if err := model.Encode(&b); err != nil {
 		return err
 	}
 	fmt.Fprintf(log, "%s: %d bytes, sha256 %x\n", out, b.Len(), sha256.Sum256(b.Bytes()))
 	return os.WriteFile(out, b.Bytes(), 0o644)
+}
+
+// fit trains one model and reports how good it is on what it was not trained on.
+func fit(lex *lexicon, words *chain.Gazetteer, in inputs, documents, epochs int, unseen bool, log io.Writer) (*chain.Model, error) {
+	all, held, err := corpus(lex, words, in, documents, unseen)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(log, "examples: %d to train on, %d held out, of unseen templates: %t\n", len(all), len(held), unseen)
+	w := newWeights()
+	w.train(all, epochs, 1, func(epoch, wrong, tokens int) {
+		fmt.Fprintf(log, "epoch %d: %d of %d tokens wrong\n", epoch+1, wrong, tokens)
+	})
+	model := chain.New(gazetteerBits)
+	model.Words = words
+	fmt.Fprintf(log, "weights beyond eight bits: %d\n", w.quantise(model))
+	calibrate(model, held, log)
+	return model, nil
 }
 
 // inputs are what the packages hold.

@@ -30,7 +30,7 @@ func (e *example) features(r *rand.Rand) {
 	for i := range e.tokens {
 		n := chain.Features(&f, e.tokens, i, mode)
 		for _, row := range f[:n] {
-			if r.Uint32()>>28 > 1 { // seven of eight
+			if r.Uint32()>>28 > 3 { // three of four
 				e.rows = append(e.rows, row)
 			}
 		}

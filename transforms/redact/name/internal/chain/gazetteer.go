@@ -2,6 +2,8 @@
 
 package chain
 
+import "encoding/binary"
+
 // Lists says which word lists a word is in.
 type Lists uint16
 
@@ -61,20 +63,22 @@ func spread(h uint32) uint32 {
 	return h ^ h>>16
 }
 
-// Add puts the word with this hash on lists. It reports false when the table is full.
+// Add puts the word with this hash on lists. It reports false where the table is too full for Find to see it.
 func (g *Gazetteer) Add(hash uint32, lists Lists) bool {
 	h := spread(hash)
 	print := h << 16
 	mask := uint32(len(g.slots) - 1)
-	for i, n := h>>g.shift, 0; n < len(g.slots); i, n = (i+1)&mask, n+1 {
-		switch s := g.slots[i&mask]; {
-		case s == 0:
-			g.slots[i&mask] = print | uint32(lists)
+	i := h >> g.shift
+	for range probes {
+		switch s := &g.slots[i&mask]; {
+		case *s == 0:
+			*s = print | uint32(lists)
 			return true
-		case s&0xFFFF0000 == print:
-			g.slots[i&mask] |= uint32(lists)
+		case *s&0xFFFF0000 == print:
+			*s |= uint32(lists)
 			return true
 		}
+		i++
 	}
 	return false
 }
@@ -110,6 +114,52 @@ func (g *Gazetteer) Fill() int {
 		}
 	}
 	return n * 1000 / len(g.slots)
+}
+
+// maxBits bounds a table that is read.
+const maxBits = 20
+
+// append writes the table: how many bits number its slots, a bit for each slot that says whether it is used, the used slots.
+// Hashes do not compress.
+func (g *Gazetteer) append(b []byte) []byte {
+	b = append(b, byte(32-g.shift))
+	used := make([]byte, len(g.slots)/8)
+	for i, s := range g.slots {
+		if s != 0 {
+			used[i/8] |= 1 << (i % 8)
+		}
+	}
+	b = append(b, used...)
+	for _, s := range g.slots {
+		if s != 0 {
+			b = binary.LittleEndian.AppendUint32(b, s)
+		}
+	}
+	return b
+}
+
+// readGazetteer reads what append wrote, and returns the rest; nil if that is not there.
+func readGazetteer(b []byte) (*Gazetteer, []byte) {
+	if len(b) == 0 || b[0] < 3 || b[0] > maxBits {
+		return nil, nil
+	}
+	g := NewGazetteer(uint(b[0]))
+	b = b[1:]
+	if len(b) < len(g.slots)/8 {
+		return nil, nil
+	}
+	used, rest := b[:len(g.slots)/8], b[len(g.slots)/8:]
+	for i := range g.slots {
+		if used[i/8]>>(i%8)&1 == 0 {
+			continue
+		}
+		if len(rest) < 4 {
+			return nil, nil
+		}
+		g.slots[i] = binary.LittleEndian.Uint32(rest)
+		rest = rest[4:]
+	}
+	return g, rest
 }
 
 const phraseSeed = 0x5BD1E995

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 )
 
 // Label is what a token is: outside, or the first or a further token of one of four types.
@@ -78,9 +77,8 @@ type Model struct {
 var ErrModel = errors.New("chain: not a model of this version")
 
 const (
-	magic    = "glovebox names/1"
-	zeroRow  = 0x8080808080808080
-	maxSlots = 20
+	magic   = "glovebox names/1"
+	zeroRow = 0x8080808080808080
 )
 
 // New makes an empty model with a word list of 1<<bits slots.
@@ -109,10 +107,8 @@ func (m *Model) Encode(w io.Writer) error {
 	if _, err := io.WriteString(w, magic); err != nil {
 		return err
 	}
-	for _, v := range []any{uint32(len(m.Words.slots)), m.Words.slots} { // hashes do not compress
-		if err := binary.Write(w, binary.LittleEndian, v); err != nil {
-			return err
-		}
+	if _, err := w.Write(m.Words.append(nil)); err != nil {
+		return err
 	}
 	z, err := flate.NewWriter(w, flate.BestCompression)
 	if err != nil {
@@ -142,8 +138,8 @@ func Decode(file []byte) (*Model, error) {
 		return nil, ErrModel
 	}
 	m := &Model{rows: make([]uint64, Rows)}
-	if err := m.decodeWords(&body); err != nil {
-		return nil, err
+	if m.Words, body = readGazetteer(body); m.Words == nil {
+		return nil, fmt.Errorf("%w: word list of a wrong size", ErrModel)
 	}
 	z := flate.NewReader(bytes.NewReader(body))
 	plane := make([]byte, Rows)
@@ -156,19 +152,6 @@ func Decode(file []byte) (*Model, error) {
 		}
 	}
 	return m, m.decodeRest(z)
-}
-
-func (m *Model) decodeWords(b *[]byte) error {
-	n, ok := take(b, 4)
-	if !ok || n&(n-1) != 0 || n < 2 || n > 1<<maxSlots || len(*b) < int(n)*4 {
-		return fmt.Errorf("%w: word list of a wrong size", ErrModel)
-	}
-	m.Words = NewGazetteer(uint(bits.TrailingZeros32(n)))
-	for i := range m.Words.slots {
-		m.Words.slots[i] = binary.LittleEndian.Uint32((*b)[4*i:])
-	}
-	*b = (*b)[4*n:]
-	return nil
 }
 
 func (m *Model) decodeRest(z io.Reader) error {
