@@ -79,6 +79,7 @@ const evidenceNote = "assurance is checked against the evidence when the job run
 type datasetPlan struct {
 	Manifest envelope.Digest `json:"manifest"`
 	Name     string          `json:"name"`
+	Steps    []stepView      `json:"steps"` // that records go through before code sees them
 	grant.PlanReply
 }
 
@@ -133,7 +134,11 @@ func (d *draft) plan(ctx context.Context) (*planView, error) {
 			return nil, fmt.Errorf("datasets are priced in %s and %s; submit one job for each currency", v.Currency, r.Plan.Currency)
 		}
 		v.Currency, v.Allowed, v.MaxAmount = r.Plan.Currency, v.Allowed && r.Plan.Allowed, v.MaxAmount+r.Plan.MaxAmount
-		v.Datasets = append(v.Datasets, datasetPlan{p.id, p.m.Name, *r.Plan})
+		steps, err := viewSteps(&p.m.Terms, d.job.Mode)
+		if err != nil {
+			return nil, err
+		}
+		v.Datasets = append(v.Datasets, datasetPlan{p.id, p.m.Name, steps, *r.Plan})
 		if w := mismatch(d.code.Manifest, p.m); w != "" {
 			v.Warnings = append(v.Warnings, w)
 		}
@@ -191,6 +196,10 @@ func printPlan(w io.Writer, v *planView) {
 	}
 	for _, p := range v.Datasets {
 		printAccess(w, &p)
+		if len(p.Steps) > 0 {
+			fmt.Fprintf(w, "\n%s: every record goes through these steps before the code sees it:\n", p.Name)
+			printSteps(w, p.Steps)
+		}
 	}
 	v.Enclave.print(w)
 	fmt.Fprintf(w, "\nruns %s\nfor at most %s of time and %d units of fuel, in %s of memory, to %s of output\n", v.Module,

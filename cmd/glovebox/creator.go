@@ -86,6 +86,9 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if err != nil {
 				return err
 			}
+			if err := o.keepModules(cmd.Context(), &m.Terms, steps.modules); err != nil {
+				return err
+			}
 			c := dataset.PackConfig{Manifest: m, PublishColumns: columns}
 			p, err := packPath(cmd, o, c, args[0], previous, &by, in)
 			if err != nil {

@@ -70,7 +70,7 @@ func (o *owner) sealCode(cmd *cobra.Command, path string, c codeFlags) (*config.
 	m := dataset.Manifest{
 		Kind: dataset.KindCode, Name: nameOf(path), Format: dataset.FormatFiles, Test: c.test,
 		Terms: dataset.Terms{
-			Modes: []string{grant.ModeRaw}, Purposes: []string{c.purpose}, Outputs: job.OutputClasses(),
+			Modes: dataset.Modes(), Purposes: []string{c.purpose}, Outputs: job.OutputClasses(),
 			MaxOutputBytes: job.MaxOutput, MaxEpochs: job.MaxEpochs, MaxUses: 1_000_000, Logs: grant.LogsSealed, Allowance: 1 << 16,
 			LeaseSeconds: int64((24 * time.Hour).Seconds()), BrokerAway: "wait", Price: dataset.Price{Currency: "EUR"},
 			NotAfter: time.Now().Add(365 * 24 * time.Hour).Unix(), MinAssurance: string(attestation.AssuranceTPM),
@@ -203,7 +203,7 @@ func digestOf(files fs.FS, c codeFlags, address string) (envelope.Digest, error)
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
 		h.Write(b)
 	}
-	for _, s := range []string{"glovebox.dev/code-index/v1", address, c.purpose, fmt.Sprint(c.test)} {
+	for _, s := range []string{"glovebox.dev/code-index/v2", address, c.purpose, fmt.Sprint(c.test)} {
 		field([]byte(s))
 	}
 	err := fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {

@@ -32,6 +32,7 @@ type termFlags struct {
 	currency, minAssurance     string
 	description, license, card string
 	test                       bool
+	modes                      modeFlags
 }
 
 func (t *termFlags) register(cmd *cobra.Command) {
@@ -52,6 +53,8 @@ func (t *termFlags) register(cmd *cobra.Command) {
 	f.DurationVar(&t.valid, "valid", 365*24*time.Hour, "for how long the offer stands")
 	f.StringVar(&t.minAssurance, "min-assurance", "", "least assurance to release to: tpm or tee; with --test also software-tpm or simulated (default: tpm, with --test simulated)")
 	f.BoolVar(&t.test, "test", false, "not real data: may be released to an enclave without hardware")
+	f.StringArrayVar(&t.modes.modes, "mode", nil, "privacy mode that jobs may ask for ("+strings.Join(dataset.Modes(), ", ")+"), with its steps as MODE=STEPS.json; repeat for several (default: "+dataset.ModeRaw+")")
+	f.StringSliceVar(&t.modes.detect, "detect", nil, "kinds of personal data that --mode redacted replaces, e.g. EMAIL_ADDRESS,PERSON or all")
 	f.StringVar(&t.description, "description", "", "what the dataset is, for its public card")
 	f.StringVar(&t.license, "license", "", "SPDX identifier, which becomes part of the terms; or a text or URL, for the public card only")
 	f.StringVar(&t.card, "card", "", "file with the rest of the public card, in JSON: how it was collected, known biases, consent, contact, ...")
@@ -109,6 +112,9 @@ func (t *termFlags) document(cmd *cobra.Command, now time.Time) (*terms.Document
 		case t.file == "":
 			d.Default(c.path, "--"+c.flag, c.values...)
 		}
+	}
+	if err := t.modes.set(d); err != nil {
+		return nil, err
 	}
 	if t.file == "" {
 		t.open(d)

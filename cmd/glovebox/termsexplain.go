@@ -19,6 +19,7 @@ import (
 // explainView is what explain prints as JSON.
 type explainView struct {
 	Words    []string        `json:"words"`
+	Steps    []modeView      `json:"steps"` // of modes that have them
 	Notes    []string        `json:"notes"`
 	Examples []terms.Example `json:"examples"`
 }
@@ -38,7 +39,14 @@ from it in one thing each. Whether a job passes is decided by the rules that the
 			if err != nil {
 				return err
 			}
-			v := explainView{c.Words(), append([]string{}, c.Notes...), examples}
+			v := explainView{c.Words(), []modeView{}, append([]string{}, c.Notes...), examples}
+			for _, m := range c.Terms.Steps {
+				steps, err := viewSteps(&c.Terms, m.Mode)
+				if err != nil {
+					return err
+				}
+				v.Steps = append(v.Steps, modeView{m.Mode, steps})
+			}
 			return show(cmd, asJSON, v, func(w io.Writer) { writeExplanation(w, v) })
 		},
 	}
@@ -55,6 +63,10 @@ func decideExample(r input.Request) (bool, []grant.Reason, error) {
 func writeExplanation(w io.Writer, v explainView) {
 	for _, s := range v.Words {
 		fmt.Fprintln(w, s)
+	}
+	for _, m := range v.Steps {
+		fmt.Fprintf(w, "\nIn mode %s every record goes through these steps before code sees it:\n", m.Mode)
+		printSteps(w, m.Steps)
 	}
 	for _, n := range v.Notes {
 		fmt.Fprintf(w, "Note: %s.\n", strings.TrimSuffix(n, "."))

@@ -121,11 +121,15 @@ func termsConfig(ctx context.Context, path string, now time.Time) terms.Config {
 	return terms.Config{
 		Now: now,
 		File: func(name string, limit int64) ([]byte, error) {
+			if path == "" { // flags name it
+				return readBounded(name, limit)
+			}
 			if !filepath.IsLocal(name) {
 				return nil, fmt.Errorf("%s is not beside the terms", name)
 			}
 			return readBounded(filepath.Join(dir, name), limit)
 		},
+		Steps: modeSteps,
 		Keys: func(ref string, pins []string) ([]jwk.JWK, error) { return issuerKeys(ctx, dir, ref, pins) },
 	}
 }

@@ -9,6 +9,7 @@ package terms
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,31 @@ func (d *Document) Default(path, flag string, values ...string) {
 	if d.get(path) == nil {
 		d.put(path, Origin{Flag: flag}, values)
 	}
+}
+
+// SetMode writes a privacy mode with its parameters, as the flag says. Modes that the document itself names may not be added to.
+func (d *Document) SetMode(name, flag string, params map[string][]string) {
+	old, at := d.get("modes"), Origin{Flag: flag}
+	if old != nil && (old.at.Flag == "" || old.kind != isSection || old.fields[name] != nil) {
+		d.bad.add(Problem{Line: old.at.Line, Path: "modes." + name, Message: fmt.Sprintf("is said at %s and by %s", old.at, flag), Hint: "say it once"})
+		return
+	}
+	if old == nil {
+		old = section(at)
+		d.root.keys, d.root.fields["modes"] = append(d.root.keys, "modes"), old
+	}
+	mode := section(at)
+	for _, k := range slices.Sorted(maps.Keys(params)) {
+		v := &value{kind: isList, at: at}
+		for _, s := range params[k] {
+			v.items = append(v.items, &value{kind: isText, text: s, at: at})
+		}
+		if k == stepsParam && len(v.items) == 1 {
+			v = v.items[0]
+		}
+		mode.keys, mode.fields[k] = append(mode.keys, k), v
+	}
+	old.keys, old.fields[name] = append(old.keys, name), mode
 }
 
 // Says reports whether a path has a value.
@@ -101,6 +127,9 @@ type Config struct {
 	// Keys reads a JWKS by file name or URL; nil: there are none. With pins, which are RFC 7638 thumbprints, it returns
 	// only those keys; without, what it returns is believed.
 	Keys func(reference string, pins []string) ([]jwk.JWK, error)
+	// Steps pins the steps of a mode: those of a steps file, or, where file is nil, those that the mode's parameters make.
+	// Nil: modes with steps cannot be compiled here.
+	Steps func(p *Plan, file []byte) ([]dataset.Step, error)
 }
 
 // Compiled is terms that can be enforced.

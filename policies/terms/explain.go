@@ -125,6 +125,9 @@ func (c *Compiled) base(now time.Time) (*scene, error) {
 	for _, class := range t.Outputs {
 		s.job.Outputs = append(s.job.Outputs, job.Output{Name: class, Class: class})
 	}
+	if e := t.EpsilonFor(s.job.Mode); dataset.Noisy(s.job.Mode) {
+		s.account.Epsilon, s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = e, e, e
+	}
 	if t.Consent {
 		s.granted.Purpose = s.job.Purpose
 	}

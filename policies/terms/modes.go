@@ -3,6 +3,7 @@
 package terms
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ type Mode struct {
 	Built  bool // this release enforces it; the others are refused
 	Params []Param
 
+	rests bool // on steps, which a steps file may name instead of the parameters
+
 	classes []string // of output that the mode can let out
 	sealed  bool     // the code's own words may leave, sealed
 	charge  string   // what a job costs the privacy account: Infinite, Pure, Approximate
@@ -29,6 +32,7 @@ type Param struct {
 	Form string
 	Says string
 	list bool
+	file bool // beside the terms
 	read func(string) (int64, error) // of a number, in integer units; nil: a word or list
 	most int64
 }
@@ -73,28 +77,28 @@ func Modes() []Mode {
 	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job spends", read: micros, most: dataset.MaxAmount}
 	delta := Param{Name: "delta", Form: "a number, twelve decimals", Says: "at which epsilon holds", read: picos, most: 999_999_999_999}
 	fields := Param{Name: "fields", Form: "names of columns", Says: "that it applies to", list: true}
+	steps := Param{Name: stepsParam, Form: "a file beside this one", Says: "with the steps, instead of what else is said here", file: true}
 	count := func(name, says string) Param {
 		return Param{Name: name, Form: "a count", Says: says, read: parseInteger, most: dataset.MaxAmount}
 	}
 	all := []string{"metrics", "model", "table"}
-	return []Mode{
-		{Name: dataset.ModeRaw, Built: true, Says: "code sees the records as they are, inside the enclave only", classes: all, sealed: true, charge: Infinite},
+	list := []Mode{
+		{Name: dataset.ModeRaw, Says: "code sees the records as they are, inside the enclave only", classes: all, sealed: true, charge: Infinite},
 		{
-			Name: "redacted", Says: "names, addresses and the like are replaced before code sees the records", classes: all, sealed: true, charge: Infinite,
-			Params: []Param{{Name: "detect", Form: "kinds of personal data", Says: "that are replaced", list: true}}, steps: []string{"redact", "scan"},
+			Name: dataset.ModeRedacted, Says: "names, addresses and the like are replaced before code sees the records", classes: all, sealed: true, charge: Infinite, rests: true,
+			Params: []Param{{Name: "detect", Form: "kinds of personal data", Says: "that are replaced", list: true}, steps},
 		},
 		{
-			Name: "pseudonymised", Says: "identifiers become keyed tokens, the same within one job", classes: all, sealed: true, charge: Infinite,
-			Params: []Param{fields}, steps: []string{"tokenise"},
+			Name: dataset.ModePseudonymised, Says: "identifiers become keyed tokens, the same within one job", classes: all, sealed: true, charge: Infinite, rests: true,
+			Params: []Param{fields, steps},
 		},
 		{
-			Name: "k-anonymous", Says: "every record looks like k - 1 others in the fields that could tell who it is", classes: all, charge: Infinite,
-			Params: []Param{count("k", "records that must look alike"), fields, {Name: "suppress", Form: "a fraction", Says: "of records that may be left out", read: micros, most: 1_000_000}},
-			steps:  []string{"generalise", "suppress"},
+			Name: dataset.ModeKAnonymous, Says: "every record looks like k - 1 others in the fields that could tell who it is", classes: all, charge: Infinite, rests: true,
+			Params: []Param{count("k", "records that must look alike"), fields, {Name: "suppress", Form: "a fraction", Says: "of records that may be left out", read: micros, most: 1_000_000}, steps},
 		},
 		{
-			Name: "local-dp", Says: "noise is put into each record before code sees it", classes: all, charge: Pure,
-			Params: []Param{epsilon, fields}, steps: []string{"noise"},
+			Name: dataset.ModeLocalDP, Says: "noise is put into each record before code sees it", classes: all, charge: Pure, rests: true,
+			Params: []Param{steps},
 		},
 		{
 			Name: "dp-training", Says: "the enclave clips and sums gradients and adds noise; code sees one record at a time", classes: []string{"metrics", "model"}, charge: Approximate,
@@ -117,7 +121,14 @@ func Modes() []Mode {
 			Params: []Param{epsilon, delta, count("records", "that are made up")}, steps: []string{"synthesise"},
 		},
 	}
+	for i := range list {
+		list[i].Built = dataset.Enforced(list[i].Name)
+	}
+	return list
 }
+
+// stepsParam is the parameter that stands in place of a mode's others.
+const stepsParam = "steps"
 
 func modeByName(name string) (Mode, bool) {
 	for _, m := range Modes() {
@@ -189,7 +200,11 @@ func (c *compiler) mode(name string, v *value) {
 	if m.sealed {
 		p.Obligations.Logs, p.Obligations.Counters = c.out.Terms.Logs, "exact"
 	}
+	wrong := len(c.problems.List)
 	c.params(m, v, &p)
+	if m.rests && len(c.problems.List) == wrong {
+		c.pin(m, v, &p)
+	}
 	p.Account.Epsilon, p.Account.Delta, p.Obligations.EpsilonCap = p.Numbers["epsilon"], p.Numbers["delta"], p.Numbers["epsilon"]
 	c.out.Plans, c.out.Terms.Modes = append(c.out.Plans, p), append(c.out.Terms.Modes, name)
 	c.fits(m, p, v)
@@ -219,9 +234,14 @@ func (c *compiler) params(m Mode, v *value, p *Plan) {
 			c.problem(v.fields[k].at, "modes."+m.Name+"."+k, "is not a parameter of the mode", "known: "+strings.Join(append(names, "none else"), ", "))
 		}
 	}
+	instead := m.rests && v.fields[stepsParam] != nil
 	for _, x := range m.Params {
 		path := "modes." + m.Name + "." + x.Name
 		switch f := v.fields[x.Name]; {
+		case x.file && (instead || len(m.Params) > 1): // read by pin; or the others say it
+		case f != nil && instead:
+			c.problem(f.at, path, "is for the steps file to say", "leave it out, or leave "+stepsParam+" out")
+		case f == nil && instead:
 		case f == nil:
 			c.problem(v.at, path, "is missing: "+x.Says, "write "+x.Form)
 		case x.list:
@@ -232,6 +252,61 @@ func (c *compiler) params(m Mode, v *value, p *Plan) {
 			p.Numbers[x.Name] = c.number(path, x.read, 1, x.most, 0)
 		}
 	}
+}
+
+// pin makes the steps that a mode rests on, and what they spend.
+func (c *compiler) pin(m Mode, v *value, p *Plan) {
+	path, at := "modes."+m.Name, v.at
+	var file []byte
+	if f := v.fields[stepsParam]; f != nil {
+		path, at = path+"."+stepsParam, f.at
+		var err error
+		if file, err = c.beside(f); err != nil {
+			c.problem(at, path, err.Error(), "name a file that lies beside the terms")
+			return
+		}
+	}
+	if c.cfg.Steps == nil {
+		c.problem(at, path, "rests on steps, which cannot be pinned here", "")
+		return
+	}
+	steps, err := c.cfg.Steps(p, file)
+	if err != nil {
+		c.problems.add(Problem{Line: at.Line, Column: at.Column, Path: path, Message: err.Error(), err: err, Hint: "docs/transforms.md says what steps are and how they are configured"})
+		return
+	}
+	p.Obligations.Steps = p.Obligations.Steps[:0]
+	for _, s := range steps {
+		p.Obligations.Steps = append(p.Obligations.Steps, s.Name)
+		p.Numbers["epsilon"] += s.Epsilon
+	}
+	if p.Numbers["epsilon"] == 0 {
+		delete(p.Numbers, "epsilon")
+	}
+	t := &c.out.Terms
+	t.Steps = append(t.Steps, dataset.ModeSteps{Mode: m.Name, Steps: steps})
+	slices.SortFunc(t.Steps, func(a, b dataset.ModeSteps) int { return strings.Compare(a.Mode, b.Mode) })
+	if m.charge == Pure && t.Privacy.Adjacency != dataset.ReplaceOne {
+		c.contradict("privacy.adjacency", path, "noise in records hides what they say, not how many there are: write adjacency: replace-one")
+	}
+	if m.charge == Pure && t.Privacy.Unit != dataset.UnitRecord {
+		c.contradict("privacy.unit", path, "epsilon is of a record, and a contributor may have any number of them")
+	}
+}
+
+// beside reads the file that a value names.
+func (c *compiler) beside(f *value) ([]byte, error) {
+	switch {
+	case f.kind != isText:
+		return nil, fmt.Errorf("is %s", f.kind)
+	case c.cfg.File == nil:
+		return nil, errors.New("files cannot be read here")
+	}
+	b, err := c.cfg.File(f.text, maxSteps)
+	if err == nil && b == nil {
+		b = []byte{}
+	}
+	return b, err
 }
 
 // fits compares a mode with what the terms promise otherwise.

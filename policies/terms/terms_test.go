@@ -3,6 +3,7 @@
 package terms
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/jwk"
 )
 
@@ -36,13 +38,25 @@ const marketKey = `{kty: EC, crv: P-256, x: MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6K
 
 func compile(t testing.TB, text string) (*Compiled, error) {
 	t.Helper()
-	return Parse([]byte(text)).Compile(Config{
+	return Parse([]byte(text)).Compile(testConfig(t))
+}
+
+func testConfig(t testing.TB) Config {
+	t.Helper()
+	return Config{
 		Now: testNow,
 		File: func(name string, _ int64) ([]byte, error) {
+			switch name {
+			case "noise.json":
+				return []byte("noise"), nil
+			case "broken.json":
+				return []byte("broken"), nil
+			}
 			return nil, fmt.Errorf("no file %s", name)
 		},
-		Keys: func(ref string, _ []string) ([]jwk.JWK, error) { return nil, fmt.Errorf("no keys %s", ref) },
-	})
+		Keys:  func(ref string, _ []string) ([]jwk.JWK, error) { return nil, fmt.Errorf("no keys %s", ref) },
+		Steps: fakeSteps,
+	}
 }
 
 func TestCompile(t *testing.T) {
@@ -272,8 +286,8 @@ func TestAllErrorsAtOnce(t *testing.T) {
 // TestModes: all ten of the design parse with their parameters, only what is built passes, and the others say so.
 func TestModes(t *testing.T) {
 	params := map[string]string{
-		"raw-in-tee": "{}", "redacted": "{detect: [name, email]}", "pseudonymised": "{fields: [patient]}", "k-anonymous": "{k: 5, fields: [age, town], suppress: 0.05}",
-		"local-dp": "{epsilon: 1, fields: [age]}", "dp-training": "{epsilon: 0.5, delta: 0.000001, clip: 1.5}", "dp-release": "{epsilon: 0.5, delta: 0.000001}",
+		"raw-in-tee": "{}", "redacted": "{detect: [PERSON, EMAIL_ADDRESS]}", "pseudonymised": "{fields: [patient]}", "k-anonymous": "{k: 5, fields: [age, town], suppress: 0.05}",
+		"local-dp": "{steps: noise.json}", "dp-training": "{epsilon: 0.5, delta: 0.000001, clip: 1.5}", "dp-release": "{epsilon: 0.5, delta: 0.000001}",
 		"sample-aggregate": "{epsilon: 0.5, delta: 0.000001, shards: 100}", "aggregate-only": "{hosts: 3}", "synthetic-only": "{epsilon: 0.5, delta: 0.000001, records: 1000}",
 	}
 	if len(Modes()) != 10 || len(params) != 10 {
@@ -286,12 +300,18 @@ func TestModes(t *testing.T) {
 			text = strings.Replace(text, "logs: sealed", "logs: off", 1)
 		}
 		if m.charge != Infinite {
-			text = strings.Replace(text, "population: patients", "population: patients, epsilon: 2, delta: 0.000001", 1)
+			text = strings.Replace(text, "population: patients", "population: patients, adjacency: replace-one, epsilon: 2, delta: 0.000001", 1)
 		}
 		c, err := compile(t, text)
 		if m.Built {
-			if err != nil || c.Plans[0].Mode != m.Name {
+			if err != nil || c.Plans[0].Mode != m.Name || m.rests != (len(c.Terms.StepsFor(m.Name)) > 0) {
 				t.Errorf("%s: %v", m.Name, err)
+			}
+			for _, x := range m.Params {
+				fewer := strings.Replace(text, x.Name+":", "x-"+x.Name+":", 1)
+				if _, err := compile(t, fewer); !x.file && (err == nil || !strings.Contains(err.Error(), "modes."+m.Name+"."+x.Name+": is missing")) {
+					t.Errorf("%s without %s: %v", m.Name, x.Name, err)
+				}
 			}
 			continue
 		}
@@ -306,8 +326,69 @@ func TestModes(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(BuiltModes(), []string{dataset.ModeRaw}) {
-		t.Errorf("built: %v", BuiltModes())
+	if built := slices.Sorted(slices.Values(BuiltModes())); !slices.Equal(built, dataset.Modes()) {
+		t.Errorf("built: %v", built)
+	}
+}
+
+// fakeSteps pins a step for each mode, as a creator's program would.
+func fakeSteps(p *Plan, file []byte) ([]dataset.Step, error) {
+	if string(file) == "broken" {
+		return nil, errors.New("step 1: no such step")
+	}
+	name := map[string]string{
+		dataset.ModeRedacted: dataset.StepRedact, dataset.ModePseudonymised: dataset.StepTokenise, dataset.ModeKAnonymous: dataset.StepKAnon, dataset.ModeLocalDP: "k-rr",
+	}[p.Mode]
+	s := dataset.Step{Name: name, Digest: envelope.Sum([]byte(name)), Config: json.RawMessage(`{}`)}
+	if dataset.Noisy(p.Mode) {
+		s.Epsilon = 500_000
+	}
+	return []dataset.Step{s}, nil
+}
+
+// TestStepsOfModes: a steps file stands in place of a mode's parameters, and what it spends is what a job costs.
+func TestStepsOfModes(t *testing.T) {
+	in := func(modes string) string {
+		return strings.NewReplacer("modes: [raw-in-tee]", "modes: "+modes, "logs: sealed", "logs: off",
+			"population: patients", "population: patients, adjacency: replace-one, epsilon: 2, delta: 0").Replace(plain)
+	}
+	c, err := compile(t, in("{local-dp: {steps: noise.json}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Plans[0]; p.Account.Epsilon != 500_000 || p.Obligations.EpsilonCap != 500_000 || !slices.Equal(p.Obligations.Steps, []string{"k-rr"}) {
+		t.Errorf("%+v", p)
+	}
+	for want, text := range map[string]string{
+		"is for the steps file to say":                in("{redacted: {detect: [PERSON], steps: noise.json}}"),
+		"modes.redacted.detect: is missing":           strings.Replace(plain, "[raw-in-tee]", "[redacted]", 1),
+		"step 1: no such step":                        strings.Replace(plain, "[raw-in-tee]", "{redacted: {steps: broken.json}}", 1),
+		"no file none.json":                           strings.Replace(plain, "[raw-in-tee]", "{redacted: {steps: none.json}}", 1),
+		"hides what they say, not how many there are": strings.Replace(in("{local-dp: {steps: noise.json}}"), ", adjacency: replace-one", "", 1),
+		"one job would spend more than all jobs may":  strings.Replace(in("{local-dp: {steps: noise.json}}"), "epsilon: 2", "epsilon: 0.4", 1),
+	} {
+		if _, err := compile(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nwant %q", err, want)
+		}
+	}
+	if _, err := Parse([]byte(strings.Replace(plain, "[raw-in-tee]", "{redacted: {detect: [PERSON]}}", 1))).Compile(Config{Now: testNow}); err == nil || !strings.Contains(err.Error(), "cannot be pinned here") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestModeOfFlags: flags name modes as a file does, and do not add to those of a file.
+func TestModeOfFlags(t *testing.T) {
+	d := Parse([]byte(strings.Replace(plain, "modes: [raw-in-tee]\n", "", 1)))
+	d.SetMode(dataset.ModeRaw, "--mode", nil)
+	d.SetMode(dataset.ModeRedacted, "--mode", map[string][]string{"detect": {"PERSON"}})
+	c, err := d.Compile(testConfig(t))
+	if err != nil || !slices.Equal(c.Terms.Modes, []string{dataset.ModeRaw, dataset.ModeRedacted}) || len(c.Terms.Steps) != 1 {
+		t.Fatal(err)
+	}
+	d = Parse([]byte(plain))
+	d.SetMode(dataset.ModeRedacted, "--mode", map[string][]string{"detect": {"PERSON"}})
+	if _, err := d.Compile(testConfig(t)); err == nil || !strings.Contains(err.Error(), "is said at") {
+		t.Errorf("%v", err)
 	}
 }
 
