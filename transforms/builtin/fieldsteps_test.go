@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -129,6 +130,35 @@ func TestFieldStepsTogether(t *testing.T) {
 		}
 		if f == dataset.FormatCSV && !strings.HasPrefix(out, "id,area,age,joined,ill\n") {
 			t.Errorf("header of %.60s", out)
+		}
+	}
+}
+
+// TestDocumentedConfigurations pins every step that the documents show.
+func TestDocumentedConfigurations(t *testing.T) {
+	for file, want := range map[string]int{"tabular.md": 9, "local-dp.md": 3} {
+		b, err := os.ReadFile("../../docs/transforms/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blocks := strings.Split(string(b), "```json\n")[1:]
+		n := 0
+		for _, block := range blocks {
+			text, _, _ := strings.Cut(block, "```")
+			var steps []struct {
+				Step   string          `json:"step"`
+				Config json.RawMessage `json:"config"`
+			}
+			if err := json.Unmarshal([]byte(text), &steps); err != nil {
+				t.Fatalf("%s: %v\n%s", file, err, text)
+			}
+			for _, s := range steps {
+				pin(t, s.Step, string(s.Config))
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s shows %d steps, want %d", file, n, want)
 		}
 	}
 }
