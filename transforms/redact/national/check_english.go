@@ -58,6 +58,9 @@ func usMBI(id []byte) verdict {
 
 // usDEA: the registrant's kind, an initial or 9, six digits and their check digit.
 func usDEA(id []byte) verdict {
+	if id[1] < '9' {
+		return never
+	}
 	n := id[2:]
 	return oddUnless(has("ABCDEFGHJKLMNPQRSTUX", id[0]), is(sum(n, "121212")%10 == int(n[6]-'0')))
 }

@@ -84,7 +84,7 @@ Written by the tests of ` + "`transforms/redact/national`" + ` (` + "`-update`" 
 
 A recogniser looks for a form, and says how likely it is: in thousandths, by its form alone, and how much right check digits add. Wrong check digits take
 100 away, a broken rule of the issuer's 250, small letters where no word is near 100; the last word before it that says what it is adds 400, another word before it 350, one after it
-300, one beyond another number 150, and its country 40. The last word before it that says it is something else (an invoice, a telephone) takes 300 away. What has
+300, one beyond another number 150, and its country 40. The last word before it that says it is something else (an invoice, a telephone) takes 300 away, or 150 of 600 and more. What has
 less than 300 is no finding; what has less than 500 is weak, and redaction leaves it unless told otherwise. So a common form, such as nine digits, counts
 only beside a word that names it. Check digits are scores and not gates: a mistyped number is personal data too.
 

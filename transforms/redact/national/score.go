@@ -40,7 +40,8 @@ const (
 	after    span.Score = 300 // a word after it
 	far      span.Score = 150 // a word on the other side of another number
 	place    span.Score = 40  // its country is spoken of as well
-	other    span.Score = 300 // the last word before it says that it is something else
+	other    span.Score = 300 // the last word before it says that it is something else; half of it where the form is distinct
+	distinct span.Score = 600
 	miscount span.Score = 100 // wrong check digits
 	small    span.Score = 100 // small letters, and no word beside
 	glued    span.Score = 150 // it seems to be a part of something longer
@@ -158,6 +159,9 @@ func (c *candidate) context(r *Recogniser, own, score span.Score, why span.Why) 
 			score += place
 		}
 	} else if w.Nearest.Has(elsewhere) || w.After.Has(elsewhere) {
+		if score >= distinct {
+			score += other / 2
+		}
 		score, why = score-other, why|span.AgainstIt
 	}
 	if c.small {

@@ -44,7 +44,7 @@ var east = []Recogniser{
 		Type: "PL_PESEL", Country: "PL", Name: "personal number", Shapes: "9{11}", Words: "pesel|numer pesel|nr pesel|" + idWords, Form: 230, Gain: 330, check: plPESEL, Check: "date of birth; weights 1 3 7 9, mod 10", Source: "Ustawa o ewidencji ludności, art. 15",
 	},
 	{
-		Type: "PL_NIP", Country: "PL", Name: "tax number", Shapes: "999-999-99-99|999-99-99-999|9{10}|pl9{10}", Words: "nip|numer nip|nr nip|" + taxWords, Form: 170, Grouped: 400, Gain: 170, check: plNIP, Check: "mod 11", Source: "Ustawa o zasadach ewidencji podatników",
+		Type: "PL_NIP", Country: "PL", Name: "tax number", Shapes: "999-999-99-99|999-99-99-999|9{10}", Words: "nip|numer nip|nr nip|" + taxWords, Form: 170, Grouped: 400, Gain: 170, check: plNIP, Check: "mod 11", Source: "Ustawa o zasadach ewidencji podatników",
 	},
 	{
 		Type: "PL_REGON", Country: "PL", Name: "business register number", Shapes: "9{9}|9{14}", Words: "regon|numer regon|nr regon", Form: 170, Gain: 120, check: plREGON, Check: "mod 11", Source: "GUS",
@@ -72,7 +72,7 @@ var east = []Recogniser{
 		Type: "BG_EGN", Country: "BG", Name: "unified civil number", Shapes: "9{10}", Words: "егн|egn|единен граждански номер|" + idWords, Form: 190, Gain: 240, check: bgEGN, Check: "date of birth; mod 11", Source: "GRAO, Zakon za grazhdanskata registratsiya",
 	},
 	{
-		Type: "HR_OIB", Country: "HR", Name: "personal identification number", Shapes: "9{11}|hr9{11}", Words: "oib|osobni identifikacijski broj|" + idWords, Form: 180, Gain: 150, check: hrOIB, Check: "ISO/IEC 7064 MOD 11,10", Source: "Zakon o osobnom identifikacijskom broju",
+		Type: "HR_OIB", Country: "HR", Name: "personal identification number", Shapes: "9{11}", Words: "oib|osobni identifikacijski broj|" + idWords, Form: 180, Gain: 150, check: hrOIB, Check: "ISO/IEC 7064 MOD 11,10", Source: "Zakon o osobnom identifikacijskom broju",
 	},
 	{
 		Type: "SI_EMSO", Country: "SI", Name: "unique master number of citizens", Shapes: "9{13}", Words: jmbgWords + "|" + idWords, Form: 210, Gain: 350, check: jmbg, Check: "date of birth; mod 11", Source: "Zakon o centralnem registru prebivalstva",

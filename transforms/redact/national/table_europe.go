@@ -152,8 +152,12 @@ var europe = []Recogniser{
 		Type: "IT_DRIVER_LICENSE", Country: "IT", Name: "driving licence", Shapes: "AA9{7}A|u9AXXXXXXA|u9XXXXXXXA|AA 9{7}A", Words: driverWords + "|patente|patente di guida|numero patente|patente guida", Form: 290, Source: "Motorizzazione civile",
 	},
 	{
-		Type: "IT_VAT_CODE", Country: "IT", Name: "VAT code", Shapes: "9{11}|it9{11}|it 9{11}", Words: vatWords + "|partita iva|p iva|piva|iva|codice iva", Form: 170, Gain: 150, Grouped: 550, check: itVAT, Check: "Luhn",
+		Type: "IT_VAT_CODE", Country: "IT", Name: "VAT code", Shapes: "9{11}", Words: vatWords + "|partita iva|p iva|piva|iva|codice iva", Form: 170, Gain: 150, check: itVAT, Check: "Luhn",
 		Source: "D.P.R. 633/1972, Agenzia delle Entrate",
+	},
+	{
+		Type: "IT_VAT_CODE", Country: "IT", Name: "VAT code with the country's", Shapes: "it9{11}|it 9{11}", Words: vatWords + "|partita iva|p iva|piva|iva|codice iva|codice fiscale", Form: 520, Gain: 330, check: itVAT,
+		Check: "Luhn", Source: "D.P.R. 633/1972, Agenzia delle Entrate",
 	},
 	{
 		Type: "IT_PASSPORT", Country: "IT", Name: "passport", Shapes: "AA9{7}", Words: passportWords + "|passaporto|numero passaporto", Form: 220, Source: "Ministero degli Affari Esteri; ICAO Doc 9303",
@@ -185,7 +189,7 @@ var europe = []Recogniser{
 		Type: "ES_VEHICLE_REGISTRATION", Country: "ES", Name: "vehicle plate", Shapes: "9999 AAA|9999AAA|9999~AAA", Words: plateWords + "|matrícula|coche|vehículo|placa", Form: 150, Grouped: 260, Source: "Real Decreto 2822/1998",
 	},
 	{
-		Type: "PT_NIF", Country: "PT", Name: "taxpayer number", Shapes: "9{9}|999 999 999|pt9{9}|pt 9{9}|999.999.999", Words: "nif|nipc|n i f|" + ptTax + "|" + taxWords, Form: 210, Grouped: 300, Gain: 130, check: ptNIF, Check: "mod 11",
+		Type: "PT_NIF", Country: "PT", Name: "taxpayer number", Shapes: "9{9}|999 999 999|pt 9{9}|999.999.999", Words: "nif|nipc|n i f|" + ptTax + "|" + taxWords, Form: 210, Grouped: 300, Gain: 130, check: ptNIF, Check: "mod 11",
 		Source: "Decreto-Lei 14/2013",
 	},
 	{
@@ -193,7 +197,7 @@ var europe = []Recogniser{
 		Form: 450, Gain: 300, check: ptCard, Check: "Luhn of base 36", Source: "Lei 7/2007",
 	},
 	{
-		Type: "GR_AFM", Country: "GR", Name: "tax number", Shapes: "9{9}|el9{9}|el 9{9}", Words: "αφμ|afm|α φ μ|αριθμός φορολογικού μητρώου|" + taxWords, Form: 200, Gain: 130, check: grAFM, Check: "powers of 2, mod 11", Source: "AADE",
+		Type: "GR_AFM", Country: "GR", Name: "tax number", Shapes: "9{9}|el 9{9}", Words: "αφμ|afm|α φ μ|αριθμός φορολογικού μητρώου|" + taxWords, Form: 200, Gain: 130, check: grAFM, Check: "powers of 2, mod 11", Source: "AADE",
 	},
 	{
 		Type: "GR_AMKA", Country: "GR", Name: "social security number", Shapes: "9{11}", Words: "αμκα|amka|α μ κ α|" + socialWords, Form: 200, Gain: 280, check: grAMKA, Check: "date of birth; Luhn", Source: "IDIKA, law 3655/2008",

@@ -19,7 +19,7 @@ var latin = []Recogniser{
 		Type: "MX_CURP", Country: "MX", Name: "population registry code", Shapes: "AAAA999999AAAAAAX9", Words: "curp|clave única|registro de población|clave única de registro", Form: 780, Gain: 200, check: mxCURP, Check: "date of birth, sex, state; mod 10", Source: "RENAPO",
 	},
 	{
-		Type: "MX_RFC", Country: "MX", Name: "taxpayer registry code", Shapes: "AAAA999999XXX|AAA999999XXX|AAAA~999999~XXX|AAA~999999~XXX", Words: "rfc|registro federal|registro federal de contribuyentes|" + taxWords, Form: 500, Gain: 280, check: mxRFC, Check: "date; mod 11", Source: "SAT",
+		Type: "MX_RFC", Country: "MX", Name: "taxpayer registry code", Shapes: "AAAA999999XXX|AAA999999XXX|AAAA~999999~XXX|AAA~999999~XXX", Words: "rfc|registro federal|registro federal de contribuyentes|" + taxWords, Form: 600, Gain: 280, check: mxRFC, Check: "date; mod 11", Source: "SAT",
 	},
 	{
 		Type: "MX_NSS", Country: "MX", Name: "social security number", Shapes: "9{11}|99-99-99-9999-9|99 99 99 9999 9", Words: socialWords + "|nss|imss|seguro social|número de seguridad social", Form: 150, Grouped: 420, Gain: 150, check: mxNSS, Check: "Luhn", Source: "IMSS",
@@ -71,6 +71,16 @@ var latin = []Recogniser{
 }
 
 var general = []Recogniser{
+	{
+		Type: "LICENSE_PLATE", Name: "vehicle plate of any other country",
+		Shapes: "A{1,3}9{2,5}|9{1,4}A{1,3}|A{1,3}9{1,4}A{1,3}|9{1,3}A{2,3}9{1,3}|9A{3}9{3}|A{1,4}-9{2,5}|A{1,3}-9{1,4}-A{1,3}|9{1,4}-A{1,4}-9{1,5}|9{2,5}-A{1,4}|A{2}-99-A{2,3}|99-99-A{2}|A{2}-99-99|99-A{2}-A{2}|A{2}-99-999|A{1,3}-9{1,4} A{1,3}|9A9{3,5}|9A{2}-9{3,4}|A9{3}A{2}99|A9{3}A{2} 99",
+		Words:  "license plate|licence plate|number plate|plate number|registration plate|plates|plate|plate no|vehicle registration|registration mark|" + dePlace + "|plaque d'immatriculation|immatriculation|matrícula|targa|kenteken|placa|patente|nummerplade|skilt|registreringsnummer|rekisterinumero|tablica rejestracyjna|spz|rendszám|车牌|plaka",
+		Form:   110, Source: "issuers' own",
+	},
+	{
+		Type: "EU_VAT", Name: "VAT number of other countries of Europe", Shapes: "atu9{8}|bg9{9,10}|cy9{8}A|cz9{8,10}|dk9{8}|ee9{9}|el9{9}|fi9{8}|gb9{9}|gb9{12}|gb 999 9999 99|gb999 9999 99|hu9{8}|hr9{11}|ie9{7}A{1,2}|ie9X9{5}A|lt9{9}|lt9{12}|lu9{8}|lv9{11}|mt9{8}|pl9{10}|pt9{9}|ro9{6,10}|se9{12}|si9{8}|sk9{10}|esX9{7}X",
+		Words: vatWords + "|dph|dič|áfa|moms|alv|pvm|pvn|käibemaks|btw|iva|nif|ust|uid|φπα|ддс|pdv|ddv|tva", Form: 420, Source: "European Commission, VIES",
+	},
 	{
 		Type: "VIN", Name: "vehicle identification number", Shapes: "X{17}", Words: "vin|chassis|chassis number|vehicle identification|vin number|vin no|fahrgestellnummer|fin|numéro de série|bastidor|número de bastidor|telaio|frame number|vehicle",
 		Form: 330, Gain: 350, check: vin, Check: "letters in use; mod 11 in North America", Source: "ISO 3779; 49 CFR 565",

@@ -47,7 +47,7 @@ var unitedStates = []Recogniser{
 	{
 		Type: "MEDICAL_LICENSE", Country: "US", Name: "DEA registration of prescribers", Shapes: "AA9999999|A99999999|A9-9999999|AA-9999999",
 		Words: "dea|dea number|medical license|medical licence|prescriber|dea registration|medical certificate|certificate|medical license number",
-		Form:  260, Gain: 240, check: usDEA, Check: "weights 1 2, mod 10", Source: "DEA, 21 CFR 1301",
+		Form:  240, Gain: 230, check: usDEA, Check: "weights 1 2, mod 10", Source: "DEA, 21 CFR 1301",
 	},
 	{
 		Type: "US_EIN", Country: "US", Name: "employer identification number", Shapes: "99~9999999|9{9}",
