@@ -28,8 +28,8 @@ import (
 func main() {
 	dir := flag.String("sources", filepath.Join(os.TempDir(), "glovebox-names"), "`folder` that packages are downloaded to")
 	out := flag.String("o", "transforms/redact/name/model.bin", "`file` that the model is written to")
-	documents := flag.Int("documents", 90_000, "how many texts are made from templates")
-	epochs := flag.Int("epochs", 5, "how often training goes over all texts")
+	documents := flag.Int("documents", 60_000, "how many texts are made from templates")
+	epochs := flag.Int("epochs", 4, "how often training goes over all texts")
 	unseen := flag.Bool("unseen", false, "only measure: train without every seventh template, try them, write nothing")
 	flag.Parse()
 	if err := run(context.Background(), *dir, *out, *documents, *epochs, *unseen, os.Stderr); err != nil {

@@ -22,7 +22,7 @@ type realText struct {
 func newRealText(words *chain.Gazetteer, texts []string, terms bool) *realText {
 	rt := &realText{words: words, people: map[uint32]bool{}, seen: map[uint32]int{}, terms: terms}
 	for _, text := range texts {
-		for _, name := range headerNames(text) {
+		for _, name := range rt.headerNames(text) {
 			for _, t := range tokens(name) {
 				if t.Kind.Word() {
 					rt.people[t.Low] = true
@@ -48,7 +48,7 @@ func newRealText(words *chain.Gazetteer, texts []string, terms bool) *realText {
 var characterWords = hashes(characters...)
 
 // headerNames are the names of people in the mail's From, To and Cc, "Last, First" turned round.
-func headerNames(text string) (names []string) {
+func (rt *realText) headerNames(text string) (names []string) {
 	head, _, _ := strings.Cut(text, "\n\n")
 	if _, rest, ok := strings.Cut(head, "\n"); ok && strings.HasPrefix(head, "From ") {
 		head = rest
@@ -63,7 +63,7 @@ func headerNames(text string) (names []string) {
 			continue
 		}
 		for _, a := range list {
-			if looksHuman(a.Name) {
+			if looksHuman(a.Name) && rt.noList(a.Name) {
 				names = append(names, a.Name)
 			}
 		}
@@ -86,11 +86,22 @@ func looksHuman(name string) bool {
 	return true
 }
 
+// noList says that no word of a name is an ordinary one, as in the names of mailing lists and shops.
+func (rt *realText) noList(name string) bool {
+	for _, t := range tokens(name) {
+		lists := rt.words.Find(t.Low)
+		if t.Kind == chain.Mixed && lists&chain.Names == 0 || t.Kind.Word() && lists&(chain.Common|chain.OrgWord|chain.OrgEnd) != 0 && lists&(chain.Given|chain.Family) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // examples labels one text; marks are what is known for certain. Long texts are cut.
 func (rt *realText) examples(text string, marks []mark, limit int) (all []*example) {
 	full := map[uint32][][]uint32{} // by the first word: the names in this mail's headers
 	single := map[uint32]bool{}
-	for _, name := range headerNames(text) {
+	for _, name := range rt.headerNames(text) {
 		var seq []uint32
 		for _, t := range tokens(name) {
 			if t.Kind.Word() {
