@@ -295,7 +295,7 @@ func (r *Record) appendJSON(dst []byte, at int32) []byte {
 		return append(dst, r.raw[n.start:n.end]...)
 	}
 	switch {
-	case at == 0 && n.kind != '{' && len(r.added) > 0:
+	case at == 0 && n.kind != '{' && (len(r.added) > 0 || r.emptied):
 		return append(r.appendAdded(append(dst, '{'), true), '}')
 	case n.nulled:
 		return append(dst, "null"...)

@@ -67,6 +67,42 @@ func (r *Record) Put(name string, form Kind, text []byte) {
 	r.touch(0)
 }
 
+// Keep leaves out what want does not: columns, members and elements. It is asked from the top down, about what is inside an object or
+// array only where it wants that, but not whole. A JSON record that is no object and no array becomes an empty object.
+func (r *Record) Keep(want func(path string, compound bool) (keep, whole bool)) {
+	switch {
+	case r.codec.schema.Format == dataset.FormatCSV:
+		kept := r.fields[:0]
+		for i := range r.fields {
+			if keep, _ := want(r.fields[i].Path, false); keep {
+				kept = append(kept, r.fields[i])
+			}
+		}
+		r.changed = r.changed || len(kept) < len(r.fields)
+		r.fields = kept
+	case len(r.nodes) == 0:
+	case r.nodes[0].kind == 0:
+		r.emptied = true
+		r.touch(0)
+	default:
+		r.keep(0, want)
+	}
+}
+
+func (r *Record) keep(at int32, want func(path string, compound bool) (keep, whole bool)) {
+	for i := r.nodes[at].child; i >= 0; i = r.nodes[i].next {
+		n := &r.nodes[i]
+		keep, whole := want(n.path, n.kind != 0)
+		switch {
+		case !keep:
+			n.dropped = true
+			r.touch(at)
+		case !whole && n.kind != 0:
+			r.keep(i, want)
+		}
+	}
+}
+
 // appendAdded writes the members that were put, into an object that has some or none yet.
 func (r *Record) appendAdded(dst []byte, first bool) []byte {
 	for _, m := range r.added {

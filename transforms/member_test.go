@@ -42,3 +42,32 @@ func TestPutNullCompounds(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestKeep(t *testing.T) {
+	want := func(path string, compound bool) (keep, whole bool) {
+		switch path {
+		case "a.b", "c", "d[].e":
+			return true, true
+		case "a", "d", "d[]":
+			return compound, false
+		}
+		return false, false
+	}
+	for raw, out := range map[string]string{
+		`{"a":{"b":[1,{"x":2}],"x":3},"c":{"x":4},"x":5,"d":[{"e":1,"x":2},"s",[1]]}`: `{"a":{"b":[1,{"x":2}]},"c":{"x":4},"d":[{"e":1},[]]}`,
+		`{"a":"s","d":"s","a.b":1}`: `{"a.b":1}`,
+		` {"c":1} `:                 ` {"c":1} `,
+		`"s"`:                       `{}`,
+		`["s"]`:                     `[]`,
+		`{"x":1}`:                   `{}`,
+	} {
+		r := parse(t, transforms.Schema{Format: dataset.FormatJSONL}, raw)
+		if r.Keep(want); string(r.Append(nil)) != out {
+			t.Errorf("%s became %s, want %s", raw, r.Append(nil), out)
+		}
+	}
+	r := parse(t, transforms.Schema{Format: dataset.FormatCSV, Columns: []string{"x", "c", "y"}}, `1,2,3`)
+	if r.Keep(want); string(r.Append(nil)) != "2" {
+		t.Errorf("%s", r.Append(nil))
+	}
+}

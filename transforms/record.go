@@ -66,6 +66,7 @@ type Record struct {
 	keys    []Field
 	nodes   []node // of JSON
 	added   []member
+	emptied bool // of JSON: it became an empty object
 	buf     []byte // of decoded texts
 	changed bool
 }

@@ -17,6 +17,10 @@ func fieldSteps() []Entry {
 			What: "leaves columns out, or members with all below them", Members: members(tabular.DropMembers()),
 		},
 		{
+			Name: "keep", Version: tabular.Version, Shape: dataset.ShapeMap, New: tabular.NewKeep,
+			What: "leaves everything out but the columns, or members, that it names", Members: members(tabular.KeepMembers()),
+		},
+		{
 			Name: "rename", Version: tabular.Version, Shape: dataset.ShapeFilter, New: tabular.NewRename,
 			What: "gives columns and members other names", Members: members(tabular.RenameMembers()),
 		},
@@ -33,15 +37,15 @@ func fieldSteps() []Entry {
 			What: "empties fields, or those of their values that conditions hold for", Members: members(tabular.SuppressMembers()),
 		},
 		{
-			Name: "fpe", Version: tabular.Version, Shape: dataset.ShapeFilter, Needs: "keys", New: tabular.NewFPE,
+			Name: dataset.StepFPE, Version: tabular.Version, Shape: dataset.ShapeFilter, Needs: "keys", New: tabular.NewFPE,
 			What: "encrypts values and keeps their format (FF1), so that whoever has the key can decrypt them", Members: members(tabular.FPEMembers()),
 		},
 		{
-			Name: "tokenise", Version: tabular.Version, Shape: dataset.ShapeFilter, Needs: "keys", New: tabular.NewTokenise,
+			Name: dataset.StepTokenise, Version: tabular.Version, Shape: dataset.ShapeFilter, Needs: "keys", New: tabular.NewTokenise,
 			What: "replaces values by keyed tokens that tables can be joined by", Members: members(tabular.TokeniseMembers()),
 		},
 		{
-			Name: "k-anonymity", Version: kanon.Version, Shape: dataset.ShapeFilter, Needs: "noise", New: kanon.New,
+			Name: dataset.StepKAnon, Version: kanon.Version, Shape: dataset.ShapeFilter, Needs: "noise", New: kanon.New,
 			What: "leaves out the records that stand out, and states the k and l of the rest", Members: members(kanon.Members()),
 		},
 		{

@@ -15,6 +15,9 @@ func ref(more ...[2]string) [][2]string {
 // DropMembers are those of drop.
 func DropMembers() [][2]string { return ref() }
 
+// KeepMembers are those of keep.
+func KeepMembers() [][2]string { return ref() }
+
 // RenameMembers are those of rename.
 func RenameMembers() [][2]string {
 	return ref([2]string{"fields[].to", "new name; of a path, of its last part"})

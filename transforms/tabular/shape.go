@@ -60,6 +60,63 @@ func (d *drop) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.
 // Finish is an error if a field was in no record.
 func (d *drop) Finish(*transforms.Trace) error { return d.set.Finish() }
 
+// keep leaves everything out but what it names.
+type keep struct {
+	set   *fields.Set
+	above map[string]bool // paths that lead to those
+}
+
+// NewKeep makes the step that leaves everything out but the columns, or the members with all below them, that it names: also what
+// nobody knew of when the configuration was written.
+func NewKeep(config json.RawMessage, _ transforms.Schema, _ *transforms.Env) (transforms.Step, error) {
+	var c dropConfig
+	if err := fields.Decode(config, &c); err != nil {
+		return nil, err
+	}
+	set, err := fields.NewSet(c.Fields)
+	if err != nil {
+		return nil, err
+	}
+	k := &keep{set, map[string]bool{}}
+	for _, r := range c.Fields {
+		for i, ch := range r.Field {
+			if i > 0 && (ch == '.' || ch == '[') {
+				k.above[r.Field[:i]] = true
+			}
+		}
+	}
+	return k, nil
+}
+
+// Schema has the columns that stay.
+func (k *keep) Schema(in transforms.Schema) (transforms.Schema, error) {
+	if err := k.set.Bind(in); err != nil || in.Format != dataset.FormatCSV {
+		return in, err
+	}
+	out := in
+	out.Columns = slices.DeleteFunc(slices.Clone(in.Columns), func(c string) bool { return k.set.Index(c) < 0 })
+	if len(out.Columns) == 0 {
+		return in, fields.Bad("no column would be left")
+	}
+	return out, nil
+}
+
+// Transform leaves the others out.
+func (k *keep) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
+	k.set.Compound(r)
+	r.Keep(func(path string, compound bool) (stays, whole bool) {
+		if i := k.set.Index(path); i >= 0 {
+			k.set.See(i)
+			return true, true
+		}
+		return compound && k.above[path], false
+	})
+	return transforms.Keep, nil
+}
+
+// Finish is an error if a field was in no record.
+func (k *keep) Finish(*transforms.Trace) error { return k.set.Finish() }
+
 // renameField is a field's new name: of a member, the last part of its path.
 type renameField struct {
 	fields.Ref
