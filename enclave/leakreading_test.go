@@ -119,7 +119,12 @@ var statementRows = map[string]string{
 	"Outputs.Name": given, "Outputs.Class": given, "Outputs.Bytes": "sizes of outputs", "Undeclared": "number of undeclared files",
 	"Commitment":       "commitment to the result",
 	"Execution.Module": given, "Execution.Rewritten": given, "Execution.Costs": given, "Execution.Fuel": "fuel",
-	"Transforms.Module": given, "Transforms.Records": given, "Privacy": given, "Receipts": given, "Payments": given,
+	"Transforms.Manifest": others, "Transforms.StepReport.Step": given, "Transforms.StepReport.ID": given, "Transforms.StepReport.Digest": given,
+	"Transforms.StepReport.Config": given, "Transforms.StepReport.RecordsIn": given, "Transforms.StepReport.RecordsOut": given,
+	"Transforms.StepReport.BytesIn": given, "Transforms.StepReport.BytesOut": given,
+	"Transforms.StepReport.Findings.Name": given, "Transforms.StepReport.Findings.Count": given,
+	"Transforms.StepReport.Quarantined.Name": given, "Transforms.StepReport.Quarantined.Count": given,
+	"Transforms.Fuel": given, "Transforms.Sealed": given, "Privacy": given, "Receipts": given, "Payments": given,
 	"Measured.CPUMillis": "CPU time", "Measured.PeakMemory": "peak memory", "Measured.WallMillis": "time, as attested", "Measured.Steps": given,
 	"Time.Broker": others, "Time.Released": others, "Time.Started": others, "Time.Finished": "time, as attested",
 }
@@ -185,6 +190,8 @@ func alter(t *testing.T, path string, v reflect.Value) {
 	switch {
 	case v.CanInt():
 		v.SetInt(v.Int() + 1)
+	case v.Kind() == reflect.Bool:
+		v.SetBool(!v.Bool())
 	case v.Kind() == reflect.String:
 		v.SetString(v.String() + "x")
 	case v.Type() == reflect.TypeFor[envelope.Digest]():

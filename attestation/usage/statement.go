@@ -63,9 +63,9 @@ type Statement struct {
 	Commitment *envelope.Digest `json:"commitment"` // salted, to the plaintext outputs; null if the run failed
 	Execution  *Execution       `json:"execution"`  // null if no module was admitted
 	Transforms []Transform      `json:"transforms"` // by package, in the order of Packages; of those whose last record went through
-	Privacy    int64            `json:"privacy"`  // ε that the grants debit, millionths, all of them together; 0 in modes without an account
-	Receipts   []string         `json:"receipts"` // licence receipts
-	Payments   []string         `json:"payments"` // payment ids
+	Privacy    int64            `json:"privacy"`    // ε that the grants debit, millionths, all of them together; 0 in modes without an account
+	Receipts   []string         `json:"receipts"`   // licence receipts
+	Payments   []string         `json:"payments"`   // payment ids
 	Measured   Measured         `json:"measured"`
 	Time       Time             `json:"time"`
 }

@@ -32,7 +32,7 @@ type Param struct {
 	Form string
 	Says string
 	list bool
-	file bool // beside the terms
+	file bool                        // beside the terms
 	read func(string) (int64, error) // of a number, in integer units; nil: a word or list
 	most int64
 }

@@ -34,6 +34,8 @@ type Scenario struct {
 	Datasets  int                   // 1 if zero
 	Failed    string                // a reason: the run failed
 	Entries   int                   // entries in the log before this one; 5 if zero
+	Mode      string                // privacy mode; raw-in-tee if empty
+	Steps     []dataset.Step        // of the mode
 
 	Offer     func(i int, m *dataset.Manifest)         // before packing; 0 is the code
 	Pack      func(i int, c *dataset.PackConfig)       // likewise
@@ -112,6 +114,9 @@ func (r *Run) use(s Scenario) {
 	r.s = s
 	if r.s.Assurance == "" {
 		r.s.Assurance = attestation.AssuranceSoftwareTPM
+	}
+	if r.s.Mode == "" {
+		r.s.Mode = dataset.ModeRaw
 	}
 	r.s.Datasets, r.s.Entries = max(r.s.Datasets, 1), max(r.s.Entries, 5)
 }
@@ -243,7 +248,7 @@ func (r *Run) offer(i int) dataset.Manifest {
 		Broker: dataset.Broker{Address: "http://127.0.0.1:1", Key: r.broker(i).Public()},
 		Test:   !r.s.Assurance.AtLeast(attestation.AssuranceTPM),
 		Terms: dataset.Terms{
-			Modes: []string{grant.ModeRaw}, Purposes: []string{"research"}, Outputs: []string{"metrics", "model"},
+			Modes: []string{r.s.Mode}, Purposes: []string{"research"}, Outputs: []string{"metrics", "model"},
 			MaxOutputBytes: 1 << 20, MaxEpochs: 4, MaxUses: 10, Logs: grant.LogsOff, Allowance: 2, LeaseSeconds: 3600,
 			BrokerAway: "wait", Price: dataset.Price{Currency: "EUR", PerRecord: 7, PerUse: 11}, NotAfter: Now/1000 + 10_000,
 			MinAssurance: least,
@@ -251,6 +256,11 @@ func (r *Run) offer(i int) dataset.Manifest {
 	}
 	if i == 0 {
 		m.Kind, m.Name, m.Terms.Price = dataset.KindCode, "code", dataset.Price{Currency: "EUR"}
+	} else if len(r.s.Steps) > 0 {
+		m.Terms.Steps = []dataset.ModeSteps{{Mode: r.s.Mode, Steps: r.s.Steps}}
+	}
+	if dataset.Noisy(r.s.Mode) {
+		m.Terms.Privacy.Adjacency, m.Terms.Privacy.Epsilon, m.Terms.Privacy.BuyerEpsilon = dataset.ReplaceOne, 5_000_000, 5_000_000
 	}
 	return m
 }
@@ -258,7 +268,7 @@ func (r *Run) offer(i int) dataset.Manifest {
 func (r *Run) signJob() {
 	r.job = job.Job{
 		ID: envelope.NewNonce(), Buyer: r.Keys.Buyer.Public(), Code: r.ids[0], Datasets: slices.Clone(r.ids[1:]),
-		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: grant.ModeRaw, Runtime: job.RuntimeWASM, Epochs: 2,
+		Transforms: []envelope.Digest{}, Purpose: "research", Use: job.Use{Territory: "DE"}, Receipts: []string{}, Mode: r.s.Mode, Runtime: job.RuntimeWASM, Epochs: 2,
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 120_000_000_000},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 16}, {Name: "metrics.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{"RATE": "1"}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1example", NotAfter: Now/1000 + 5000,
@@ -312,7 +322,7 @@ func (r *Run) release() {
 			Assurance: string(r.s.Assurance), Reference: "enclave", Policy: envelope.Sum([]byte("policy")), Sequence: 4, Previous: &previous,
 			Issued: Now + 100 + int64(i), Population: r.manifests[i].Terms.Privacy.Population,
 			Obligations: grant.Obligations{
-				Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: r.granted(i), Epochs: 2,
+				Mode: r.s.Mode, Transforms: r.steps(i), Privacy: r.manifests[i].Terms.EpsilonFor(r.s.Mode), Leaves: r.granted(i), Epochs: 2,
 				Outputs: []string{"metrics", "model"}, MaxOutput: 1 << 16, Logs: grant.LogsOff, Allowance: 2, Expires: Now + 3_000_000,
 			},
 		}
@@ -344,6 +354,8 @@ func (r *Run) signUsage() {
 	}
 	for i, m := range r.manifests {
 		r.statement.Packages = append(r.statement.Packages, r.used(i, m))
+		r.statement.Transforms = append(r.statement.Transforms, r.transforms(i, m)...)
+		r.statement.Privacy += r.grants[i].Obligations.Privacy
 	}
 	if r.s.Failed != "" {
 		r.statement.Outcome, r.statement.Reason = usage.OutcomeFailed, r.s.Failed
@@ -360,6 +372,33 @@ func (r *Run) signUsage() {
 		}
 	}
 	r.Parts.Usage, r.usageID = r.sign("usage", r.Keys.Lease, envelope.UsageType, subjects, &r.statement)
+}
+
+// steps are the identities of the mode's steps of package i.
+func (r *Run) steps(i int) []envelope.Digest {
+	ids, err := r.manifests[i].Terms.StepIDs(r.s.Mode)
+	r.Check(err)
+	return ids
+}
+
+// transforms say that all that is granted of package i went through the steps, and two records a step found something.
+func (r *Run) transforms(i int, m *dataset.Manifest) (out []usage.Transform) {
+	sel, err := m.Select(r.granted(i).Spans())
+	r.Check(err)
+	for n, s := range m.Terms.StepsFor(r.s.Mode) {
+		t := usage.Transform{Manifest: r.ids[i], StepReport: dataset.StepReport{
+			Step: s.Name, ID: r.steps(i)[n], Digest: s.Digest, Config: s.ConfigDigest(), RecordsIn: sel.Records, RecordsOut: sel.Records,
+			BytesIn: sel.RawBytes, BytesOut: sel.RawBytes, Findings: []dataset.Count{{Name: "PERSON", Count: 2}}, Quarantined: []dataset.Count{},
+		}}
+		if s.Name == dataset.StepModule {
+			t.Fuel = 1000
+		}
+		if dataset.Silent(r.s.Mode) {
+			t.Seal()
+		}
+		out = append(out, t)
+	}
+	return out
 }
 
 // granted is what is granted of package i, and read.
@@ -381,8 +420,12 @@ func (r *Run) used(i int, m *dataset.Manifest) usage.Package {
 		root := envelope.Sum([]byte("a part's root"))
 		p.ReadRoot = &root
 	}
+	passes := epochs
+	if len(m.Terms.StepsFor(r.s.Mode)) > 0 { // read once, for the steps
+		p.Reads, passes = sel.Leaves, 1
+	}
 	for _, k := range sel.Segments {
-		p.Bytes += m.Segments[k].Bytes * epochs
+		p.Bytes += m.Segments[k].Bytes * passes
 	}
 	p.Heartbeat = (p.Reads + 1) / 2
 	return p

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package usage_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/attestation/usage/usagetest"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
+)
+
+func pinned(name string) dataset.Step {
+	return dataset.Step{Name: name, Digest: envelope.Sum([]byte(name)), Config: json.RawMessage(`{}`)}
+}
+
+// inMode is a run in a privacy mode with the steps that it takes.
+func inMode(mode string) usagetest.Scenario {
+	s := usagetest.Scenario{Mode: mode}
+	switch mode {
+	case dataset.ModeRedacted:
+		module := pinned(dataset.StepModule)
+		module.ABI, module.Shape = dataset.ABITransform, dataset.ShapeMap
+		s.Steps = []dataset.Step{module, pinned(dataset.StepRedact)}
+	case dataset.ModePseudonymised:
+		s.Steps = []dataset.Step{pinned(dataset.StepTokenise)}
+	case dataset.ModeKAnonymous:
+		s.Steps = []dataset.Step{pinned("generalise"), pinned(dataset.StepKAnon)}
+	case dataset.ModeLocalDP:
+		s.Steps = []dataset.Step{pinned("k-rr"), pinned("discrete-laplace")}
+		s.Steps[0].Epsilon, s.Steps[1].Epsilon = 500_000, 1_000_000
+	}
+	return s
+}
+
+// withUsage bends the statement of a run in a mode.
+func withUsage(mode string, f func(*usage.Statement)) usagetest.Scenario {
+	s := inMode(mode)
+	s.Statement = f
+	return s
+}
+
+func withGrant(mode string, f func(*grant.Obligations)) usagetest.Scenario {
+	s := inMode(mode)
+	s.Grant = func(i int, g *grant.Grant) {
+		if i == 1 {
+			f(&g.Obligations)
+		}
+	}
+	return s
+}
+
+// TestModesVerify: a run in every mode verifies, and says what the code saw; with several datasets too.
+func TestModesVerify(t *testing.T) {
+	for _, mode := range dataset.Modes() {
+		s := inMode(mode)
+		s.Datasets = 2
+		v := usagetest.New(t, s).Verify()
+		if err := v.Err(); err != nil {
+			t.Errorf("%s: %v", mode, err)
+			continue
+		}
+		told := slices.ContainsFunc(v.Facts, func(f usage.Fact) bool { return f.Rule == "transformed" })
+		if want := mode != dataset.ModeRaw; told != want || want != (len(v.Statement.Transforms) > 0) {
+			t.Errorf("%s: %v", mode, v.Facts)
+		}
+		if want := int64(3_000_000); mode == dataset.ModeLocalDP && v.Statement.Privacy != want {
+			t.Errorf("privacy %d, want that of both datasets, %d", v.Statement.Privacy, want)
+		}
+	}
+}
+
+// TestFailedBeforeTheSteps: a run that failed while records went through steps says nothing of steps.
+func TestFailedBeforeTheSteps(t *testing.T) {
+	s := inMode(dataset.ModeRedacted)
+	s.Failed = usage.ReasonTransform
+	s.Statement = func(s *usage.Statement) {
+		s.Transforms = []usage.Transform{}
+		p := &s.Packages[1]
+		p.Records, p.Billable, p.Epochs = 0, 0, 0
+	}
+	if err := usagetest.New(t, s).Verify().Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// transformCases bend what is said of steps.
+func transformCases() map[string]bad {
+	redacted := func(f func(*usage.Statement)) bad {
+		return bad{rule: "use.transforms", part: "usage", scenario: withUsage(dataset.ModeRedacted, f)}
+	}
+	last := func(f func(*usage.Transform)) bad {
+		return redacted(func(s *usage.Statement) { f(&s.Transforms[len(s.Transforms)-1]) })
+	}
+	both := func(f func(*usage.Transform)) bad {
+		return redacted(func(s *usage.Statement) { f(&s.Transforms[0]); f(&s.Transforms[1]) })
+	}
+	return map[string]bad{
+		"no steps were done":        redacted(func(s *usage.Statement) { s.Transforms = []usage.Transform{} }),
+		"a step was left out":       redacted(func(s *usage.Statement) { s.Transforms = s.Transforms[:1] }),
+		"another step was done":     last(func(t *usage.Transform) { t.ID = other }),
+		"a step of another release": last(func(t *usage.Transform) { t.Digest = other }),
+		"another configuration":     last(func(t *usage.Transform) { t.Config = other }),
+		"fewer records went in":     both(func(t *usage.Transform) { t.RecordsIn--; t.RecordsOut-- }),
+		"a map that drops": redacted(func(s *usage.Statement) {
+			s.Transforms[0].RecordsOut--
+			s.Transforms[1].RecordsIn--
+			s.Transforms[1].RecordsOut--
+			s.Packages[1].Records, s.Packages[1].Billable = s.Packages[1].Records-2, s.Packages[1].Billable-2
+		}),
+		"sealed without need": both(func(t *usage.Transform) { t.Seal() }),
+		"figures that a silent mode does not let out": {rule: "use.transforms", part: "usage", scenario: withUsage(dataset.ModeKAnonymous, func(s *usage.Statement) {
+			for i := range s.Transforms {
+				s.Transforms[i].Sealed, s.Transforms[i].RecordsIn, s.Transforms[i].RecordsOut = false, 3100, 3100
+			}
+		})},
+		"steps in raw mode": {rule: "use.transforms", part: "usage", scenario: onUsage(func(s *usage.Statement) {
+			r := pinned(dataset.StepRedact)
+			id, _ := r.ID()
+			s.Transforms = []usage.Transform{{Manifest: s.Packages[1].Manifest, StepReport: dataset.StepReport{
+				Step: r.Name, ID: id, Digest: r.Digest, Config: r.ConfigDigest(), Findings: []dataset.Count{}, Quarantined: []dataset.Count{},
+			}}}
+		})},
+		"more delivered than the steps left": {rule: "use.records", part: "usage", scenario: withUsage(dataset.ModeRedacted, func(s *usage.Statement) {
+			s.Transforms[1].RecordsOut -= 5
+		})},
+		"read again for the steps": {rule: "use.reads", part: "usage", scenario: withUsage(dataset.ModeRedacted, func(s *usage.Statement) {
+			p := &s.Packages[1]
+			p.Reads, p.Bytes, p.Heartbeat = 2*p.Reads, 2*p.Bytes, p.Reads
+		})},
+		"grant without the terms' steps": {rule: "terms.transforms", part: "grant[1]", scenario: withGrant(dataset.ModeRedacted, func(o *grant.Obligations) { o.Transforms = o.Transforms[1:] })},
+		"grant with other steps":         {rule: "terms.transforms", part: "grant[1]", scenario: withGrant(dataset.ModeRedacted, func(o *grant.Obligations) { slices.Reverse(o.Transforms) })},
+		"grant that debits less":         {rule: "terms.privacy", part: "grant[1]", scenario: withGrant(dataset.ModeLocalDP, func(o *grant.Obligations) { o.Privacy-- })},
+		"grant in another mode":          {rule: "terms.mode", part: "grant[1]", scenario: withGrant(dataset.ModeRedacted, func(o *grant.Obligations) { o.Mode = dataset.ModePseudonymised })},
+		"privacy understated":            {rule: "usage.privacy", part: "usage", scenario: withUsage(dataset.ModeLocalDP, func(s *usage.Statement) { s.Privacy-- })},
+		"privacy in raw mode":            {rule: "usage.privacy", part: "usage", scenario: onUsage(func(s *usage.Statement) { s.Privacy = 1 })},
+		"a dataset in raw mode beside": {rule: "grant.mode", part: "grant[1]", scenario: func() usagetest.Scenario {
+			s := inMode(dataset.ModeRedacted)
+			s.Job = func(j *job.Job) { j.Mode = dataset.ModeRaw }
+			return s
+		}()},
+		"terms that cannot be": {rule: "manifest.signature", part: "manifest[1]", scenario: usagetest.Scenario{
+			Mode: dataset.ModeRedacted, Steps: inMode(dataset.ModeRedacted).Steps,
+			Edit: func(part string, m map[string]any) {
+				if part == "manifest[1]" {
+					m["predicate"].(map[string]any)["terms"].(map[string]any)["steps"] = nil
+				}
+			},
+		}},
+	}
+}
+
+// TestTransformsRefused: what is said of steps is compared with terms, grant and figures.
+func TestTransformsRefused(t *testing.T) {
+	for name, c := range transformCases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := usagetest.New(t, c.scenario).Verify()
+			if v.OK() || !slices.ContainsFunc(v.Findings, func(f usage.Finding) bool { return f.Rule == c.rule && f.Part == c.part }) {
+				t.Errorf("want %s about %s, got %v", c.rule, c.part, v.Findings)
+			}
+		})
+	}
+}
+
+// TestTransformsInvalid: what contradicts itself is not signed.
+func TestTransformsInvalid(t *testing.T) {
+	r := usagetest.New(t, inMode(dataset.ModeRedacted))
+	good := *r.Verify().Statement
+	for name, change := range map[string]func(s *usage.Statement){
+		"null":                func(s *usage.Statement) { s.Transforms = nil },
+		"of the code":         func(s *usage.Statement) { s.Transforms[0].Manifest = s.Packages[0].Manifest },
+		"of nothing":          func(s *usage.Statement) { s.Transforms[0].Manifest = other },
+		"without a digest":    func(s *usage.Statement) { s.Transforms[0].Digest = envelope.Digest{} },
+		"more than were left": func(s *usage.Statement) { s.Transforms[1].RecordsIn++ },
+		"bytes from nowhere":  func(s *usage.Statement) { s.Transforms[1].BytesIn++ },
+		"fuel of a built-in":  func(s *usage.Statement) { s.Transforms[1].Fuel = 1 },
+		"negative fuel":       func(s *usage.Statement) { s.Transforms[0].Fuel = -1 },
+		"sealed and stated":   func(s *usage.Statement) { s.Transforms[0].Sealed = true },
+		"one sealed":          func(s *usage.Statement) { s.Transforms[0].Seal() },
+		"findings unsorted": func(s *usage.Statement) {
+			s.Transforms[0].Findings = []dataset.Count{{Name: "B", Count: 1}, {Name: "A", Count: 1}}
+		},
+		"text as a finding":       func(s *usage.Statement) { s.Transforms[0].Findings = []dataset.Count{{Name: "Jane Doe", Count: 1}} },
+		"more left out than in":   func(s *usage.Statement) { s.Transforms[1].Quarantined = []dataset.Count{{Name: "x", Count: 1}} },
+		"a built-in that makes":   func(s *usage.Statement) { s.Transforms[1].RecordsOut++ },
+		"negative privacy":        func(s *usage.Statement) { s.Privacy = -1 },
+		"of a dataset, twice":     func(s *usage.Statement) { s.Transforms = slices.Repeat(s.Transforms, 400) },
+		"findings without a list": func(s *usage.Statement) { s.Transforms[0].Findings = nil },
+	} {
+		s := good
+		s.Transforms = slices.Clone(good.Transforms)
+		change(&s)
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "usage: invalid") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
