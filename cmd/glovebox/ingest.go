@@ -116,7 +116,7 @@ func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() 
 	env.Module = startModule(in.modules, env)
 	p, err := transforms.New(ctx, in.steps, src.Schema(), builtin.New, env)
 	if err != nil {
-		return nil, Errorf(KindUsage, "glovebox creator pack --help and docs/transforms.md say what steps may be").from(err)
+		return nil, refusedSteps(err)
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	s := scratch.New("", ingestMemory)

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -169,7 +170,14 @@ func (f *scanFlags) scanFile(ctx context.Context, path string, format dataset.Fo
 	if err != nil {
 		return err
 	}
-	return f.scan(ctx, &namedSource{Source: src, id: f.id, w: w}, w)
+	named := &namedSource{Source: src, id: f.id, w: w, unseen: slices.DeleteFunc(slices.Clone(f.fields), func(s string) bool { return strings.Contains(s, "*") })}
+	if err := f.scan(ctx, named, w); err != nil {
+		return err
+	}
+	if len(named.unseen) > 0 {
+		return Errorf(KindUsage, "leave --field out to look at all").because("no record has %q", named.unseen)
+	}
+	return nil
 }
 
 // maxScanText bounds a text that is looked at whole.
@@ -210,7 +218,7 @@ func (f *scanFlags) scan(ctx context.Context, src transforms.Source, w *findingW
 	}
 	p, err := transforms.New(ctx, []dataset.Step{step}, src.Schema(), builtin.New, &transforms.Env{Finding: w.found})
 	if err != nil {
-		return Errorf(KindUsage, "check --field and --detect").from(err)
+		return refusedSteps(err)
 	}
 	defer p.Close() //nolint:errcheck // it holds nothing
 	return p.Run(ctx, src, func(it transforms.Item) error {
@@ -241,11 +249,12 @@ func (s *textSource) Next() (transforms.Item, error) {
 // namedSource tells the writer of findings which record is at hand.
 type namedSource struct {
 	transforms.Source
-	id    string
-	w     *findingWriter
-	n     int64
-	codec *transforms.Codec
-	rec   transforms.Record
+	id     string
+	unseen []string // fields that no record had so far
+	w      *findingWriter
+	n      int64
+	codec  *transforms.Codec
+	rec    transforms.Record
 }
 
 func (s *namedSource) Next() (transforms.Item, error) {
@@ -255,7 +264,7 @@ func (s *namedSource) Next() (transforms.Item, error) {
 	}
 	s.w.doc = s.n
 	s.n++
-	if s.id == "" {
+	if s.id == "" && len(s.unseen) == 0 {
 		return it, nil
 	}
 	if s.codec == nil {
@@ -263,6 +272,10 @@ func (s *namedSource) Next() (transforms.Item, error) {
 	}
 	if err := s.codec.Parse(&s.rec, it.Name, it.Raw); err != nil {
 		return it, err
+	}
+	s.unseen = slices.DeleteFunc(s.unseen, func(path string) bool { return s.rec.Field(path) != nil })
+	if s.id == "" {
+		return it, nil
 	}
 	f := s.rec.Field(s.id)
 	if f == nil {

@@ -80,3 +80,11 @@ func parseStep(b []byte) (s dataset.Step, err error) {
 	}
 	return pinned, nil
 }
+
+// refusedSteps is the error about steps that no pipeline can be made of; what has a hint of its own keeps it.
+func refusedSteps(err error) error {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	return Errorf(KindUsage, "docs/transforms.md says what steps may be").from(err)
+}

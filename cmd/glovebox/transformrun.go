@@ -98,7 +98,7 @@ func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path s
 func runSteps(ctx context.Context, cmd *cobra.Command, steps []dataset.Step, src transforms.Source, env *transforms.Env) (err error) {
 	p, err := transforms.New(ctx, steps, src.Schema(), builtin.New, env)
 	if err != nil {
-		return Errorf(KindUsage, "docs/transforms.md says what steps may be").from(err)
+		return refusedSteps(err)
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	out := bufio.NewWriter(cmd.OutOrStdout())
