@@ -49,11 +49,14 @@ func TestPresidiosTypesAreFound(t *testing.T) {
 }
 
 func TestRecognisersAreDescribed(t *testing.T) {
+	if types := national.Misplaced(); len(types) > 0 {
+		t.Errorf("shared words are not first: %v", types)
+	}
 	for _, r := range national.Recognisers() {
 		if r.Name == "" || r.Source == "" || r.Shapes == "" || r.Words == "" || r.Form == 0 || (r.Gain != 0) && r.Check == "" {
 			t.Errorf("%s %q lacks something", r.Type, r.Name)
 		}
-		if strings.Contains(r.Shapes, "|"+"|") || strings.Contains(r.Words, "||") || strings.HasSuffix(r.Words, "|") || strings.HasSuffix(r.Shapes, "|") {
+		if strings.Contains(r.Shapes, "|"+"|") || strings.Contains(r.Words, "||") || strings.ContainsAny(r.Words, "#") || strings.HasSuffix(r.Words, "|") || strings.HasSuffix(r.Shapes, "|") {
 			t.Errorf("%s has an empty shape or phrase", r.Type)
 		}
 	}

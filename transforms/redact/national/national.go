@@ -28,8 +28,11 @@ type Matcher struct {
 	shapes  []shape                     // sorted by length, and by the kind
 	from    [kinds*(reach+1) + 1]uint16 // shapes[from[i]:from[i+1]] are of bucket i
 	layouts layouts
+	alone   uint64            // lengths of shapes of one group, as bits
+	pairs   [reach + 1]uint64 // lengths that the second of two neighbouring groups has, by that of the first
 	words   *context.Set
-	rules   []string // what findings are said to be found by, for each of table
+	topics  []context.Bits // what each of table listens to
+	rules   []string       // what findings are said to be found by, for each of table
 }
 
 // all is compiled when it is first asked for: a start that has no use for it does not pay for it.
@@ -50,6 +53,9 @@ const maxGroups = 9
 // digits that holds a digit; the identifier may begin with groups of capitals before it, and go on after it. A finding has at least
 // [span.Weak] for its score: what is only a number and has no words around it is no finding.
 func (m *Matcher) Match(dst []span.Finding, text []byte, start, end int) []span.Finding {
+	if m == nil || start < 0 || end > len(text) || end <= start || !m.may(text, start, end) {
+		return dst
+	}
 	f, _ := m.match(text, start, end)
 	if f.Score >= span.Weak {
 		dst = append(dst, f)
@@ -57,11 +63,50 @@ func (m *Matcher) Match(dst []span.Finding, text []byte, start, end int) []span.
 	return dst
 }
 
+// may says whether there is a shape that the run and the groups beside it could be. It decides for most numbers of a text, so it is quick
+// rather than exact: what it lets through is looked at in full.
+func (m *Matcher) may(text []byte, start, end int) bool {
+	n := end - start
+	if n > reach {
+		return false
+	}
+	if m.alone>>n&1 != 0 {
+		return true
+	}
+	if start > 1 {
+		switch text[start-1] {
+		case ' ', '-', '.', '/', 0xA0:
+			switch c := text[start-2]; {
+			case c-'0' < 10 && text[start-1] != ' ':
+				return false // a row of groups was looked at from its beginning
+			case c-'A' < 26 || c >= 0x80:
+				return true
+			}
+		}
+	}
+	if end+1 >= len(text) {
+		return false
+	}
+	switch text[end] {
+	case 0xC2, 0xE2:
+		return true
+	case ' ':
+		if c := text[end+1]; c|0x20-'a' < 26 && end+2 < len(text) && text[end+2]-'a' < 26 {
+			return false // a word
+		}
+	case '-', '.', '/':
+	default:
+		return false
+	}
+	i := end + 1
+	for i < len(text) && i-end <= reach && alnum(text[i]) {
+		i++
+	}
+	return m.pairs[n]>>(i-end-1)&1 != 0
+}
+
 // match is the likeliest finding, and how many steps it took to find: characters read, shapes looked at, words asked for.
 func (m *Matcher) match(text []byte, start, end int) (best span.Finding, steps int) {
-	if m == nil || start < 0 || end > len(text) || end <= start || end-start > reach {
-		return best, 1
-	}
 	c := candidate{m: m, text: text}
 	c.scan(start, end)
 	for at, i := start, 0; i < 2; i++ {

@@ -53,7 +53,7 @@ const (
 // judge scores the candidate by one recogniser, and keeps it where it is the best so far. Of equals the one first in the table stays.
 func (c *candidate) judge(s *shape) {
 	r := &table[s.rec]
-	own := c.own(context.Topic(s.rec))
+	own := c.own(&c.m.topics[s.rec])
 	if own == 0 && max(r.Form, r.Grouped)+r.Gain < max(c.best.Score, span.Weak) {
 		return // whatever its check digits are
 	}
@@ -86,7 +86,7 @@ func (c *candidate) copy() []byte {
 }
 
 // own is what the words near the candidate add for a recogniser.
-func (c *candidate) own(t context.Topic) span.Score {
+func (c *candidate) own(topics *context.Bits) span.Score {
 	if !c.before {
 		c.near, c.before = c.m.words.Before(c.text, c.start), true
 		c.steps += context.Back
@@ -97,14 +97,14 @@ func (c *candidate) own(t context.Topic) span.Score {
 	}
 	w := &c.near
 	switch {
-	case w.Before.Has(t):
-		if w.Nearest.Has(t) {
+	case w.Before.Meets(topics):
+		if w.Nearest.Meets(topics) {
 			return nearest
 		}
 		return before
-	case w.After.Has(t):
+	case w.After.Meets(topics):
 		return after
-	case w.Far.Has(t):
+	case w.Far.Meets(topics):
 		return far
 	}
 	return 0

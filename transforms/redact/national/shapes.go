@@ -3,6 +3,7 @@
 package national
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -53,8 +54,8 @@ func (s *shape) parted(seps []byte) bool {
 
 // New compiles the recognisers that the options choose.
 func New(o Options) *Matcher {
-	m := &Matcher{shapes: make([]shape, 0, 700), rules: make([]string, len(table))}
-	entries := make([]context.Entry, 0, len(table)+len(places)+1)
+	m := &Matcher{shapes: make([]shape, 0, 700), rules: make([]string, len(table)), topics: make([]context.Bits, len(table))}
+	entries := make([]context.Entry, 0, len(table)+len(shared)+len(places)+1)
 	entries = append(entries, context.Entry{Topic: elsewhere, Phrases: elsewhereWords})
 	for i := range table {
 		r := &table[i]
@@ -63,7 +64,12 @@ func New(o Options) *Matcher {
 		}
 		m.add(r.Shapes, uint8(i))
 		m.rules[i] = strings.ReplaceAll(strings.ToLower(string(r.Type)), "_", "-")
-		entries = append(entries, context.Entry{Topic: context.Topic(i), Phrases: r.Words})
+		own, topics := topicsOf(r.Words, context.Topic(i))
+		entries = append(entries, context.Entry{Topic: context.Topic(i), Phrases: own})
+		m.topics[i] = topics
+	}
+	for i, words := range shared {
+		entries = append(entries, context.Entry{Topic: firstShared + context.Topic(i), Phrases: words})
 	}
 	for i := range places {
 		entries = append(entries, context.Entry{Topic: firstPlace + context.Topic(i), Phrases: places[i].words})
@@ -71,6 +77,18 @@ func New(o Options) *Matcher {
 	m.sort()
 	m.words = context.New(entries...)
 	return m
+}
+
+// topicsOf parts a recogniser's words in its own, and the topics of all that it has.
+func topicsOf(words string, t context.Topic) (own string, topics context.Bits) {
+	topics.Add(t)
+	for len(words) > 1 && words[0] == '#' {
+		topics.Add(firstShared + context.Topic(words[1]-'0'))
+		if words = words[2:]; words != "" {
+			words = words[1:]
+		}
+	}
+	return words, topics
 }
 
 func (o *Options) has(r *Recogniser) bool {
@@ -101,9 +119,12 @@ func (m *Matcher) sort() {
 				total++
 			}
 		}
-		if s.seps != 0 {
-			m.layouts.add(int(s.size), s.seps)
+		if s.seps == 0 {
+			m.alone |= 1 << s.size
+			continue
 		}
+		m.layouts.add(int(s.size), s.seps)
+		m.pair(s)
 	}
 	for b := range len(m.from) - 1 {
 		m.from[b+1] = m.from[b] + count[b]
@@ -119,6 +140,18 @@ func (m *Matcher) sort() {
 		}
 	}
 	m.shapes = sorted
+}
+
+// pair notes the lengths of neighbouring groups.
+func (m *Matcher) pair(s *shape) {
+	last, lastLen := 0, 0
+	for rest := s.seps | 1<<s.size; rest != 0; rest &= rest - 1 {
+		at := bits.TrailingZeros64(rest)
+		if lastLen > 0 {
+			m.pairs[lastLen] |= 1 << (at - last)
+		}
+		last, lastLen = at, at-last
+	}
 }
 
 // layouts is a filter over lengths and places of separators, of shapes of more than one group: most numbers with separators are of no such shape.

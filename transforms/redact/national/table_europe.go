@@ -55,7 +55,7 @@ var europe = []Recogniser{
 		Form: 130, check: dePlate, Check: "no leading 0", Source: "FZV § 8",
 	},
 	{
-		Type: "DE_HANDELSREGISTER", Country: "DE", Name: "commercial register number", Shapes: "hra 9{1,6}|hrb 9{1,6}|hra9{1,6}|hrb9{1,6}|hrb 9{3,6} A{1,2}",
+		Type: "DE_HANDELSREGISTER", Country: "DE", Name: "commercial register number", Shapes: "hra 9{1,6}|hrb 9{1,6}|hra9{2,6}|hrb9{2,6}|hrb 9{3,6} A{1,2}",
 		Words: "handelsregister|registergericht|amtsgericht|handelsregisternummer|commercial register|register", Form: 650, Source: "HGB § 9; HRV",
 	},
 	{
@@ -146,7 +146,7 @@ var europe = []Recogniser{
 	},
 	{
 		Type: "IT_FISCAL_CODE", Country: "IT", Name: "fiscal code", Shapes: "AAAAAAXXAXXAXXXA|AAA AAA XXAXX AXXXA",
-		Words: "codice fiscale|cod fisc|c f|cf|fiscal code|tax code|" + taxWords, Form: 600, Gain: 350, check: itFiscal, Check: "month letter and day; mod 26", Source: "D.M. 23 dicembre 1976",
+		Words: taxWords + "|codice fiscale|cod fisc|c f|cf|fiscal code|tax code", Form: 600, Gain: 350, check: itFiscal, Check: "month letter and day; mod 26", Source: "D.M. 23 dicembre 1976",
 	},
 	{
 		Type: "IT_DRIVER_LICENSE", Country: "IT", Name: "driving licence", Shapes: "AA9{7}A|u9AXXXXXXA|u9XXXXXXXA|AA 9{7}A", Words: driverWords + "|patente|patente di guida|numero patente|patente guida", Form: 290, Source: "Motorizzazione civile",
@@ -168,7 +168,7 @@ var europe = []Recogniser{
 	},
 	{
 		Type: "ES_NIF", Country: "ES", Name: "identity and tax number", Shapes: "9{8}A|9{8}-A|99.999.999~A|99.999.999A|9{7}A|9{7}~A|99 999 999 A|9.999.999~A",
-		Words: "dni|nif|" + esID + "|número de identificación fiscal|dni nie|d n i|n i f|" + idWords, Form: 380, Grouped: 420, Gain: 320, check: esNIF, Check: "mod 23", Source: "Ministerio del Interior, Real Decreto 255/2025",
+		Words: idWords + "|dni|nif" + "|" + esID + "|número de identificación fiscal|dni nie|d n i|n i f", Form: 380, Grouped: 420, Gain: 320, check: esNIF, Check: "mod 23", Source: "Ministerio del Interior, Real Decreto 255/2025",
 	},
 	{
 		Type: "ES_NIE", Country: "ES", Name: "foreigners' number", Shapes: "A9{7}A|A-9{7}-A|A-9{7}A|A 9{7} A", Words: "nie|número de extranjero|extranjero|número de identificación de extranjero|n i e|dni|" + esID + "|foreigner",
@@ -189,21 +189,21 @@ var europe = []Recogniser{
 		Type: "ES_VEHICLE_REGISTRATION", Country: "ES", Name: "vehicle plate", Shapes: "9999 AAA|9999AAA|9999~AAA", Words: plateWords + "|matrícula|coche|vehículo|placa", Form: 150, Grouped: 260, Source: "Real Decreto 2822/1998",
 	},
 	{
-		Type: "PT_NIF", Country: "PT", Name: "taxpayer number", Shapes: "9{9}|999 999 999|pt 9{9}|999.999.999", Words: "nif|nipc|n i f|" + ptTax + "|" + taxWords, Form: 210, Grouped: 300, Gain: 130, check: ptNIF, Check: "mod 11",
+		Type: "PT_NIF", Country: "PT", Name: "taxpayer number", Shapes: "9{9}|999 999 999|pt 9{9}|999.999.999", Words: taxWords + "|nif|nipc|n i f" + "|" + ptTax, Form: 210, Grouped: 300, Gain: 130, check: ptNIF, Check: "mod 11",
 		Source: "Decreto-Lei 14/2013",
 	},
 	{
-		Type: "PT_CITIZEN_CARD", Country: "PT", Name: "citizen card", Shapes: "9{9}AX9|99999999 9 AX9|9{8}~9AX9|9{8} 9AX9", Words: "cartão de cidadão|cartão do cidadão|bilhete de identidade|cc|identificação civil|documento de identificação|citizen card|" + idWords,
+		Type: "PT_CITIZEN_CARD", Country: "PT", Name: "citizen card", Shapes: "9{9}AX9|99999999 9 AX9|9{8}~9AX9|9{8} 9AX9", Words: idWords + "|cartão de cidadão|cartão do cidadão|bilhete de identidade|cc|identificação civil|documento de identificação|citizen card",
 		Form: 450, Gain: 300, check: ptCard, Check: "Luhn of base 36", Source: "Lei 7/2007",
 	},
 	{
-		Type: "GR_AFM", Country: "GR", Name: "tax number", Shapes: "9{9}|el 9{9}", Words: "αφμ|afm|α φ μ|αριθμός φορολογικού μητρώου|" + taxWords, Form: 200, Gain: 130, check: grAFM, Check: "powers of 2, mod 11", Source: "AADE",
+		Type: "GR_AFM", Country: "GR", Name: "tax number", Shapes: "9{9}|el 9{9}", Words: taxWords + "|αφμ|afm|α φ μ|αριθμός φορολογικού μητρώου", Form: 200, Gain: 130, check: grAFM, Check: "powers of 2, mod 11", Source: "AADE",
 	},
 	{
-		Type: "GR_AMKA", Country: "GR", Name: "social security number", Shapes: "9{11}", Words: "αμκα|amka|α μ κ α|" + socialWords, Form: 200, Gain: 280, check: grAMKA, Check: "date of birth; Luhn", Source: "IDIKA, law 3655/2008",
+		Type: "GR_AMKA", Country: "GR", Name: "social security number", Shapes: "9{11}", Words: socialWords + "|αμκα|amka|α μ κ α", Form: 200, Gain: 280, check: grAMKA, Check: "date of birth; Luhn", Source: "IDIKA, law 3655/2008",
 	},
 	{
-		Type: "TR_NATIONAL_ID", Country: "TR", Name: "identity number", Shapes: "9{11}|999 999 999 99", Words: "tckn|tc kimlik|kimlik|kimlik no|kimlik numarası|tc no|t c kimlik|vatandaşlık|tc|" + idWords, Form: 190, Gain: 380, check: trNational, Check: "two sums mod 10",
+		Type: "TR_NATIONAL_ID", Country: "TR", Name: "identity number", Shapes: "9{11}|999 999 999 99", Words: idWords + "|tckn|tc kimlik|kimlik|kimlik no|kimlik numarası|tc no|t c kimlik|vatandaşlık|tc", Form: 190, Gain: 380, check: trNational, Check: "two sums mod 10",
 		Source: "NVİ, law 5490",
 	},
 	{

@@ -4,7 +4,7 @@ package national
 
 var latin = []Recogniser{
 	{
-		Type: "BR_CPF", Country: "BR", Name: "taxpayer number of people", Shapes: "999.999.999~99|9{11}|9{9}~99|999 999 999 99|999~999~999~99", Words: "cpf|cadastro de pessoas físicas|cpf mf|número do cpf|" + taxWords, Form: 210, Grouped: 680, Gain: 380, check: brCPF, Check: "two sums mod 11", Source: "Receita Federal",
+		Type: "BR_CPF", Country: "BR", Name: "taxpayer number of people", Shapes: "999.999.999~99|9{11}|9{9}~99|999 999 999 99|999~999~999~99", Words: taxWords + "|cpf|cadastro de pessoas físicas|cpf mf|número do cpf", Form: 210, Grouped: 680, Gain: 380, check: brCPF, Check: "two sums mod 11", Source: "Receita Federal",
 	},
 	{
 		Type: "BR_CNPJ", Country: "BR", Name: "taxpayer number of firms", Shapes: "99.999.999/9999~99|9{14}|XX.XXX.XXX/XXXX~99|XXXXXXXXXXXX99", Words: "cnpj|cadastro nacional da pessoa jurídica|empresa", Form: 160, Grouped: 720, Gain: 400, check: brCNPJ, Check: "two sums mod 11", Source: "Receita Federal, IN RFB 2119 and 2229",
@@ -19,13 +19,13 @@ var latin = []Recogniser{
 		Type: "MX_CURP", Country: "MX", Name: "population registry code", Shapes: "AAAA999999AAAAAAX9", Words: "curp|clave única|registro de población|clave única de registro", Form: 780, Gain: 200, check: mxCURP, Check: "date of birth, sex, state; mod 10", Source: "RENAPO",
 	},
 	{
-		Type: "MX_RFC", Country: "MX", Name: "taxpayer registry code", Shapes: "AAAA999999XXX|AAA999999XXX|AAAA~999999~XXX|AAA~999999~XXX", Words: "rfc|registro federal|registro federal de contribuyentes|" + taxWords, Form: 600, Gain: 280, check: mxRFC, Check: "date; mod 11", Source: "SAT",
+		Type: "MX_RFC", Country: "MX", Name: "taxpayer registry code", Shapes: "AAAA999999XXX|AAA999999XXX|AAAA~999999~XXX|AAA~999999~XXX", Words: taxWords + "|rfc|registro federal|registro federal de contribuyentes", Form: 600, Gain: 280, check: mxRFC, Check: "date; mod 11", Source: "SAT",
 	},
 	{
 		Type: "MX_NSS", Country: "MX", Name: "social security number", Shapes: "9{11}|99-99-99-9999-9|99 99 99 9999 9", Words: socialWords + "|nss|imss|seguro social|número de seguridad social", Form: 150, Grouped: 420, Gain: 150, check: mxNSS, Check: "Luhn", Source: "IMSS",
 	},
 	{
-		Type: "AR_CUIT", Country: "AR", Name: "tax or labour number", Shapes: "99~99999999~9|9{11}|99.99999999.9|99 99999999 9", Words: "cuit|cuil|cdi|c u i t|" + taxWords, Form: 200, Grouped: 520, Gain: 250, check: arCUIT, Check: "prefix; mod 11", Source: "ARCA",
+		Type: "AR_CUIT", Country: "AR", Name: "tax or labour number", Shapes: "99~99999999~9|9{11}|99.99999999.9|99 99999999 9", Words: taxWords + "|cuit|cuil|cdi|c u i t", Form: 200, Grouped: 520, Gain: 250, check: arCUIT, Check: "prefix; mod 11", Source: "ARCA",
 	},
 	{
 		Type: "AR_DNI", Country: "AR", Name: "identity document", Shapes: "99.999.999|9{8}|9.999.999|9{7}", Words: "dni|d n i|documento|" + esID, Form: 110, Grouped: 250, Source: "RENAPER, law 17.671",
@@ -34,7 +34,7 @@ var latin = []Recogniser{
 		Type: "CL_RUT", Country: "CL", Name: "national and tax number", Shapes: "99.999.999~X|9.999.999~X|9{7,8}~X|9{8}X|9{7}X", Words: "rut|run|r u t|rol único|rol único tributario|cédula de identidad", Form: 130, Grouped: 520, Gain: 220, check: clRUT, Check: "mod 11", Source: "Registro Civil, SII",
 	},
 	{
-		Type: "CO_NIT", Country: "CO", Name: "tax number", Shapes: "999.999.999~9|9{9}~9|9{10}", Words: "nit|n i t|rut|" + taxWords, Form: 120, Grouped: 380, Gain: 180, check: coNIT, Check: "mod 11", Source: "DIAN, orden administrativa 4/1989",
+		Type: "CO_NIT", Country: "CO", Name: "tax number", Shapes: "999.999.999~9|9{9}~9|9{10}", Words: taxWords + "|nit|n i t|rut", Form: 120, Grouped: 380, Gain: 180, check: coNIT, Check: "mod 11", Source: "DIAN, orden administrativa 4/1989",
 	},
 	{
 		Type: "CO_CEDULA", Country: "CO", Name: "citizenship card", Shapes: "9{8}|9{10}|9.999.999.999|99.999.999", Words: "cédula|cédula de ciudadanía|c c|cc|ciudadanía", Form: 110, Grouped: 250, Source: "Registraduría Nacional",
@@ -43,7 +43,7 @@ var latin = []Recogniser{
 		Type: "EC_CEDULA", Country: "EC", Name: "identity card", Shapes: "9{10}|9{9}~9", Words: "cédula|cédula de identidad|cedula|ruc|c i", Form: 150, Grouped: 300, Gain: 150, check: ecCedula, Check: "province; Luhn", Source: "Registro Civil",
 	},
 	{
-		Type: "PE_RUC", Country: "PE", Name: "taxpayer number", Shapes: "9{11}", Words: "ruc|registro único de contribuyentes|" + taxWords, Form: 170, Gain: 230, check: peRUC, Check: "prefix; mod 11", Source: "SUNAT",
+		Type: "PE_RUC", Country: "PE", Name: "taxpayer number", Shapes: "9{11}", Words: taxWords + "|ruc|registro único de contribuyentes", Form: 170, Gain: 230, check: peRUC, Check: "prefix; mod 11", Source: "SUNAT",
 	},
 	{
 		Type: "UY_CI", Country: "UY", Name: "identity card", Shapes: "9.999.999~9|9{7}~9|9{8}", Words: "cédula|c i|ci|cédula de identidad|documento", Form: 110, Grouped: 450, Gain: 180, check: uyCI, Check: "mod 10", Source: "DNIC",
@@ -73,7 +73,7 @@ var latin = []Recogniser{
 var general = []Recogniser{
 	{
 		Type: "LICENSE_PLATE", Name: "vehicle plate of any other country",
-		Shapes: "A{1,3}9{2,5}|9{1,4}A{1,3}|A{1,3}9{1,4}A{1,3}|9{1,3}A{2,3}9{1,3}|9A{3}9{3}|A{1,4}-9{2,5}|A{1,3}-9{1,4}-A{1,3}|9{1,4}-A{1,4}-9{1,5}|9{2,5}-A{1,4}|A{2}-99-A{2,3}|99-99-A{2}|A{2}-99-99|99-A{2}-A{2}|A{2}-99-999|A{1,3}-9{1,4} A{1,3}|9A9{3,5}|9A{2}-9{3,4}|A9{3}A{2}99|A9{3}A{2} 99",
+		Shapes: "AA9{3,5}|AAA9{2,4}|A9{4,5}|9{2}A{3}|9{3,4}A{2,3}|AA9{2,4}A{1,3}|AAA9{2,3}A|A9{3,4}AA|9{2,3}A{2,3}9{1,3}|9A{3}9{3}|A{1,4}-9{2,5}|A{1,3}-9{1,4}-A{1,3}|9{1,4}-A{1,4}-9{1,5}|9{2,5}-A{1,4}|A{2}-99-A{2,3}|99-99-A{2}|A{2}-99-99|99-A{2}-A{2}|A{2}-99-999|A{1,3}-9{1,4} A{1,3}|9A9{3,5}|9A{2}-9{3,4}|A9{3}A{2}99|A9{3}A{2} 99",
 		Words:  "license plate|licence plate|number plate|plate number|registration plate|plates|plate|plate no|vehicle registration|registration mark|" + dePlace + "|plaque d'immatriculation|immatriculation|matrícula|targa|kenteken|placa|patente|nummerplade|skilt|registreringsnummer|rekisterinumero|tablica rejestracyjna|spz|rendszám|车牌|plaka",
 		Form:   110, Source: "issuers' own",
 	},

@@ -175,7 +175,7 @@ var english = []Recogniser{
 		Type: "ZA_DRIVER_LICENSE", Country: "ZA", Name: "driving licence", Shapes: "9{6,10}AX{1,4}", Words: driverWords, Form: 120, Source: "National Road Traffic Act 93 of 1996",
 	},
 	{
-		Type: "ZA_INCOME_TAX_NUMBER", Country: "ZA", Name: "income tax number", Shapes: "9{10}|9999-999-99-9|9999/999/99/9", Words: "income tax|income tax number|tax reference|sars|" + taxWords,
+		Type: "ZA_INCOME_TAX_NUMBER", Country: "ZA", Name: "income tax number", Shapes: "9{10}|9999-999-99-9|9999/999/99/9", Words: taxWords + "|income tax|income tax number|tax reference|sars",
 		Form: 130, Gain: 60, check: zaTax, Check: "first digit; Luhn", Source: "SARS",
 	},
 	{
