@@ -37,7 +37,9 @@ func TestExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
 	}
-	runScripts(t, filepath.Join("..", "..", "examples", "owners"))
+	for _, story := range []string{"owners", "mail"} {
+		t.Run(story, func(t *testing.T) { runScripts(t, filepath.Join("..", "..", "examples", story)) })
+	}
 }
 
 func TestScriptsTPM(t *testing.T) {
@@ -65,6 +67,7 @@ func runScripts(t *testing.T, dir string) {
 				return err
 			}
 			e.Setenv("ROOT", root)
+			e.Setenv("MAIL", os.Getenv("MAIL")) // of examples/mail
 			e.Setenv("PRODUCTION", filepath.Join(bin, "production"))
 			e.Setenv("DEMO", filepath.Join(bin, "demo"))
 			e.Setenv("GUEST", filepath.Join(bin, "guest"))

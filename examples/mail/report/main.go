@@ -3,7 +3,9 @@
 // Command report makes a page that a creator can open: what was found in her mails and what was done about it, how that looks
 // on made-up mails, and what it cost the classifier.
 //
-//	go run ./examples/mail/report -manifest alice/packages/…/manifest.dsse -steps steps.json -raw raw/metrics.json -redacted redacted/metrics.json -out report.html
+//	go run ./examples/mail/report -from bundle.json -steps steps.json -raw raw/metrics.json -redacted redacted/metrics.json -out report.html
+//
+// What was found comes from the bundle of the job in mode redacted, or from the manifest of a package that was redacted before it was sealed.
 //
 // Trust domain: the creator's machine. The page is one file without scripts. It has no word of any mail of hers: what it shows of
 // texts was made up.
@@ -27,14 +29,14 @@ var page string
 
 // Page is what the template shows.
 type Page struct {
-	Name, Manifest string
-	Records        int64
-	Steps          []dataset.StepReport
-	Total          int64
-	Types          []Bar
-	Left           *dataset.PIIScan
-	Examples       []Example
-	Figures        []Figure
+	Name     string
+	Attested bool // by an enclave; else by the creator's own manifest
+	Steps    []dataset.StepReport
+	Total    int64
+	Types    []Bar
+	Left     *dataset.PIIScan
+	Examples []Example
+	Figures  []Figure
 }
 
 // Bar is a type with its share of the most frequent one.
@@ -47,21 +49,22 @@ type Bar struct {
 type Figure struct{ Name, Raw, Redacted, Difference string }
 
 func main() {
-	manifest := flag.String("manifest", "", "the redacted package's signed manifest")
+	name := flag.String("name", "mail", "of the dataset")
+	from := flag.String("from", "", "bundle of the job on redacted mails, or the signed manifest of a package redacted before it was sealed")
 	steps := flag.String("steps", "", "the steps file, for the examples")
 	raw := flag.String("raw", "", "metrics.json of the job on mails as they are")
 	redacted := flag.String("redacted", "", "metrics.json of the job on redacted mails")
 	out := flag.String("out", "report.html", "the page")
 	flag.Parse()
-	if err := run(*manifest, *steps, *raw, *redacted, *out); err != nil {
+	if err := run(*name, *from, *steps, *raw, *redacted, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "report: error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(manifest, steps, raw, redacted, out string) error {
-	var p Page
-	if err := p.manifest(manifest); err != nil {
+func run(name, from, steps, raw, redacted, out string) error {
+	p := Page{Name: name}
+	if err := p.read(from); err != nil {
 		return err
 	}
 	pinned, err := readSteps(steps)
@@ -90,20 +93,24 @@ func short(d fmt.Stringer) string {
 	return s[:min(len(s), 19)] + "…"
 }
 
-// manifest reads what the package says publicly. The file is the creator's own: who checks it for others is glovebox.
-func (p *Page) manifest(file string) error {
+// read reads what was done. Who checks signatures is glovebox, before: auditor verify, buyer open.
+func (p *Page) read(file string) error {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	var signed struct {
 		Payload []byte `json:"payload"`
+		Usage   struct {
+			Envelope struct {
+				Payload []byte `json:"payload"`
+			} `json:"dsseEnvelope"`
+		} `json:"usage"`
 	}
 	var statement struct {
 		Predicate struct {
-			Name     string `json:"name"`
-			Records  int64  `json:"records"`
-			Metadata struct {
+			Transforms []dataset.StepReport `json:"transforms"`
+			Metadata   struct {
 				Transforms []dataset.StepReport `json:"gb:transforms"`
 				Scan       *dataset.PIIScan     `json:"gb:piiScan"`
 			} `json:"metadata"`
@@ -112,14 +119,14 @@ func (p *Page) manifest(file string) error {
 	if err := json.Unmarshal(b, &signed); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := json.Unmarshal(signed.Payload, &statement); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+	p.Attested = signed.Payload == nil
+	if err := json.Unmarshal(append(signed.Payload, signed.Usage.Envelope.Payload...), &statement); err != nil {
+		return fmt.Errorf("%s: neither a bundle nor a manifest: %w", file, err)
 	}
 	m := &statement.Predicate
-	if len(m.Metadata.Transforms) == 0 {
-		return fmt.Errorf("%s: the package was sealed without steps", file)
+	if p.Steps, p.Left = append(m.Transforms, m.Metadata.Transforms...), m.Metadata.Scan; len(p.Steps) == 0 {
+		return fmt.Errorf("%s: records went through no steps", file)
 	}
-	p.Name, p.Records, p.Steps, p.Left = m.Name, m.Records, m.Metadata.Transforms, m.Metadata.Scan
 	p.types()
 	return nil
 }
