@@ -40,7 +40,11 @@ type jsonParser struct {
 func (r *Record) parseJSON() error {
 	p := &jsonParser{r, r.raw, 0}
 	p.space()
-	if _, ok := p.value(-1, "", -1, 0); !ok {
+	_, ok := p.value(-1, "", -1, 0)
+	if r.codec.spent > p.pathsLimit() {
+		return fmt.Errorf("%w: the paths of its members are too long for its size", ErrRecord)
+	}
+	if !ok {
 		return fmt.Errorf("%w: not one JSON value", ErrRecord)
 	}
 	p.space()
@@ -49,6 +53,8 @@ func (r *Record) parseJSON() error {
 	}
 	return nil
 }
+
+func (p *jsonParser) pathsLimit() int { return pathsFloor + pathsShare*len(p.b) }
 
 func (p *jsonParser) space() {
 	for p.i < len(p.b) && (p.b[p.i] == ' ' || p.b[p.i] == '\t' || p.b[p.i] == '\n' || p.b[p.i] == '\r') {
@@ -66,7 +72,7 @@ func (p *jsonParser) is(c byte) bool {
 
 // value reads a value and gives its node.
 func (p *jsonParser) value(parent int32, path string, key int32, depth int) (at int32, ok bool) {
-	if p.i >= len(p.b) || depth > maxDepth {
+	if p.i >= len(p.b) || depth > maxDepth || p.r.codec.spent > p.pathsLimit() {
 		return 0, false
 	}
 	at = int32(len(p.r.nodes))

@@ -4,6 +4,7 @@ package transforms
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -66,7 +67,7 @@ type Record struct {
 	keys    []Field
 	nodes   []node // of JSON
 	added   []member
-	emptied bool // of JSON: it became an empty object
+	emptied bool   // of JSON: it became an empty object
 	buf     []byte // of decoded texts
 	changed bool
 }
@@ -164,6 +165,7 @@ func (r *Record) touch(node int32) {
 type Codec struct {
 	schema Schema
 	paths  map[[2]string]string // of JSON, by the path above and the name
+	spent  int                  // bytes of paths of the record at hand that are not there
 }
 
 // NewCodec makes a codec for records of a schema.
@@ -175,6 +177,7 @@ func (c *Codec) Parse(r *Record, name string, raw []byte) error {
 		Name: name, codec: c, raw: raw, fields: r.fields[:0], keys: r.keys[:0], nodes: r.nodes[:0],
 		added: r.added[:0], buf: r.buf[:0],
 	}
+	c.spent = 0
 	if cap(r.buf) < len(raw) { // decoded texts are never longer, and must not move
 		r.buf = make([]byte, 0, len(raw)+len(raw)/4+64)
 	}
@@ -189,8 +192,11 @@ func (c *Codec) Parse(r *Record, name string, raw []byte) error {
 	}
 }
 
-// path is the path of a member, made once.
+// path is the path of a member, made once. It is cut where it is too long: what is below has the same one then.
 func (c *Codec) path(above, name string) string {
+	if len(above) >= MaxPath {
+		return above
+	}
 	k := [2]string{above, name}
 	if p, ok := c.paths[k]; ok {
 		return p
@@ -201,14 +207,27 @@ func (c *Codec) path(above, name string) string {
 	} else if above != "" || name == "[]" {
 		p = above + name
 	}
-	if len(c.paths) < maxPaths {
+	if len(p) > MaxPath {
+		p = strings.Clone(p[:MaxPath])
+	} else if len(c.paths) < maxPaths {
 		c.paths[k] = p
+		return p
 	}
+	c.spent += len(p)
 	return p
 }
 
-// maxPaths bounds what is remembered of datasets whose members have names without end.
-const maxPaths = 4096
+// MaxPath bounds the bytes of a path; no step should name a longer one.
+const MaxPath = 4096
+
+const (
+	// maxPaths bounds what is remembered of datasets whose members have names without end.
+	maxPaths = 4096
+	// pathsShare bounds the bytes of paths that are not remembered, for each byte of a record: a long name above many short ones
+	// would take its length times their number.
+	pathsShare = 32
+	pathsFloor = 1 << 20
+)
 
 // Runes gives the code points before two bytes of a text; invalid bytes count as one each.
 func Runes(text []byte, start, end int) (from, to int) {

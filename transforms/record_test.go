@@ -4,6 +4,8 @@ package transforms_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -72,6 +74,34 @@ func TestCSVFields(t *testing.T) {
 		if err := transforms.NewCodec(s).Parse(&transforms.Record{}, "", []byte(raw)); err == nil {
 			t.Errorf("%q was taken", raw)
 		}
+	}
+}
+
+// TestLongPaths: a long name above many members costs no more than their bytes.
+func TestLongPaths(t *testing.T) {
+	s := transforms.Schema{Format: dataset.FormatJSONL}
+	wide := func(name, members int) string {
+		var b strings.Builder
+		b.WriteString(`{"` + strings.Repeat("k", name) + `":{`)
+		for i := range members {
+			fmt.Fprintf(&b, `"%d":1,`, i)
+		}
+		return b.String() + `"z":{"secret":[1]}}}`
+	}
+	var r transforms.Record
+	if err := transforms.NewCodec(s).Parse(&r, "", []byte(wide(1<<20, 50_000))); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Fields() {
+		if len(f.Path) != transforms.MaxPath {
+			t.Fatalf("a path of %d bytes", len(f.Path))
+		}
+	}
+	if err := transforms.NewCodec(s).Parse(&r, "", []byte(wide(4000, 50_000))); !errors.Is(err, transforms.ErrRecord) {
+		t.Errorf("50000 paths of 4 KB: %v", err)
+	}
+	if err := transforms.NewCodec(s).Parse(&r, "", []byte(wide(100, 50_000))); err != nil {
+		t.Errorf("50000 paths of 100 bytes: %v", err)
 	}
 }
 

@@ -59,8 +59,8 @@ func NewSet(refs []Ref) (*Set, error) {
 	}
 	s := &Set{refs: refs, at: make(map[string]int, len(refs)), seen: make([]bool, len(refs))}
 	for i, r := range refs {
-		if r.Field == "" {
-			return nil, Bad("field %d has no name", i+1)
+		if r.Field == "" || len(r.Field) >= transforms.MaxPath {
+			return nil, Bad("field %d has a name of %d bytes, want 1 to %d", i+1, len(r.Field), transforms.MaxPath-1)
 		}
 		if _, twice := s.at[r.Field]; twice {
 			return nil, Bad("field %q is there twice", r.Field)
