@@ -103,7 +103,7 @@ func New(raw json.RawMessage, _ transforms.Schema, env *transforms.Env) (transfo
 		return nil, fmt.Errorf("%w: random bytes, for the key that values are hashed with", transforms.ErrEnv)
 	}
 	s.noise = env.Noise
-	s.row.values = make([][]byte, len(all))
+	s.row = row{make([][]byte, len(all)), make([][]byte, len(all))}
 	return s, nil
 }
 
@@ -150,14 +150,13 @@ func (s *step) Schema(in transforms.Schema) (transforms.Schema, error) {
 
 // row is what of a record counts.
 type row struct {
-	values [][]byte // encoded, by place in the set; nil: not there
-	buf    []byte
+	values  [][]byte // encoded, by place in the set; nil: not there
+	buffers [][]byte // what values have their bytes in
 }
 
 // read finds the fields of a record. With a reason it cannot be counted.
 func (s *step) read(r *transforms.Record) (reason string) {
 	clear(s.row.values)
-	s.row.buf = s.row.buf[:0]
 	reason = s.set.Walk(r, func(i int, f *transforms.Field) string {
 		exact := i < len(s.c.Quasi)
 		if !exact && (f.Kind == transforms.Null || len(trim(f.Text)) == 0) {
@@ -166,14 +165,16 @@ func (s *step) read(r *transforms.Record) (reason string) {
 		if !exact && s.row.values[i] != nil {
 			return reasonSeveral
 		}
-		from := len(s.row.buf) // a quasi-identifier that is there more than once has all its values
-		s.row.buf = append(s.row.buf, s.row.values[i]...)
-		if exact {
-			s.row.buf = appendExact(s.row.buf, f)
-		} else {
-			s.row.buf = appendLoose(s.row.buf, f)
+		to := s.row.values[i] // a quasi-identifier that is there more than once has all its values
+		if to == nil {
+			to = s.row.buffers[i][:0]
 		}
-		s.row.values[i] = s.row.buf[from:len(s.row.buf):len(s.row.buf)]
+		if exact {
+			to = appendExact(to, f)
+		} else {
+			to = appendLoose(to, f)
+		}
+		s.row.values[i], s.row.buffers[i] = to, to
 		return ""
 	})
 	if reason == "" && s.unit >= 0 && s.row.values[s.unit] == nil {

@@ -98,8 +98,9 @@ type suppressField struct {
 }
 
 type suppress struct {
-	list []suppressField
-	set  *fields.Set
+	list  []suppressField
+	set   *fields.Set
+	whole []bool // the record at hand has an object or array there
 }
 
 // NewSuppress makes the step that empties fields.
@@ -122,7 +123,7 @@ func NewSuppress(config json.RawMessage, _ transforms.Schema, _ *transforms.Env)
 		slices.Sort(f.Equals)
 		slices.Sort(f.Except)
 	}
-	return &suppress{c.Fields, set}, nil
+	return &suppress{c.Fields, set, make([]bool, len(c.Fields))}, nil
 }
 
 // Schema refuses columns that are not there.
@@ -133,8 +134,10 @@ func (s *suppress) Schema(in transforms.Schema) (transforms.Schema, error) {
 // Transform empties the fields. No condition can be seen to fail for an object or array: it goes, whole.
 func (s *suppress) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
 	if s.set.Compound(r) {
+		clear(s.whole)
 		for path := range r.Compounds() {
-			if s.set.Index(path) >= 0 {
+			if i := s.set.Index(path); i >= 0 && !s.whole[i] {
+				s.whole[i] = true
 				r.Null(path)
 			}
 		}
