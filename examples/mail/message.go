@@ -25,7 +25,7 @@ func Parse(raw []byte) Record {
 	m, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
 		_, body, _ := bytes.Cut(raw, []byte("\n\n"))
-		return Record{Body: readable(body)}
+		return Record{Body: attached(readable(body))}
 	}
 	body, _ := io.ReadAll(m.Body)
 	return Record{
@@ -71,7 +71,7 @@ func content(kind, encoding string, body []byte, depth int) string {
 	case "text/html":
 		return plain(readable(body))
 	case "text/plain", "message/rfc822", "text/enriched":
-		return readable(body)
+		return attached(readable(body))
 	}
 	return ""
 }
@@ -108,6 +108,27 @@ func readable(b []byte) string {
 		s = string(u)
 	}
 	return strings.ReplaceAll(s, "\r\n", "\n")
+}
+
+// attached takes files out that are attached the old way, between begin and end (uuencode): like other attachments, nobody reads them.
+func attached(s string) string {
+	if !strings.Contains(s, "begin ") {
+		return s
+	}
+	var b strings.Builder
+	inside := false
+	for line := range strings.Lines(s) {
+		words := strings.Fields(line)
+		switch {
+		case !inside && len(words) == 3 && words[0] == "begin" && len(words[1]) == 3 && strings.Trim(words[1], "01234567") == "":
+			inside = true
+		case inside && len(words) == 1 && words[0] == "end":
+			inside = false
+		case !inside:
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // plain takes tags out of HTML, and what is not shown.
