@@ -28,8 +28,9 @@ type Matcher struct {
 	shapes  []shape                     // sorted by length, and by the kind
 	from    [kinds*(reach+1) + 1]uint16 // shapes[from[i]:from[i+1]] are of bucket i
 	layouts layouts
-	alone   uint64            // lengths of shapes of one group, as bits
-	pairs   [reach + 1]uint64 // lengths that the second of two neighbouring groups has, by that of the first
+	alone   uint64                          // lengths of shapes of one group, as bits
+	pairs   [reach + 1]uint64               // lengths that the second of two neighbouring groups has, by that of the first
+	most    [kinds * (reach + 1)]span.Score // what shapes of each bucket score at most without words
 	words   *context.Set
 	topics  []context.Bits // what each of table listens to
 	rules   []string       // what findings are said to be found by, for each of table
@@ -319,6 +320,12 @@ func (c *candidate) try() {
 		kind = numeric
 	}
 	m, at := c.m, bucket(c.n, kind)
+	if kind != parted && m.from[at] < m.from[at+1] {
+		c.ask()
+		if m.most[at] < span.Weak && c.near.Before.Empty() && c.near.After.Empty() && c.near.Far.Empty() {
+			return // no form of this length is anything without words
+		}
+	}
 	c.steps += int(m.from[at+1] - m.from[at])
 	for i := m.from[at]; i < m.from[at+1]; i++ {
 		s := &m.shapes[i]

@@ -22,6 +22,9 @@ type Recogniser struct {
 	check   func(id []byte) verdict
 }
 
+// most is what it scores at most without words.
+func (r *Recogniser) most() span.Score { return max(r.Form, r.Grouped) + r.Gain }
+
 // verdict is what the rules of an issuer say of an identifier that has the right form.
 type verdict uint8
 
@@ -54,7 +57,7 @@ const (
 func (c *candidate) judge(s *shape) {
 	r := &table[s.rec]
 	own := c.own(&c.m.topics[s.rec])
-	if own == 0 && max(r.Form, r.Grouped)+r.Gain < max(c.best.Score, span.Weak) {
+	if own == 0 && r.most() < max(c.best.Score, span.Weak) {
 		return // whatever its check digits are
 	}
 	v := plain
@@ -85,16 +88,22 @@ func (c *candidate) copy() []byte {
 	return c.checked[:copy(c.checked[:], c.id[:c.n])]
 }
 
-// own is what the words near the candidate add for a recogniser.
-func (c *candidate) own(topics *context.Bits) span.Score {
+// ask reads the words near the candidate, once.
+func (c *candidate) ask() {
 	if !c.before {
 		c.near, c.before = c.m.words.Before(c.text, c.start), true
+		c.after = false
 		c.steps += context.Back
 	}
 	if !c.after {
 		c.near.After, c.after = c.m.words.After(c.text, c.end), true
 		c.steps += context.Forward
 	}
+}
+
+// own is what the words near the candidate add for a recogniser.
+func (c *candidate) own(topics *context.Bits) span.Score {
+	c.ask()
 	w := &c.near
 	switch {
 	case w.Before.Meets(topics):

@@ -54,7 +54,7 @@ func (s *shape) parted(seps []byte) bool {
 
 // New compiles the recognisers that the options choose.
 func New(o Options) *Matcher {
-	m := &Matcher{shapes: make([]shape, 0, 700), rules: make([]string, len(table)), topics: make([]context.Bits, len(table))}
+	m := &Matcher{shapes: make([]shape, 0, 1300), rules: make([]string, len(table)), topics: make([]context.Bits, len(table))}
 	entries := make([]context.Entry, 0, len(table)+len(shared)+len(places)+1)
 	entries = append(entries, context.Entry{Topic: elsewhere, Phrases: elsewhereWords})
 	for i := range table {
@@ -117,6 +117,7 @@ func (m *Matcher) sort() {
 			if b >= 0 {
 				count[b]++
 				total++
+				m.most[b] = max(m.most[b], table[s.rec].most())
 			}
 		}
 		if s.seps == 0 {
