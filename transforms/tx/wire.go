@@ -25,10 +25,10 @@ const noiseBytes = 4 + 8 + 8
 // send writes a message.
 func send(w io.Writer, kind byte, payload []byte) error {
 	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(payload)))
-	if _, err := w.Write(head); err != nil {
-		return err
+	_, err := w.Write(head)
+	if err == nil && len(payload) > 0 {
+		_, err = w.Write(payload)
 	}
-	_, err := w.Write(payload)
 	return err
 }
 

@@ -22,6 +22,12 @@ type Ender interface {
 	End(r *Record) error
 }
 
+// Batcher is a transform that wants to know when a batch has ended: it may tell findings then, of its last record.
+type Batcher interface {
+	Transform
+	Batch(r *Record)
+}
+
 // Record is the record at hand.
 type Record struct {
 	text  []byte
@@ -94,6 +100,10 @@ func (r *Record) batch(t Transform, frames []byte) error {
 			return err
 		}
 		frames, r.index = frames[4+n:], r.index+1
+	}
+	if b, ok := t.(Batcher); ok && r.index > 0 {
+		r.index--
+		b.Batch(r)
 	}
 	return nil
 }
