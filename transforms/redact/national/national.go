@@ -28,8 +28,8 @@ type Matcher struct {
 	shapes  []shape                     // sorted by length, and by the kind
 	from    [kinds*(reach+1) + 1]uint16 // shapes[from[i]:from[i+1]] are of bucket i
 	layouts layouts
-	alone   uint64                          // lengths of shapes of one group, as bits
-	pairs   [reach + 1]uint64               // lengths that the second of two neighbouring groups has, by that of the first
+	alone   [2]uint64                       // lengths of shapes of one group, as bits, by its class
+	pairs   [2][2][reach + 1]uint64         // lengths that the second of two neighbouring groups has, by their classes and the length of the first
 	most    [kinds * (reach + 1)]span.Score // what shapes of each bucket score at most without words
 	words   *context.Set
 	topics  []context.Bits // what each of table listens to
@@ -71,7 +71,8 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	if n > reach {
 		return false
 	}
-	if m.alone>>n&1 != 0 {
+	first := class(text[start:end])
+	if m.alone[first]>>n&1 != 0 {
 		return true
 	}
 	if start > 1 {
@@ -80,8 +81,16 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 			switch c := text[start-2]; {
 			case c-'0' < 10 && text[start-1] != ' ':
 				return false // a row of groups was looked at from its beginning
-			case c-'A' < 26 || c >= 0x80:
+			case c >= 0x80:
 				return true
+			case c-'A' < 26:
+				i := start - 2
+				for i > 0 && start-i < 7 && text[i-1]-'A' < 26 {
+					i--
+				}
+				if k := start - 1 - i; i > 0 && text[i-1] >= 0x80 || m.pairs[mixed][first][k]>>n&1 != 0 {
+					return true
+				}
 			}
 		}
 	}
@@ -103,7 +112,17 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	for i < len(text) && i-end <= reach && alnum(text[i]) {
 		i++
 	}
-	return m.pairs[n]>>(i-end-1)&1 != 0
+	return m.pairs[first][class(text[end+1:i])][n]>>(i-end-1)&1 != 0
+}
+
+// class is numeric or mixed.
+func class(group []byte) int {
+	for _, c := range group {
+		if c-'0' >= 10 {
+			return mixed
+		}
+	}
+	return numeric
 }
 
 // match is the likeliest finding, and how many steps it took to find: characters read, shapes looked at, words asked for.

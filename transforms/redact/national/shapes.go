@@ -121,7 +121,11 @@ func (m *Matcher) sort() {
 			}
 		}
 		if s.seps == 0 {
-			m.alone |= 1 << s.size
+			for class := range 2 {
+				if s.may(class, 0, int(s.size)) {
+					m.alone[class] |= 1 << s.size
+				}
+			}
 			continue
 		}
 		m.layouts.add(int(s.size), s.seps)
@@ -143,15 +147,26 @@ func (m *Matcher) sort() {
 	m.shapes = sorted
 }
 
-// pair notes the lengths of neighbouring groups.
+// may says whether the group from one character to another can be of the class.
+func (s *shape) may(class, from, to int) bool {
+	group := uint64(1)<<to - 1<<from
+	if class == numeric {
+		return s.letters&group == 0
+	}
+	return s.digits&group != group
+}
+
+// pair notes the classes and lengths of neighbouring groups.
 func (m *Matcher) pair(s *shape) {
-	last, lastLen := 0, 0
+	first, second := -1, 0
 	for rest := s.seps | 1<<s.size; rest != 0; rest &= rest - 1 {
-		at := bits.TrailingZeros64(rest)
-		if lastLen > 0 {
-			m.pairs[lastLen] |= 1 << (at - last)
+		third := bits.TrailingZeros64(rest)
+		for classes := 0; first >= 0 && classes < 4; classes++ {
+			if a, b := classes&1, classes>>1; s.may(a, first, second) && s.may(b, second, third) {
+				m.pairs[a][b][second-first] |= 1 << (third - second)
+			}
 		}
-		last, lastLen = at, at-last
+		first, second = second, third
 	}
 }
 

@@ -15,7 +15,7 @@ var unitedStates = []Recogniser{
 	},
 	{
 		Type: "US_DRIVER_LICENSE", Country: "US", Name: "driver licence",
-		Shapes: "9{6,12}|A9{3,14}|AA9{3,7}|AAA9{6}|AA999999A|A99999999A|9{7,9}A|999AA9999|99AAA9{4,5}|99AAA99999|A9A9A|A9A9{6}|9999999999A|9{8}AA|wdlXXXXXXXXX" +
+		Shapes: "9{6,12}|A9{4,14}|AA9{3,7}|AAA9{6}|AA999999A|A99999999A|9{7,9}A|999AA9999|99AAA9{4,5}|99AAA99999|A9A9A|A9A9{6}|9999999999A|9{8}AA|wdlXXXXXXXXX" +
 			"|A999-9999-9999|A999-9999-9999-99|A999-999-99-999-9|A999-99-9999|A-999-999-999-999|A-999-99999-99999|A9999-99999-99999|A999-9999-9999-9999|999-999-999|99-999-999|999-99-9999|A99-99-9999|99 999 999",
 		Words: driverWords + "|state id|permit number|cdl|licencia de conducir|dmv|driver id", Form: 130, Grouped: 100,
 		Source: "AAMVA members, one format a state",
