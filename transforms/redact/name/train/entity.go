@@ -147,7 +147,7 @@ func (g *generator) org() string {
 	case n < 18:
 		return g.own("knownorg")
 	case n < 28:
-		return g.family() + " " + pick(r, orgEnds)
+		return g.family() + pick(r, []string{" ", " ", " ", ", "}) + pick(r, orgEnds)
 	case n < 31:
 		return g.family() + pick(r, []string{" & ", " and ", "-"}) + g.family() + " " + pick(r, orgEnds)
 	case n < 33:
@@ -157,7 +157,7 @@ func (g *generator) org() string {
 	case n < 35:
 		return g.family() + ", " + g.family() + " and " + g.family() + " " + pick(r, orgEnds)
 	case n < 46:
-		return g.own("orglead") + " " + g.own("orgword") + pick(r, []string{"", "", "", " " + pick(r, orgEnds)})
+		return g.own("orglead") + " " + g.own("orgword") + pick(r, []string{"", "", "", " " + pick(r, orgEnds), ", " + pick(r, orgEnds)})
 	case n < 54:
 		return g.own("orglead") + pick(r, []string{" ", "", ""}) + g.own("orglead") + pick(r, []string{"", " " + g.own("orgword"), " " + pick(r, orgEnds)})
 	case n < 60:

@@ -67,6 +67,7 @@ func newGenerator(seed int64, lex *lexicon) (*generator, error) {
 			g.english = append(g.english, i)
 		}
 	}
+	g.pickLocale()
 	return g, nil
 }
 
@@ -382,6 +383,10 @@ func (g *generator) filler(name string) (string, bool) {
 		return g.pattern(pick(r, phones)), true
 	case "id":
 		return g.pattern(pick(r, ids)), true
+	case "hex":
+		return g.hex(), true
+	case "shortname":
+		return g.acronym(), true
 	case "money":
 		return pick(r, []string{"$", "€", "£", "USD ", "EUR "}) + g.number() + pick(r, []string{"", ".00", " million", ",000"}), true
 	case "ip":
@@ -404,4 +409,18 @@ func (g *generator) filler(name string) (string, bool) {
 		return strings.ToUpper(pick(r, g.nouns)), true
 	}
 	return "", false
+}
+
+// hex is a fingerprint, a digest or a dump.
+func (g *generator) hex() string {
+	width, sep := pick(g.r, []int{2, 4, 4, 8}), pick(g.r, []string{" ", " ", ":", "-"})
+	parts := make([]string, 3+g.r.Intn(9))
+	for i := range parts {
+		parts[i] = fmt.Sprintf("%0*X", width, g.r.Int63n(1<<(4*width)))
+	}
+	s := strings.Join(parts, sep)
+	if g.r.Intn(2) == 0 {
+		return strings.ToLower(s)
+	}
+	return s
 }

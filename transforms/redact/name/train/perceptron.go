@@ -24,12 +24,12 @@ func (e *example) unknown(i int) bool { return e.skip != nil && e.skip[i] }
 // features leaves out some features each time: what is known must not hang on one of them.
 func (e *example) features(r *rand.Rand) {
 	mode := chain.ModeOf(e.tokens)
-	var f [chain.MaxFeatures]uint32
+	var f [chain.Count]uint32
 	e.bounds = append(e.bounds[:0], 0)
 	e.rows = e.rows[:0]
 	for i := range e.tokens {
-		n := chain.Features(&f, e.tokens, i, mode)
-		for _, row := range f[:n] {
+		chain.Features(&f, e.tokens, i, mode)
+		for _, row := range f {
 			if r.Uint32()>>28 > 3 { // three of four
 				e.rows = append(e.rows, row)
 			}

@@ -219,7 +219,7 @@ func (rt *realText) doubtfulWord(t *chain.Token) bool {
 		return false
 	case t.Gaz&(chain.Names|chain.OrgWord|chain.OrgEnd) != 0 || t.Phrase != chain.NoPhrase || rt.people[t.Low]:
 		return true
-	case rt.terms && rt.seen[t.Low] >= 4:
+	case rt.terms && (rt.seen[t.Low] >= 4 || t.Kind == chain.Upper && t.End-t.Start <= 5): // techniques more often than organisations
 		return false
 	}
 	return true

@@ -30,6 +30,7 @@ func TestPiece(t *testing.T) {
 		{"Ann's O'Brien", []string{"Ann", "'", "s", "O'Brien"}},
 		{"Jean-Luc, 12b", []string{"Jean", "-", "Luc", ",", "12b"}},
 		{"a\n \nb\nc", []string{"a", "\n \n", "b", "\n", "c"}},
+		{"a  b\tc    d\n    e   \nf", []string{"a", "b", "\t", "c", "    ", "d", "\n", "e", "\n", "f"}},
 		{"mail ann.lee@example.com.", []string{"mail", "ann.lee@example.com", "."}},
 		{"see https://x.org/a?b=1, then", []string{"see", "https://x.org/a?b=1", ",", "then"}},
 		{"and/or", []string{"and", "/", "or"}},
@@ -179,7 +180,7 @@ func TestModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := got.Score([]uint32{5, 9, 77}); s != (chain.Scores{0, 2, -1, 128, -126, 1, 4, 5, -4}) {
+	if s := got.Score(&[chain.Count]uint32{5, 9, 77}); s != (chain.Scores{0, 2, -1, 128, -126, 1, 4, 5, -4}) {
 		t.Errorf("scores %v", s)
 	}
 	if got.Moves != m.Moves || got.Calibration != m.Calibration || got.Words.Find(chain.Hash("ann")) != chain.Given {

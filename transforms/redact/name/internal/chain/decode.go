@@ -2,7 +2,7 @@
 
 package chain
 
-// Scores of whole pieces stay below 2^23: no token's weights exceed [MaxFeatures]*127 and no move exceeds [MaxMove].
+// Scores of whole pieces stay below 2^23: no token's weights exceed [Count]*127 and no move exceeds [MaxMove].
 const never = -1 << 24
 
 // Decoder finds the best labels of a piece. It keeps its memory between pieces; it is for one goroutine.
@@ -16,10 +16,10 @@ type Decoder struct {
 func (d *Decoder) Decode(m *Model, tokens []Token) {
 	d.Grow(len(tokens))
 	mode := ModeOf(tokens)
-	var f [MaxFeatures]uint32
+	var f [Count]uint32
 	for i := range tokens {
-		n := Features(&f, tokens, i, mode)
-		d.Scores[i] = m.Score(f[:n])
+		Features(&f, tokens, i, mode)
+		d.Scores[i] = m.Score(&f)
 	}
 	Best(d, &m.ways, tokens)
 }

@@ -34,8 +34,8 @@ func ModeOf(tokens []Token) Mode {
 	return Normal
 }
 
-// MaxFeatures bounds the features of one token; sums of that many weights stay within 16 bits.
-const MaxFeatures = 40
+// Count is how many features a token has; sums of that many weights stay within 16 bits.
+const Count = 32
 
 const rowBits = 19
 
@@ -61,7 +61,7 @@ func near(tokens []Token, i int) *Token {
 }
 
 // Features are the rows of weights that token i asks.
-func Features(f *[MaxFeatures]uint32, tokens []Token, i int, mode Mode) int {
+func Features(f *[Count]uint32, tokens []Token, i int, mode Mode) {
 	t, l, r, ll, rr := &tokens[i], near(tokens, i-1), near(tokens, i+1), near(tokens, i-2), near(tokens, i+2)
 	kind := uint32(t.Kind) | uint32(mode)<<5
 	g, gl, gr := uint32(t.Gaz), uint32(l.Gaz), uint32(r.Gaz)
@@ -73,42 +73,38 @@ func Features(f *[MaxFeatures]uint32, tokens []Token, i int, mode Mode) int {
 	if t.Right {
 		glueRight = 1 + r.Low<<2
 	}
-	n := 0
-	add := func(k, a, b uint32) {
-		f[n] = row(k, a, b)
-		n++
+	*f = [Count]uint32{
+		row(1, t.Low, 0),
+		row(2, t.Low, kind),
+		row(3, t.Pre, kind),
+		row(4, t.Suf3, kind),
+		row(5, t.Suf, t.Shape),
+		row(6, t.Shape<<10|l.Shape&0x1F<<5|r.Shape&0x1F, uint32(mode)),
+		row(7, g, t.Shape),
+		row(8, g, gl<<16|kind),
+		row(9, g, gr<<16|kind),
+		row(10, g<<16|gl, gr<<8|uint32(t.Kind)),
+		row(11, l.Low, 0),
+		row(12, r.Low, 0),
+		row(13, ll.Low, 0),
+		row(14, rr.Low, 0),
+		row(15, l.Low, ll.Low),
+		row(16, r.Low, rr.Low),
+		row(17, l.Low, kind),
+		row(18, r.Low, kind),
+		row(19, l.Low, g|kind<<16),
+		row(20, r.Low, g|kind<<16),
+		row(21, l.Low, r.Low),
+		row(22, uint32(t.Phrase)|uint32(l.Phrase)<<4|uint32(r.Phrase)<<8, kind),
+		row(23, glue, glueRight<<8|kind),
+		row(24, g|uint32(t.Phrase)<<16, kind),
+		row(25, l.Low, ll.Low*31+kind),
+		row(26, uint32(ll.Kind)|uint32(l.Kind)<<5|uint32(t.Kind)<<10|uint32(r.Kind)<<15|uint32(rr.Kind)<<20, uint32(mode)),
+		row(27, t.Head, kind),
+		row(28, uint32(t.Place), kind),
+		row(29, uint32(ll.Gaz)<<16|gl, kind),
+		row(30, uint32(rr.Gaz)<<16|gr, kind),
+		row(31, t.Low, l.Low),
+		row(32, t.Low, r.Low),
 	}
-	add(1, t.Low, 0)
-	add(2, t.Low, kind)
-	add(3, t.Pre, kind)
-	add(4, t.Suf3, kind)
-	add(5, t.Suf, t.Shape)
-	add(6, t.Shape<<10|l.Shape&0x1F<<5|r.Shape&0x1F, uint32(mode))
-	add(7, g, t.Shape)
-	add(8, g, gl<<16|kind)
-	add(9, g, gr<<16|kind)
-	add(10, g<<16|gl, gr<<8|uint32(t.Kind))
-	add(11, l.Low, 0)
-	add(12, r.Low, 0)
-	add(13, ll.Low, 0)
-	add(14, rr.Low, 0)
-	add(15, l.Low, ll.Low)
-	add(16, r.Low, rr.Low)
-	add(17, l.Low, kind)
-	add(18, r.Low, kind)
-	add(19, l.Low, g|kind<<16)
-	add(20, r.Low, g|kind<<16)
-	add(21, l.Low, r.Low)
-	add(22, uint32(t.Phrase)|uint32(l.Phrase)<<4|uint32(r.Phrase)<<8, kind)
-	add(23, glue, glueRight<<8|kind)
-	add(24, g|uint32(t.Phrase)<<16, kind)
-	add(25, l.Low, ll.Low*31+kind)
-	add(26, uint32(ll.Kind)|uint32(l.Kind)<<5|uint32(t.Kind)<<10|uint32(r.Kind)<<15|uint32(rr.Kind)<<20, uint32(mode))
-	add(27, t.Head, kind)
-	add(28, uint32(t.Place), kind)
-	add(29, uint32(ll.Gaz)<<16|gl, kind)
-	add(30, uint32(rr.Gaz)<<16|gr, kind)
-	add(31, t.Low, l.Low)
-	add(32, t.Low, r.Low)
-	return n
 }

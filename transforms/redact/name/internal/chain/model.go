@@ -66,7 +66,7 @@ type Calibration [5][20]int32
 
 // Model is everything that training found.
 type Model struct {
-	rows  []uint64 // eight weights each, 128 added
+	rows  *[Rows]uint64 // eight weights each, 128 added
 	Moves Moves
 	ways  Ways
 	Words *Gazetteer
@@ -83,7 +83,7 @@ const (
 
 // New makes an empty model with a word list of 1<<bits slots.
 func New(bits uint) *Model {
-	m := &Model{rows: make([]uint64, Rows), Words: NewGazetteer(bits)}
+	m := &Model{rows: new([Rows]uint64), Words: NewGazetteer(bits)}
 	for i := range m.rows {
 		m.rows[i] = zeroRow
 	}
@@ -137,7 +137,7 @@ func Decode(file []byte) (*Model, error) {
 	if !ok {
 		return nil, ErrModel
 	}
-	m := &Model{rows: make([]uint64, Rows)}
+	m := &Model{rows: new([Rows]uint64)}
 	if m.Words, body = readGazetteer(body); m.Words == nil {
 		return nil, fmt.Errorf("%w: word list of a wrong size", ErrModel)
 	}
@@ -197,7 +197,7 @@ func take(b *[]byte, n int) (uint32, bool) {
 type Scores [Labels]int32
 
 // Score sums the rows. Each row is eight bytes; even and odd ones are summed four at a time.
-func (m *Model) Score(rows []uint32) (s Scores) {
+func (m *Model) Score(rows *[Count]uint32) (s Scores) {
 	const even = 0x00FF00FF00FF00FF
 	var first, more uint64
 	for _, i := range rows {
@@ -205,7 +205,7 @@ func (m *Model) Score(rows []uint32) (s Scores) {
 		first += v & even
 		more += v >> 8 & even
 	}
-	off := int32(128 * len(rows))
+	const off = 128 * Count
 	for k := range 4 {
 		s[1+2*k] = int32(first>>(16*k)&0xFFFF) - off
 		s[2+2*k] = int32(more>>(16*k)&0xFFFF) - off

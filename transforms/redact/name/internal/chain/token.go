@@ -190,7 +190,7 @@ func Piece(dst []Token, text []byte, at int) ([]Token, int) {
 		}
 		switch cl {
 		case space:
-			at += size
+			dst, at = gap(dst, first, text, at)
 			glued = false
 			continue
 		case newline:
@@ -214,6 +214,27 @@ func Piece(dst []Token, text []byte, at int) ([]Token, int) {
 	places(dst[first:])
 	return dst, at
 }
+
+// gap skips white space within a line. A tab or three spaces between words are a column's end, and a token.
+func gap(dst []Token, first int, text []byte, at int) ([]Token, int) {
+	start, count, tab := at, 0, false
+	for at < len(text) {
+		cl, r, size := classify(text, at)
+		if cl != space {
+			wide := (count > 2 || tab) && cl != newline && len(dst) > first && dst[len(dst)-1].Kind != Line && dst[len(dst)-1].Kind != Para
+			if wide {
+				dst = append(dst, Token{Start: int32(start), End: int32(at), Kind: Line, Low: gapHash, Shape: gapHash})
+			}
+			return dst, at
+		}
+		count++
+		tab = tab || r == '\t'
+		at += size
+	}
+	return dst, at
+}
+
+const gapHash = 0x100 + uint32(Line)
 
 // lines reads ends of line and the white space between them as one token.
 func lines(dst []Token, text []byte, at int) ([]Token, int) {
