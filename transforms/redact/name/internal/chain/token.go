@@ -278,53 +278,75 @@ func signToken(r rune, at, size int) Token {
 	return Token{Start: int32(at), End: int32(at + size), Kind: kind, Low: h, Pre: h, Suf3: h, Suf: h, Shape: uint32(kind) + 1}
 }
 
+// reading is a word while it is read.
+type reading struct {
+	Token
+	a, b, c                                            uint32 // the last three letters
+	upper, lower, plain, digits, marks, inner, letters int
+	quoted                                             bool // the last sign was an apostrophe
+}
+
+// take adds a letter or digit, folded.
+func (w *reading) take(f uint32) {
+	w.Low = step(w.Low, f)
+	if w.letters++; w.letters <= 3 {
+		w.Pre = step(w.Pre, f)
+	}
+	w.a, w.b, w.c = w.b, w.c, f
+	w.quoted = false
+}
+
 // word reads letters, digits and marks; an apostrophe belongs to the word where three letters or more follow it.
 func word(text []byte, start int) Token {
-	t := Token{Start: int32(start), Low: hashSeed, Pre: hashSeed}
-	var a, b, c uint32 // the last three letters
-	var upper, lower, plain, digits, letters, marks, innerUpper int
-	at, afterQuote := start, false
+	w := reading{Token: Token{Start: int32(start), Low: hashSeed, Pre: hashSeed}}
+	at := start
 	for at < len(text) {
-		cl, r, size := classify(text, at)
-		if cl == sign && (r == '\'' || r == '’') && letters > 0 && digits == 0 && lettersFollow(text, at+size) {
-			afterQuote = true
-			t.Low = step(t.Low, '\'')
-			at += size
+		if c := text[at]; c-'a' < 26 { // most of all
+			w.lower++
+			w.take(uint32(c))
+			at++
 			continue
 		}
-		switch cl {
-		case lowerLetter:
-			lower++
-		case upperLetter:
-			upper++
-			if letters > 0 && !afterQuote {
-				innerUpper++
-			}
-		case plainLetter:
-			plain++
-		case digit:
-			digits++
-		case mark:
-			if r == '_' {
-				marks++
-			}
-		default:
-			return finish(&t, at, a, b, c, [...]int{upper, lower, plain, digits, marks, innerUpper})
+		cl, r, size := classify(text, at)
+		switch {
+		case cl == sign && (r == '\'' || r == '’') && w.letters > 0 && w.digits == 0 && lettersFollow(text, at+size):
+			w.quoted = true
+			w.Low = step(w.Low, '\'')
+			at += size
+			continue
+		case cl < lowerLetter || cl == sign:
+			return w.finish(at)
 		}
 		at += size
-		afterQuote = false
-		if cl == mark && r != '_' {
-			continue // combining accents are folded away
+		if w.count(cl, r) {
+			w.take(uint32(Fold(r)))
 		}
-		f := uint32(Fold(r))
-		t.Low = step(t.Low, f)
-		letters++
-		if letters <= 3 {
-			t.Pre = step(t.Pre, f)
-		}
-		a, b, c = b, c, f
+		w.quoted = false
 	}
-	return finish(&t, at, a, b, c, [...]int{upper, lower, plain, digits, marks, innerUpper})
+	return w.finish(at)
+}
+
+// count counts a rune by its class, and says whether it is part of the word's hash: combining accents are folded away.
+func (w *reading) count(cl class, r rune) bool {
+	switch cl {
+	case lowerLetter:
+		w.lower++
+	case upperLetter:
+		w.upper++
+		if w.letters > 0 && !w.quoted {
+			w.inner++
+		}
+	case plainLetter:
+		w.plain++
+	case digit:
+		w.digits++
+	case mark:
+		if r != '_' {
+			return false
+		}
+		w.marks++
+	}
+	return true
 }
 
 // lettersFollow says whether three letters stand at text[at:].
@@ -342,11 +364,12 @@ func lettersFollow(text []byte, at int) bool {
 	return true
 }
 
-func finish(t *Token, end int, a, b, c uint32, n [6]int) Token {
-	upper, lower, plain, digits, marks, inner := n[0], n[1], n[2], n[3], n[4], n[5]
+func (w *reading) finish(end int) Token {
+	t := &w.Token
+	upper, lower, plain, digits, marks, inner := w.upper, w.lower, w.plain, w.digits, w.marks, w.inner
 	t.End = int32(end)
-	t.Suf = step(step(hashSeed, b), c)
-	t.Suf3 = step(step(step(hashSeed, a), b), c)
+	t.Suf = step(step(hashSeed, w.b), w.c)
+	t.Suf3 = step(step(step(hashSeed, w.a), w.b), w.c)
 	letters := upper + lower + plain
 	switch {
 	case letters == 0 && digits > 0 && marks == 0:
