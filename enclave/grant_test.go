@@ -3,6 +3,7 @@
 package enclave
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
 )
 
 // releasing is a run of a world's job to which the code's key has been released, and what the creator's broker would grant.
@@ -43,11 +45,21 @@ func releasing(t *testing.T, w *world, terms func(*dataset.Terms), ask func(*job
 		Binding: l.d, Evidence: envelope.Sum(r.evidence), Job: v.ID, Manifest: data.id, Buyer: v.Predicate.Buyer, Ticket: &ticket, Attempt: 1,
 		Assurance: "simulated", Reference: "r", Policy: envelope.Sum([]byte("policy")), Sequence: 1, Issued: now.UnixMilli(), Population: m.Terms.Privacy.Population,
 		Obligations: grant.Obligations{
-			Mode: grant.ModeRaw, Leaves: grant.Ranges{{First: 0, Count: m.Tree.Size}}, Epochs: 1, Outputs: []string{"model"},
+			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 0, Count: m.Tree.Size}}, Epochs: 1, Outputs: []string{"model"},
 			MaxOutput: 1 << 12, Logs: grant.LogsOff, Allowance: 1, Expires: now.UnixMilli() + 60_000,
 		},
 	}
 }
+
+// redactedToo are terms that allow more modes, of which one redacts.
+func redactedToo(t *dataset.Terms) {
+	t.Modes = []string{dataset.ModeLocalDP, dataset.ModeRaw, dataset.ModeRedacted}
+	t.Steps = []dataset.ModeSteps{{Mode: dataset.ModeRedacted, Steps: []dataset.Step{{
+		Name: dataset.StepRedact, Digest: builtin.Digest(dataset.StepRedact), Config: json.RawMessage(`{}`),
+	}}}}
+}
+
+func askRedacted(j *job.Job) { j.Mode = dataset.ModeRedacted }
 
 // TestBrokerGrantsAgainstTheTerms: whom, whose code, which use and which account the owner signed for is not her broker's
 // to change. Such a grant is refused before its sealed key is looked at.
@@ -91,7 +103,14 @@ func TestBrokerGrantsAgainstTheTerms(t *testing.T) {
 		"terms that say no access": {want: "grant.entitlement", terms: func(t *dataset.Terms) { t.Access = "" }},
 		"a capability for nothing": {want: "grant.entitlement", bend: func(g *grant.Grant) { g.Entitlement = &capability }},
 		"another account":          {want: "grant.population", bend: func(g *grant.Grant) { g.Population = "elsewhere" }},
-		"no account":               {want: "grant.population", bend: func(g *grant.Grant) { g.Population = "" }},
+		"steps left out":           {want: "terms.transforms", terms: redactedToo, ask: askRedacted, bend: func(g *grant.Grant) { g.Obligations.Mode = dataset.ModeRedacted }},
+		"steps of nobody": {want: "terms.transforms", terms: redactedToo, ask: askRedacted, bend: func(g *grant.Grant) {
+			g.Obligations.Mode, g.Obligations.Transforms = dataset.ModeRedacted, []envelope.Digest{capability}
+		}},
+		"another mode": {want: "more than its owner's terms", bend: func(g *grant.Grant) {
+			g.Obligations.Mode, g.Obligations.Transforms = dataset.ModePseudonymised, []envelope.Digest{capability}
+		}},
+		"no account": {want: "grant.population", bend: func(g *grant.Grant) { g.Population = "" }},
 	} {
 		r, data, g := releasing(t, w, c.terms, c.ask)
 		if c.bend != nil {

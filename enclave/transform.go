@@ -25,8 +25,13 @@ var errTransform = errors.New("enclave: transform")
 
 // transformable refuses a job whose steps this enclave cannot do, before anybody is asked for anything.
 func (r *attempt) transformable() error {
+	mode := r.job.Predicate.Mode
 	for _, p := range r.packages[1:] {
-		for _, s := range p.m.Terms.StepsFor(r.job.Predicate.Mode) {
+		steps := p.m.Terms.StepsFor(mode)
+		if err := builtin.Private(steps); dataset.Noisy(mode) && err != nil {
+			return fmt.Errorf("%w: the terms of %s promise mode %s: %w", ErrJob, p.id, mode, err)
+		}
+		for _, s := range steps {
 			if have := builtin.Digest(s.Name); s.Name != dataset.StepModule && have != s.Digest {
 				return fmt.Errorf("%w: the terms of %s pin step %q as %s, this enclave has %s", ErrJob, p.id, s.Name, s.Digest, have)
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/internal/licence"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
 )
 
 func newBuyer() *cobra.Command {
@@ -141,6 +142,9 @@ func (d *draft) plan(ctx context.Context) (*planView, error) {
 		v.Datasets = append(v.Datasets, datasetPlan{p.id, p.m.Name, steps, *r.Plan})
 		if w := mismatch(d.code.Manifest, p.m); w != "" {
 			v.Warnings = append(v.Warnings, w)
+		}
+		if err := builtin.Private(p.m.Terms.StepsFor(d.job.Mode)); dataset.Noisy(d.job.Mode) && err != nil {
+			v.Warnings = append(v.Warnings, fmt.Sprintf("no enclave runs over %s in mode %s: %v", p.m.Name, d.job.Mode, err))
 		}
 	}
 	v.Conflicts = d.conflicts()

@@ -20,7 +20,11 @@ import (
 // modeSteps pins the steps of a privacy mode: those of a steps file, or those that the mode's parameters stand for.
 func modeSteps(p *terms.Plan, file []byte) ([]dataset.Step, error) {
 	if file != nil {
-		return parseSteps(file)
+		steps, err := parseSteps(file)
+		if err == nil && dataset.Noisy(p.Mode) {
+			err = builtin.Private(steps)
+		}
+		return steps, err
 	}
 	name, config := "", any(nil)
 	switch p.Mode {
@@ -67,6 +71,10 @@ func (f *modeFlags) set(d *terms.Document) error {
 			params["steps"] = []string{file}
 		case name == dataset.ModeRedacted && len(f.detect) > 0:
 			params["detect"] = f.detect
+		case name == dataset.ModeRedacted:
+			return Errorf(KindUsage, "add --detect TYPES, or write --mode %s=STEPS.json", name).because("--mode %s does not say what it replaces", name)
+		case name != dataset.ModeRaw && dataset.Enforced(name):
+			return Errorf(KindUsage, "write --mode %s=STEPS.json, or name its parameters in a terms file", name).because("--mode %s rests on steps, and names none", name)
 		}
 		d.SetMode(name, "--mode", params)
 	}

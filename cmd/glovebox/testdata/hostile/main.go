@@ -6,6 +6,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -39,6 +40,17 @@ func main() {
 		}
 		write("/out/undeclared.txt", "dropped")
 		write("/out/model.safetensors", "stayed inside")
+	case "copy": // everything it sees, to its buyer
+		var all []byte
+		check(fs.WalkDir(os.DirFS("/data"), ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile("/data/" + path)
+			all = append(all, b...)
+			return err
+		}))
+		write("/out/copy.txt", string(all))
 	case "slow":
 		for n := range 1_500_000_000 { // about a second
 			if n&0xfffffff == 0xfffffff {
@@ -52,6 +64,12 @@ func main() {
 			os.Exit(2)
 		}
 		write("/out/model.safetensors", strings.ToUpper(string(b)))
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		os.Exit(4)
 	}
 }
 
