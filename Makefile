@@ -2,6 +2,7 @@
 #
 # make demo    the main job, end to end, on this machine
 # make build   the binaries into bin/
+# make transforms  the built-in transforms as a WebAssembly module, the same bytes wherever it is built; prints its digest
 # make test    everything, end-to-end tests included; installs what they need when run as root
 # make check   formatting, vet, staticcheck, import rules, short tests with the race detector
 # make repro   builds the enclave in two folders and compares the bytes
@@ -15,7 +16,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -43,6 +44,10 @@ demo:
 build:
 	@mkdir -p $(BIN)
 	@for b in $(BINARIES); do echo "build $(BIN)/$$b"; CGO_ENABLED=0 $(GO) build $(BUILD) -o $(BIN)/$$b ./cmd/$$b; done
+
+transforms:
+	@mkdir -p $(BIN); GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 $(GO) build -buildmode=c-shared $(BUILD) -o $(BIN)/builtin.wasm ./transforms/guest
+	@sha256sum $(BIN)/builtin.wasm | sed 's|^|sha256:|'
 
 test: deps
 	@. .ci/deps env; .ci/gotest -timeout 40m ./...; [ -n "$$GLOVEBOX_NO_CC" ] || CGO_ENABLED=1 .ci/gotest $(PKCS11)
