@@ -8,7 +8,7 @@ const maxAge = 130
 
 // age handles a number that may be somebody's age: its digits are text[s:d], and letters may follow up to e.
 func (c *cursor) age(s, d, e int) bool {
-	if b := c.peek(s - 1); d-s > 3 || c.number(s, d) > maxAge || b == '$' || b == '.' || b == '_' || (b == '-' || b == '/') && isAlnum(c.peek(s-2)) {
+	if b := c.peek(s - 1); d-s > 3 || c.number(s, d) > maxAge || b == '$' || b == '.' || b == '_' || (b == '-' || b == '/' || b == ',') && isAlnum(c.peek(s-2)) {
 		return false
 	}
 	f := span.Finding{Type: span.Age, Start: s, End: d, Rule: "age"}

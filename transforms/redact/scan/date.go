@@ -252,6 +252,19 @@ func (c *cursor) compactDate(s, d int) bool {
 	if !plausibleStamp(c.text[s:d]) {
 		return false
 	}
+	if c.peek(d) == 'T' {
+		if e := c.digits(d+1, 6); e-d == 7 {
+			if c.peek(e) == 'Z' {
+				e++
+			}
+			if !isAlnum(c.peek(e)) {
+				c.add(span.Date, s, e, 600, 0, "date-compact")
+				c.busy = e
+				return true
+			}
+		}
+		return false
+	}
 	if w := c.words.Near(c.text, s, d); w.Nearest.Has(topicBorn) {
 		c.add(span.Date, s, d, 800, span.ByContext, "date-compact")
 		c.busy = d

@@ -32,6 +32,7 @@ var months = [...]string{
 	"gennaio|febbraio febbr|aprile|giugno giu|luglio lug|agosto|settembre sett|ottobre ott|novembre|dicembre dic",
 	"janeiro|fevereiro fev|abril|junho|julho|agosto|setembro|outubro|novembro|dezembro",
 	"stycznia|lutego|kwietnia|czerwca|lipca|sierpnia|września|października|listopada|grudnia",
+	"ocak|şubat|nisan|haziran|temmuz|ağustos|eylül|ekim|kasım|aralık",
 	"января|февраля|апреля|июня|июля|августа|сентября|октября|ноября|декабря",
 }
 
@@ -43,8 +44,8 @@ var lexemes = [...]struct {
 	words   string
 }{
 	{3, "märz maerz mär marzo março maart mrt marts marca марта"},
-	{3 | doubtful, "march mar mars"},
-	{5, "mai mayo maggio maio mei maj maja мая"},
+	{3 | doubtful, "march mar mars mart"},
+	{5, "mai mayo maggio maio mei maj maja mayıs мая"},
 	{5 | doubtful, "may"},
 	{5 | doubtful | common, "mag"},
 	{1 | doubtful | common, "gen"},

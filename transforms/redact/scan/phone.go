@@ -30,11 +30,11 @@ func callingCode(d []byte) int {
 // mostDigits is how many digits a number has at most with its calling code, where the plan is closed; 13 covers nearly all others.
 func mostDigits(d []byte, code int) int {
 	switch string(d[:code]) {
-	case "1", "7", "33", "34", "31", "32", "41", "48", "27", "90", "94":
+	case "1", "7", "33", "34", "31", "32", "41", "48", "27", "36", "94", "852":
 		return 11
-	case "45", "47", "65", "36":
+	case "45", "47", "65":
 		return 10
-	case "44", "46", "30", "351", "61", "64", "66", "91", "92", "81", "82", "63", "353", "358", "420", "421", "380", "972", "852", "886", "40", "98":
+	case "44", "46", "30", "351", "61", "64", "66", "91", "92", "81", "82", "63", "353", "358", "420", "421", "380", "972", "886", "90", "40", "98":
 		return 12
 	case "49", "43", "62":
 		return maxDigits
@@ -77,9 +77,13 @@ func (c *cursor) phone(g *groups) bool {
 		}
 		score, high = c.international(g, &p, 0)
 		rule = "phone-international"
-	case g.len(0) >= 4 && c.has(p.start, "00"), g.len(0) == 2 && c.has(p.start, "00"):
+	case c.peek(p.start) == '0' && (g.len(0) >= 4 || g.len(0) == 2) && c.peek(p.start+1) == '0':
 		p.plus = true
 		score, high = c.international(g, &p, 2)
+		rule = "phone-international"
+	case g.len(0) == 3 && g.n > 3 && c.has(p.start, "011"): // dialled from North America
+		p.plus = true
+		score, high = c.international(g, &p, 3)
 		rule = "phone-international"
 	}
 	if score == 0 {
@@ -239,9 +243,11 @@ func plausibleStamp(d []byte) bool {
 // manyGroups scores a number by how its groups look.
 func (c *cursor) manyGroups(g *groups, p *number) (score, high span.Score) {
 	least, threes, twos := maxGroup, true, g.len(0) == 2
-	slashes, dots := 0, 0
+	slashes, dots, zero := 0, 0, p.d[0] == '0'
 	for i := 1; i <= p.last; i++ {
-		least = min(least, g.len(i))
+		if i < p.last || g.sep[i-1] != '-' || !zero { // 089/123456-0: an extension may be one digit
+			least = min(least, g.len(i))
+		}
 		threes = threes && g.len(i) == 3
 		twos = twos && g.len(i) == 2
 		switch g.sep[i-1] {
@@ -251,7 +257,6 @@ func (c *cursor) manyGroups(g *groups, p *number) (score, high span.Score) {
 			dots++
 		}
 	}
-	zero := p.d[0] == '0'
 	area := p.paren || p.last > 1 && g.sep[0] == '('
 	first, second := g.len(0), g.len(1)
 	switch {
@@ -278,6 +283,10 @@ func (c *cursor) manyGroups(g *groups, p *number) (score, high span.Score) {
 		return 550, 950
 	case zero && slashes == 1 && p.n >= 7:
 		return 500, 900
+	case p.n == 11 && first == 1 && p.d[0] == '8' && p.last >= 3: // as dialled in Russia and its neighbours
+		return 500, 950
+	case p.n == 10 && first == 5 && second == 5 && p.d[0] >= '6': // as mobile numbers are written in India
+		return 450, 900
 	case p.n == 7 && first == 3 && second == 4:
 		return 350, 850
 	case threes && first <= 3 && g.sep[0] == ' ':
