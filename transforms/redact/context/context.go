@@ -61,7 +61,7 @@ type Set struct {
 	vals  []uint16 // index in sets, and continues
 	sets  []Bits   // what phrases mean; sets[0] is nothing
 	mask  uint64
-	first [64]uint64 // a filter over the hashes that phrases begin with
+	first [256]uint64 // a filter over the hashes that phrases begin with
 }
 
 // continues marks a hash that longer phrases begin with.
@@ -105,7 +105,7 @@ func (s *Set) add(phrase string, t Topic) {
 		return
 	}
 	h := r.at(0).hash
-	s.first[h>>6&63] |= 1 << (h & 63)
+	s.first[h>>6&255] |= 1 << (h & 63)
 	for i := 1; i < r.n; i++ {
 		s.vals[s.place(h)] |= continues
 		h = join(h, r.at(i).hash)
@@ -162,7 +162,7 @@ func (s *Set) Before(text []byte, start int) (w Words) {
 	reach := -1 // where the nearest cluster of phrases ends
 	for i := r.oldest(); i < r.n; i++ {
 		h := r.at(i).hash
-		if s.first[h>>6&63]>>(h&63)&1 == 0 {
+		if s.first[h>>6&255]>>(h&63)&1 == 0 {
 			continue
 		}
 		for j := i + 1; ; j++ {
@@ -200,6 +200,9 @@ func (s *Set) After(text []byte, end int) (b Bits) {
 	r.read(text, end, clauseEnd(text, end))
 	for i := range min(r.n, ahead) {
 		h := r.at(i).hash
+		if s.first[h>>6&255]>>(h&63)&1 == 0 {
+			continue
+		}
 		for j := i + 1; ; j++ {
 			val, ok := s.find(h)
 			if !ok {
