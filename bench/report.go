@@ -50,6 +50,28 @@ func sections(ctx context.Context, dir string, rounds int, results []result) []s
 			bench("./enclave/wasm", "Compile|HostCall", "-benchtime=100ms"),
 		},
 		{
+			"Transforms: structured personal data",
+			"`go test -bench 'ScanProse|ScanDense|Wasm|Regexp' ./transforms/redact/scan`: made-up letters (Prose) and log lines (Dense), natively, as the same\n" +
+				"source in WebAssembly with fuel, and with Go's regexp and patterns of the same types. Wall time, one core.",
+			bench("./transforms/redact/scan", "ScanProse|ScanDense|Wasm|Regexp", "-benchtime=1s"),
+		},
+		{
+			"Transforms: names and places",
+			"`go test -bench Tag ./transforms/redact/name`",
+			bench("./transforms/redact/name", "Tag", "-benchtime=1s"),
+		},
+		{
+			"Transforms: from ciphertext to trainer",
+			"`go test -bench Path ./transforms`: JSON Lines of made-up letters, verified and decrypted; with redaction of structured types or of all, and\n" +
+				"with logistic regression over hashed words at the end.",
+			bench("./transforms", "Path", "-benchtime=2s"),
+		},
+		{
+			"Transforms: modules of the creator's",
+			"`go test -bench Transform ./enclave/sandbox`: batches of records to a module in a jailed worker and back, with fuel.",
+			bench("./enclave/sandbox", "^BenchmarkTransform", "-benchtime=1s"),
+		},
+		{
 			"Snapshot and restore",
 			"`go test -bench 'Restore|Record' ./enclave/wasm`: memory is the size of the guest's memory, pages those of 4 KiB that it wrote to since the\n" +
 				"snapshot. The first figure is the record and its restore, /restore the restore alone.",
