@@ -163,6 +163,7 @@ type candidate struct {
 	near       context.Words
 	before     bool         // near has what stands before this candidate
 	after      bool         // and after it
+	wordless   bool         // no topic is near
 	glue       int          // how it hangs on to what is around
 	checked    *[reach]byte // nil until a check is called
 
@@ -339,12 +340,6 @@ func (c *candidate) try() {
 		kind = numeric
 	}
 	m, at := c.m, bucket(c.n, kind)
-	if kind != parted && m.from[at] < m.from[at+1] {
-		c.ask()
-		if m.most[at] < span.Weak && c.near.Before.Empty() && c.near.After.Empty() && c.near.Far.Empty() {
-			return // no form of this length is anything without words
-		}
-	}
 	c.steps += int(m.from[at+1] - m.from[at])
 	for i := m.from[at]; i < m.from[at+1]; i++ {
 		s := &m.shapes[i]
@@ -353,6 +348,9 @@ func (c *candidate) try() {
 		}
 		if s.literal != "" && !s.begins(c.id[:c.n]) || s.seps != 0 && !s.parted(c.sep[:c.groups]) {
 			continue
+		}
+		if c.ask(); c.wordless && m.most[at] < span.Weak {
+			return // no form of this length is anything without words
 		}
 		c.judge(s)
 	}

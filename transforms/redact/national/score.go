@@ -56,7 +56,10 @@ const (
 // judge scores the candidate by one recogniser, and keeps it where it is the best so far. Of equals the one first in the table stays.
 func (c *candidate) judge(s *shape) {
 	r := &table[s.rec]
-	own := c.own(&c.m.topics[s.rec])
+	own := span.Score(0)
+	if !c.wordless {
+		own = c.own(&c.m.topics[s.rec])
+	}
 	if own == 0 && r.most() < max(c.best.Score, span.Weak) {
 		return // whatever its check digits are
 	}
@@ -90,20 +93,20 @@ func (c *candidate) copy() []byte {
 
 // ask reads the words near the candidate, once.
 func (c *candidate) ask() {
+	if c.before && c.after {
+		return
+	}
 	if !c.before {
 		c.near, c.before = c.m.words.Before(c.text, c.start), true
-		c.after = false
 		c.steps += context.Back
 	}
-	if !c.after {
-		c.near.After, c.after = c.m.words.After(c.text, c.end), true
-		c.steps += context.Forward
-	}
+	c.near.After, c.after = c.m.words.After(c.text, c.end), true
+	c.steps += context.Forward
+	c.wordless = c.near.Before.Empty() && c.near.After.Empty() && c.near.Far.Empty()
 }
 
 // own is what the words near the candidate add for a recogniser.
 func (c *candidate) own(topics *context.Bits) span.Score {
-	c.ask()
 	w := &c.near
 	switch {
 	case w.Before.Meets(topics):
