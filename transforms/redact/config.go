@@ -66,6 +66,9 @@ type Redact struct {
 	fallback  operator
 	out       []byte // what fields were set to, of the record at hand
 	again     []span.Finding
+	match     match
+	seams     []seam
+	actions   []string
 	taken     map[string]string // names of members that were made, and of what
 	count     map[string]int64  // how often one was made
 	files     map[string]int64  // names of files that were made

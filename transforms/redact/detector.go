@@ -153,15 +153,14 @@ func lastPart(path string) string {
 
 // look gathers what all recognisers say, or all but the tagger, above the thresholds.
 func (d *Detector) look(dst []span.Finding, text []byte, names bool) []span.Finding {
-	has := glance(text)
 	v := &d.views[0]
-	if has&(hasFold|hasEscape) == 0 || !v.make(text, strict) {
+	if !v.make(text, strict) {
 		dst = d.recognise(dst, text, names)
 	} else {
 		dst = d.through(dst, v, text, names)
 	}
-	if v = &d.views[1]; has&hasLoose != 0 && hasPairs(text) && v.make(text, loose) {
-		dst = d.through(dst, v, text, names)
+	if w := &d.views[1]; v.pairs && w.make(text, loose) {
+		dst = d.through(dst, w, text, names)
 	}
 	return dst
 }
@@ -276,16 +275,4 @@ func trim(text []byte, from, to int) (start, end int) {
 
 func wordByte(c byte) bool {
 	return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || c >= 0x80
-}
-
-// hasPairs reports whether the text has quoted-printable or URL escapes at all.
-func hasPairs(text []byte) bool {
-	for i := 0; i+1 < len(text); i++ {
-		if c := text[i]; c == '=' || c == '%' {
-			if _, n := hexPairs(text[i:], c); n > 0 {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -4,6 +4,7 @@ package redact
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sort"
 	"unicode/utf8"
 )
@@ -16,6 +17,7 @@ type view struct {
 	text  []byte
 	buf   []byte
 	marks []mark
+	pairs bool // a loose view would be another
 }
 
 // mark says where a part of the view comes from. From view byte at on, the text is as in the raw text from byte raw on; a
@@ -31,71 +33,42 @@ const (
 	loose  = true
 )
 
-// what a text has that a view would change.
-const (
-	hasFold   = 1 << iota // bytes beyond ASCII, or a '<' of a token
-	hasEscape             // & \ ( [
-	hasLoose              // = %
-)
-
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080
 )
 
-// glance looks for what a view could change, eight bytes at a time. It may say too much, never too little.
-func glance(text []byte) int {
-	var fold, escape, amb uint64
-	i := 0
-	for ; i+8 <= len(text); i += 8 {
-		x := binary.LittleEndian.Uint64(text[i:])
-		low := x &^ highs
-		fold |= x | equal(low, '<')
-		escape |= equal(low, '&') | equal(low, '(') | equal(low, '[') | equal(low, '\\')
-		amb |= equal(low, '=') | equal(low, '%')
-	}
-	has := 0
-	if fold&highs != 0 {
-		has |= hasFold
-	}
-	if escape&highs != 0 {
-		has |= hasEscape
-	}
-	if amb&highs != 0 {
-		has |= hasLoose
-	}
-	for ; i < len(text); i++ {
-		switch c := text[i]; {
-		case c >= utf8.RuneSelf || c == '<':
-			has |= hasFold
-		case c == '&' || c == '(' || c == '[' || c == '\\':
-			has |= hasEscape
-		case c == '=' || c == '%':
-			has |= hasLoose
-		}
-	}
-	return has
+// special marks, with the high bit, the bytes of eight at which a change may begin: those beyond ASCII, % & ( < = [ and \, and the
+// apostrophe, which stands between two of them.
+func special(x uint64) uint64 {
+	low := x &^ highs
+	percent := (low + (0x80-'%')*ones) &^ (low + (0x80-'('-1)*ones)
+	bracket := (low + (0x80-'[')*ones) &^ (low + (0x80-'\\'-1)*ones)
+	less := ^(low&^ones ^ '<'*ones + 0x7f*ones)
+	return (x | percent | bracket | less) & highs
 }
 
-// equal sets the high bit of each byte of low, which has none, that equals c.
-func equal(low uint64, c byte) uint64 { return ^(low ^ uint64(c)*ones + 0x7f*ones) & highs }
+// next is the first byte from i on at which a change may begin, or the end. The last few bytes are all looked at.
+func next(text []byte, i int) int {
+	for ; i+8 <= len(text); i += 8 {
+		if m := special(binary.LittleEndian.Uint64(text[i:])); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	return i
+}
 
 // make makes the view of a text. It reports whether anything is different; if not, the view lends the text itself.
 func (v *view) make(text []byte, ambiguous bool) bool {
-	v.text, v.buf, v.marks = text, v.buf[:0], v.marks[:0]
+	v.text, v.buf, v.marks, v.pairs = text, v.buf[:0], v.marks[:0], false
 	done := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		if !special(c) {
-			i++
-			continue
-		}
+	for i := next(text, 0); i < len(text); i = next(text, i) {
 		r, n := v.decode(text, i, done, ambiguous)
 		if n == 0 {
 			i++
 			continue
 		}
-		from := i
+		c, from := text[i], i
 		i += n
 		if c == '(' || c == '[' { // "jane (at) example (dot) com"
 			if from > done && text[from-1] == ' ' {
@@ -138,15 +111,6 @@ func (v *view) put(r rune, from, to int) {
 	v.marks = append(v.marks, mark{len(v.buf), to, false})
 }
 
-// special reports whether a change may begin at a byte.
-func special(c byte) bool {
-	const (
-		low  = 1<<'&' | 1<<'(' | 1<<'<' | 1<<'=' | 1<<'%'
-		high = 1<<('['-64) | 1<<('\\'-64)
-	)
-	return c >= utf8.RuneSelf || c < 64 && low>>c&1 != 0 || c >= 64 && high>>(c-64)&1 != 0
-}
-
 // decode says what the bytes at i stand for, and how many they are; none if they stand for themselves.
 func (v *view) decode(text []byte, i, done int, ambiguous bool) (r rune, n int) {
 	b := text[i:]
@@ -160,10 +124,12 @@ func (v *view) decode(text []byte, i, done int, ambiguous bool) (r rune, n int) 
 	case c == '<':
 		return token, tokenLen(b, v.types)
 	case c == '=' || c == '%':
-		if !ambiguous {
-			return 0, 0
+		if r, n = hexPairs(b, c); !ambiguous {
+			v.pairs, n = v.pairs || n > 0, 0
 		}
-		return hexPairs(b, c)
+		return r, n
+	case c < utf8.RuneSelf:
+		return 0, 0
 	}
 	r, n = utf8.DecodeRune(b)
 	if r == utf8.RuneError && n == 1 { // Latin-1, perhaps

@@ -5,6 +5,7 @@ package redact
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"hash"
 	"maps"
@@ -208,7 +209,7 @@ func (o *Operator) keyed(env *transforms.Env) (operator, error) {
 	dates := shift{newPRF(lend("redact/shift/v1")), days, o.By, o.Order}
 	switch o.Op {
 	case OpHash:
-		return keyedHash{newPRF(lend("redact/hash/v1"))}, nil
+		return keyedHash{newPRF(lend("redact/hash/v1")), base()}, nil
 	case OpEncrypt:
 		if o.Scope == ScopeGrant {
 			return nil, invalid("encrypt: scope: only the dataset's key can be had again by the creator")
@@ -274,7 +275,10 @@ func worded(t span.Type) bool {
 }
 
 // keyedHash writes a name for the text that only the key's owner can make.
-type keyedHash struct{ prf *prf }
+type keyedHash struct {
+	prf  *prf
+	base *base32.Encoding
+}
 
 func (keyedHash) name() string { return OpHash }
 func (keyedHash) token() bool  { return true }
@@ -282,7 +286,7 @@ func (keyedHash) token() bool  { return true }
 func (h keyedHash) apply(dst []byte, m *match) ([]byte, bool) {
 	d := h.prf.sum(m.kind, m.text, 0)
 	dst = append(append(append(dst, '<'), m.kind...), ':')
-	return append(base().AppendEncode(dst, d[:hashBytes]), '>'), true
+	return append(h.base.AppendEncode(dst, d[:hashBytes]), '>'), true
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

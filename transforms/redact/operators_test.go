@@ -87,7 +87,7 @@ func TestEncryptAndReveal(t *testing.T) {
 	for what, c := range map[string]struct {
 		text string
 		k    keys
-		bad  int
+		bad  int64
 	}{
 		"another key":  {sealed, "j", 3},
 		"another type": {strings.Replace(sealed, "<EMAIL_ADDRESS:", "<PHONE_NUMBER:", 1), "k", 1},

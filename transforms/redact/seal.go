@@ -3,8 +3,10 @@
 package redact
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/base32"
 	"fmt"
 
 	"github.com/glovebox-dev/glovebox/transforms"
@@ -18,7 +20,9 @@ import (
 type sealer struct {
 	aead  cipher.AEAD
 	nonce *prf
+	base  *base32.Encoding
 	buf   []byte
+	box   []byte
 }
 
 func newSealer(k transforms.Keys) (*sealer, error) {
@@ -31,7 +35,7 @@ func newSealer(k transforms.Keys) (*sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", transforms.ErrEnv, err)
 	}
-	return &sealer{aead: aead, nonce: newPRF(k.Dataset("redact/encrypt-nonce/v1"))}, nil
+	return &sealer{aead: aead, nonce: newPRF(k.Dataset("redact/encrypt-nonce/v1")), base: base()}, nil
 }
 
 func (*sealer) name() string { return OpEncrypt }
@@ -46,10 +50,10 @@ func (s *sealer) apply(dst []byte, m *match) ([]byte, bool) {
 	for len(s.buf)%padTo != 0 {
 		s.buf = append(s.buf, 0)
 	}
-	sealed := s.aead.Seal(append([]byte{}, d[:nonceBytes]...), d[:nonceBytes], s.buf, []byte(m.kind))
+	s.box = s.aead.Seal(append(s.box[:0], d[:nonceBytes]...), d[:nonceBytes], s.buf, []byte(m.kind))
 	clear(s.buf)
 	dst = append(append(append(dst, '<'), m.kind...), ':')
-	return append(base().AppendEncode(dst, sealed), '>'), true
+	return append(s.base.AppendEncode(dst, s.box), '>'), true
 }
 
 // exact is a keyed function of the text as it stands.
@@ -64,7 +68,7 @@ func (p *prf) exact(kind string, text []byte) (out [32]byte) {
 
 // open reads a value; false if it was not sealed under this key for this type.
 func (s *sealer) open(kind string, value []byte) ([]byte, bool) {
-	raw, err := base().AppendDecode(nil, value)
+	raw, err := s.base.AppendDecode(nil, value)
 	if err != nil || len(raw) < nonceBytes+tagBytes+padTo {
 		return nil, false
 	}
@@ -81,31 +85,78 @@ func (s *sealer) open(kind string, value []byte) ([]byte, bool) {
 	return text[:len(text)-1], true
 }
 
-// Reveal puts the texts back that encrypt sealed in a text, with the keys of the dataset. It gives the new text, how many it put back,
-// and how many tokens that look sealed it could not read: another dataset's, changed, or no such thing.
-func Reveal(k transforms.Keys, text []byte) (out []byte, revealed, unread int, err error) {
-	s, err := newSealer(k)
-	if err != nil {
-		return nil, 0, 0, err
+// Revealer puts the texts back that encrypt sealed, with the keys of the dataset. It is for one goroutine.
+type Revealer struct {
+	sealer *sealer
+	// Revealed counts what was put back; Unread what looks sealed and could not be read: another dataset's, changed, or no such thing.
+	Revealed, Unread int64
+}
+
+// NewRevealer makes a revealer. Its errors wrap transforms.ErrEnv.
+func NewRevealer(k transforms.Keys) (*Revealer, error) {
+	if k == nil {
+		return nil, fmt.Errorf("%w: keys", transforms.ErrEnv)
 	}
+	s, err := newSealer(k)
+	return &Revealer{sealer: s}, err
+}
+
+// Text appends a text with what was sealed in it. The text must not be JSON or CSV: what is put back may have quotes. See Record.
+func (v *Revealer) Text(dst, text []byte) []byte {
 	for {
-		i := nextToken(text, 0)
+		i := bytes.IndexByte(text, '<')
 		if i < 0 {
-			return append(out, text...), revealed, unread, nil
+			return append(dst, text...)
 		}
-		out = append(out, text[:i]...)
+		dst = append(dst, text[:i]...)
 		text = text[i:]
-		kind, value, n := token1(text)
-		if n == 0 || len(value) == 0 || !tokenValue(value) || base().DecodedLen(len(value)) == hashBytes {
-			out, text = append(out, '<'), text[1:]
+		kind, value, n := cutToken(text)
+		if n == 0 || !tokenValue(value) || v.sealer.base.DecodedLen(len(value)) == hashBytes {
+			dst, text = append(dst, '<'), text[1:]
 			continue
 		}
-		plain, ok := s.open(string(kind), value)
-		if !ok {
-			out, unread = append(out, text[:n]...), unread+1
+		if plain, ok := v.sealer.open(string(kind), value); ok {
+			dst = append(dst, plain...)
+			v.Revealed++
 		} else {
-			out, revealed = append(out, plain...), revealed+1
+			dst = append(dst, text[:n]...)
+			v.Unread++
 		}
 		text = text[n:]
 	}
+}
+
+// Record puts back what was sealed in all fields and names of members of a record, and in its file's name.
+func (v *Revealer) Record(r *transforms.Record) {
+	reveal := func(f *transforms.Field) {
+		if bytes.IndexByte(f.Text, '<') < 0 {
+			return
+		}
+		n := v.Revealed
+		text := v.Text(nil, f.Text)
+		switch {
+		case v.Revealed == n:
+		case f.Kind == transforms.Bytes:
+			f.SetFile(text)
+		default:
+			f.Set(text)
+		}
+	}
+	for i := range r.Fields() {
+		reveal(&r.Fields()[i])
+	}
+	for i := range r.Keys() {
+		reveal(&r.Keys()[i])
+	}
+	r.Name = string(v.Text(nil, []byte(r.Name)))
+}
+
+// Reveal is Revealer.Text for one text: the new text, how many were put back, and how many could not be read.
+func Reveal(k transforms.Keys, text []byte) (out []byte, revealed, unread int64, err error) {
+	v, err := NewRevealer(k)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	out = v.Text(nil, text)
+	return out, v.Revealed, v.Unread, nil
 }

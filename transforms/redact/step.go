@@ -78,36 +78,36 @@ type seam struct{ start, end int }
 
 // replace makes a text without what was found. It stays as it is until the next record.
 func (s *Redact) replace(r *transforms.Record, path string, text []byte, found []span.Finding, t *transforms.Trace) ([]byte, error) {
-	var seams []seam
+	s.seams, s.actions = s.seams[:0], s.actions[:0]
 	from, at, all := len(s.out), 0, true
-	actions := make([]string, 0, len(found))
 	for i := range found {
 		f := &found[i]
 		s.out = append(s.out, text[at:f.Start]...)
 		start := len(s.out)
 		op := s.operator(f.Type)
 		var ok bool
-		if s.out, ok = op.apply(s.out, &match{f.Type, text[f.Start:f.End], r}); !ok {
+		s.match = match{f.Type, text[f.Start:f.End], r}
+		if s.out, ok = op.apply(s.out, &s.match); !ok {
 			op = replace{}
-			s.out, _ = op.apply(s.out[:start], &match{f.Type, nil, r})
+			s.out, _ = op.apply(s.out[:start], &s.match)
 		}
 		at = f.End
 		if len(s.out) == start && joins(s.out[from:], text[at:]) {
 			s.out = append(s.out, ' ')
 		}
 		all = all && op.token()
-		actions = append(actions, op.name())
-		seams = append(seams, seam{start - from, len(s.out) - from})
+		s.actions = append(s.actions, op.name())
+		s.seams = append(s.seams, seam{start - from, len(s.out) - from})
 	}
 	s.out = append(s.out, text[at:]...)
 	out := s.out[from:len(s.out):len(s.out)]
 	n := -1
-	s.tell(t, r, path, text, found, func(*span.Finding) string { n++; return actions[n] })
+	s.tell(t, r, path, text, found, func(*span.Finding) string { n++; return s.actions[n] })
 	look := s.finder.Find
 	if all {
 		look = s.finder.findStructured
 	}
-	return s.recheck(r, out, seams, look, t)
+	return s.recheck(r, out, s.seams, look, t)
 }
 
 func (s *Redact) operator(t span.Type) operator {
@@ -183,7 +183,8 @@ func (s *Redact) cover(r *transforms.Record, text []byte, seams []seam, rest []s
 		shift(f.Start)
 		s.out = append(s.out, text[at:f.Start]...)
 		start := len(s.out)
-		s.out = s.tokenFor(s.out, &match{f.Type, text[f.Start:f.End], r})
+		s.match = match{f.Type, text[f.Start:f.End], r}
+		s.out = s.tokenFor(s.out, &s.match)
 		moved = append(moved, seam{start - from, len(s.out) - from})
 		at = f.End
 		t.Count(string(f.Type), 1)

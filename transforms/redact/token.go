@@ -2,10 +2,7 @@
 
 package redact
 
-import (
-	"bytes"
-	"encoding/base32"
-)
+import "encoding/base32"
 
 // A token is what operators write in place of a finding: <TYPE>, or <TYPE:…> with the name that a key gives it or the text
 // under a key. Tokens are never findings themselves, and their words are no context for what stands next to them.
@@ -26,19 +23,20 @@ const (
 // MaxSealed is the longest finding that encrypt seals, in bytes; a longer one becomes <TYPE>.
 const MaxSealed = 4096
 
+// base is base32 over the alphabet, without padding. It is made once for an operator.
 func base() *base32.Encoding { return base32.NewEncoding(alphabet).WithPadding(base32.NoPadding) }
 
 // tokenLen is the length of the token that b begins with, 0 if it begins with none.
 func tokenLen(b []byte, types map[string]bool) int {
-	name, value, n := token1(b)
+	name, value, n := cutToken(b)
 	if n == 0 || !types[string(name)] || value != nil && !tokenValue(value) {
 		return 0
 	}
 	return n
 }
 
-// token1 takes apart what looks like a token; value is nil if there is none.
-func token1(b []byte) (name, value []byte, n int) {
+// cutToken takes apart what looks like a token; value is nil if there is none.
+func cutToken(b []byte) (name, value []byte, n int) {
 	i := 1
 	for i < len(b) && i <= maxTypeName+1 && (b[i] >= 'A' && b[i] <= 'Z' || b[i] >= '0' && b[i] <= '9' || b[i] == '_') {
 		i++
@@ -66,14 +64,9 @@ func token1(b []byte) (name, value []byte, n int) {
 
 // tokenValue reports whether a value has the length of a keyed name or of a sealed text.
 func tokenValue(value []byte) bool {
-	n := base32.StdEncoding.WithPadding(base32.NoPadding).DecodedLen(len(value))
-	return n == hashBytes || n >= nonceBytes+tagBytes+padTo && (n-nonceBytes-tagBytes)%padTo == 0
-}
-
-// nextToken is where the next '<' stands, from a byte on; -1 if none does.
-func nextToken(text []byte, from int) int {
-	if i := bytes.IndexByte(text[from:], '<'); i >= 0 {
-		return from + i
+	if len(value) == 0 {
+		return false
 	}
-	return -1
+	n := len(value) * 5 / 8
+	return n == hashBytes || n >= nonceBytes+tagBytes+padTo && (n-nonceBytes-tagBytes)%padTo == 0
 }
