@@ -2,6 +2,12 @@
 
 package broker
 
+import (
+	"context"
+
+	"github.com/glovebox-dev/glovebox/broker/ledger"
+)
+
 // SetMaxNonces makes the bound of outstanding challenges small enough to meet in a test.
 func (b *Broker) SetMaxNonces(n int64) { b.maxNonces = n }
 
@@ -13,4 +19,9 @@ func (b *Broker) Remembered() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.live)
+}
+
+// View reads the ledger.
+func (b *Broker) View(ctx context.Context, f func(*ledger.Tx) error) error {
+	return b.ledger.View(ctx, f)
 }

@@ -433,3 +433,102 @@ func TestStoppedWhileTransforming(t *testing.T) {
 		t.Errorf("%q, %d passes", s.Reason, len(*c.seen))
 	}
 }
+
+// people are records with few values, so that some look alike.
+func people(records int) []byte {
+	var b bytes.Buffer
+	b.WriteString("town,age,ill\n")
+	for i := range records {
+		fmt.Fprintf(&b, "%s,%d,%s\n", []string{"Ulm", "Bonn", "Kiel"}[i%3], 30+i%2*10, []string{"yes", "no"}[i%2])
+	}
+	b.WriteString("Rare,99,yes\n") // looks like nobody
+	return b.Bytes()
+}
+
+func fieldsOf(names ...string) (out []map[string]any) {
+	for _, n := range names {
+		out = append(out, map[string]any{"field": n})
+	}
+	return out
+}
+
+// TestSilentModes: where figures of records must not get out, none does: all are zero, and say so. Records that stand out are
+// not delivered, and noise is debited once whatever the epochs.
+func TestSilentModes(t *testing.T) {
+	noise := func(field string) map[string]any {
+		return map[string]any{"field": field, "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}
+	}
+	for mode, c := range map[string]struct {
+		steps []dataset.Step
+		terms func(*dataset.Manifest)
+		spent int64
+		left  func(seen string) bool
+	}{
+		dataset.ModeKAnonymous: {
+			steps: []dataset.Step{pin(t, "kanon", map[string]any{"quasi": fieldsOf("town", "age"), "k": 3, "maxSuppressed": 0.1})},
+			terms: func(m *dataset.Manifest) { m.Terms.Logs = grant.LogsSealed },
+			left:  func(seen string) bool { return !strings.Contains(seen, "Rare") && strings.Count(seen, "\n") == 61 },
+		},
+		dataset.ModeLocalDP: {
+			steps: []dataset.Step{
+				pin(t, "keep", map[string]any{"fields": fieldsOf("ill")}),
+				pin(t, "k-rr", map[string]any{"fields": []map[string]any{noise("ill")}}),
+			},
+			terms: func(m *dataset.Manifest) {
+				m.Terms.Privacy.Adjacency, m.Terms.Privacy.Epsilon, m.Terms.Privacy.BuyerEpsilon = dataset.ReplaceOne, 1_500_000, 1_500_000
+			},
+			spent: 1_000_000,
+			left:  func(seen string) bool { return strings.HasPrefix(seen, "ill\n") && strings.Count(seen, "\n") == 62 },
+		},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			w := inMode(t, mode, people(60), c.terms, c.steps...)
+			cp := newCopier(2)
+			res, _ := w.run(cp)
+			s := w.attested(res)
+			seen := *cp.seen
+			if s.Outcome != usage.OutcomeCompleted || len(seen) != 2 || !bytes.Equal(seen[0], seen[1]) || !c.left(string(seen[0])) {
+				t.Fatalf("%s %q", s.Reason, seen)
+			}
+			if s.Privacy != c.spent || len(s.Transforms) != len(c.steps) {
+				t.Errorf("%d spent, %d steps", s.Privacy, len(s.Transforms))
+			}
+			for _, did := range s.Transforms {
+				if !did.Sealed || did.RecordsIn+did.RecordsOut+did.BytesIn+did.BytesOut != 0 || len(did.Findings)+len(did.Quarantined) != 0 {
+					t.Errorf("%+v", did)
+				}
+			}
+			if _, ok := w.open(res)["log.txt"]; ok {
+				t.Error("the code's words left")
+			}
+			// A second job is over the budget, where there is one.
+			w.signJob(func(j *job.Job) { j.Mode = mode })
+			again, a := w.run(newCopier(1))
+			if over := c.spent > 0; over != (again == nil || again.Outcome != usage.OutcomeCompleted) {
+				t.Errorf("a second job: %+v %+v", again, a)
+			}
+		})
+	}
+}
+
+// TestNoiseThatHidesNothing: an enclave does not promise what steps do not keep, whatever terms say.
+func TestNoiseThatHidesNothing(t *testing.T) {
+	step := pin(t, "k-rr", map[string]any{"fields": []map[string]any{{"field": "ill", "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}}})
+	w := inMode(t, dataset.ModeLocalDP, people(6), func(m *dataset.Manifest) {
+		m.Terms.Privacy.Adjacency, m.Terms.Privacy.Epsilon, m.Terms.Privacy.BuyerEpsilon = dataset.ReplaceOne, 1_500_000, 1_500_000
+	}, step)
+	if res, a := w.run(newCopier(1)); res != nil || a == nil || a.Retry || !strings.Contains(a.Message, "keep") {
+		t.Errorf("%+v %+v", res, a)
+	}
+}
+
+// TestHeaderNotGranted: without the header of CSV the first record would be taken for it, and no step looks at that.
+func TestHeaderNotGranted(t *testing.T) {
+	w := inMode(t, dataset.ModeRedacted, mails(10), nil, redactMail(t))
+	r := &attempt{e: w.enclave(newCopier(1))}
+	p := &pack{m: w.data.Manifest, grant: &envelope.Verified[grant.Grant]{}}
+	p.grant.Predicate.Obligations.Leaves = grant.Ranges{{First: 1, Count: 1}}
+	if _, err := r.transform(t.Context(), p); !errors.Is(err, ErrGrant) || reasonOf(err, "") != usage.ReasonNotPermitted {
+		t.Errorf("%v", err)
+	}
+}
