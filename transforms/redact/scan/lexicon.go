@@ -18,8 +18,9 @@ const (
 	oldWord
 	ageWord // before an age
 	relative
-	bornWord // before a year of birth
-	ageSign  // a sign, not a word, that may make an age of a number
+	bornWord    // before a year of birth
+	versionWord // before what has the form of an address
+	ageSign     // a sign, not a word, that may make an age of a number
 )
 
 // months are names and their abbreviations, parted by '|' from month to month.
@@ -56,6 +57,7 @@ var lexemes = [...]struct {
 		"montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag lundi mardi mercredi jeudi vendredi samedi dimanche " +
 		"lunes martes miércoles miercoles jueves viernes sábado sabado domingo lunedì lunedi martedì martedi mercoledì mercoledi giovedì giovedi venerdì venerdi sabato domenica " +
 		"feira maandag dinsdag woensdag donderdag vrijdag zaterdag zondag"},
+	{versionWord, "version versions ver release released releases build firmware software patch kernel driver oid section chapter rev revision snapshot versie versão versao versione"},
 	{relative, "today yesterday"},
 	{bornWord, "born birth yob dob geboren geb jahrgang né née nacido nacida nato nata nascido nascida född født urodzony urodzona"},
 	{linking, "in en im nel em year"},
@@ -104,7 +106,7 @@ func newLexicon() *lexicon {
 func (l *lexicon) put(words string, meaning uint32) {
 	for w := range fields(words) {
 		h, n := hashWord([]byte(w)), len(w)
-		if meaning&(zone|weekday|relative) == 0 && n > 1 {
+		if meaning&(zone|weekday|relative|versionWord) == 0 && n > 1 {
 			l.margins(w, n)
 		}
 		p := h % slots

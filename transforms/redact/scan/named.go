@@ -168,7 +168,7 @@ func (c *cursor) yearAfter(n *named, i int) {
 	}
 	d := c.digits(s, 4)
 	switch {
-	case s == i && isAlnum(c.peek(i-1)) && isDigit(c.peek(i-1)) || isAlnum(c.peek(d)) || c.peek(d) == ':':
+	case s == i && isAlnum(c.peek(i-1)) && isDigit(c.peek(i-1)) || isAlnum(c.peek(d)) || c.peek(d) == ':' && !(dash && d-s == 4):
 		return
 	case d-s == 4 && c.number(s, d) >= 1000 && c.number(s, d) < 2200, d-s == 2 && (dash || c.number(s, d) > 31):
 		n.end, n.year = d, true

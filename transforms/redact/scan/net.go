@@ -45,11 +45,11 @@ func (c *cursor) ipv4(s int) int {
 		c.weigh(f, span.Medium, topicIP, topicVersion)
 		return 0 // the same digits may be something else
 	}
-	if b := c.peek(s - 1); b == '[' || b == '(' || b == '@' || b == '\n' || s == 0 {
-		c.dst = append(c.dst, f)
-	} else {
-		c.weigh(f, span.Certain, topicIP, topicVersion)
+	i := c.skipBack(s)
+	if c.lexicon.find(c.text[c.wordBefore(i):i])&versionWord != 0 {
+		f.Score, f.Why = f.Score/2, span.ByForm|span.AgainstIt
 	}
+	c.dst = append(c.dst, f)
 	c.busy = f.End
 	return f.End
 }

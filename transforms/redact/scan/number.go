@@ -219,7 +219,7 @@ func (c *cursor) hexRun(s, e int) int {
 func (c *cursor) figures(s, d, e int) int {
 	if e-s <= 4 {
 		switch next := c.peek(e); {
-		case next == ':' || next == '-' && e-s == 2:
+		case next == ':' && c.secondColon(e) || next == '-' && e-s == 2:
 			if end := c.hexRun(s, e); end != 0 {
 				return end
 			}
@@ -312,6 +312,15 @@ func (c *cursor) skipBack(i int) int {
 		}
 	}
 	return i
+}
+
+// secondColon says whether another colon follows the one at i, as in every address and not in most times.
+func (c *cursor) secondColon(i int) bool {
+	j := i + 1
+	for j < len(c.text) && j-i <= 4 && isHex(c.text[j]) {
+		j++
+	}
+	return c.peek(j) == ':'
 }
 
 // continues says whether the digits at s are the later part of a number that was looked at as a whole: of a decimal, of a version,
