@@ -112,7 +112,15 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	for i < len(text) && i-end <= reach && alnum(text[i]) {
 		i++
 	}
-	return m.pairs[first][class(text[end+1:i])][n]>>(i-end-1)&1 != 0
+	second := i - end - 1
+	if m.pairs[first][class(text[end+1:i])][n]>>second&1 == 0 {
+		return false
+	}
+	if n+second <= reach && m.layouts.has(n+second, 1<<n) {
+		return true
+	}
+	sep, size := separator(text, i) // there must be a third group
+	return sep != 0 && continues(text, i+size, sep)
 }
 
 // class is numeric or mixed.
