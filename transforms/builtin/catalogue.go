@@ -13,7 +13,7 @@ import (
 func catalogue() []Entry {
 	return append([]Entry{
 		{
-			Name: "redact", Version: redact.Version, Shape: dataset.ShapeMap, Needs: "keys", New: redact.New, Tables: redact.Tables,
+			Name: "redact", Version: redact.Version, Shape: dataset.ShapeFilter, Needs: "keys", New: redact.New, Tables: redact.Tables,
 			What:    "finds personal data in texts, numbers, names of members and of files, and removes, masks or replaces it",
 			Members: members(redact.Members()),
 		},
