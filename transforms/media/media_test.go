@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/adler32"
 	"hash/crc32"
 	"image"
 	"image/color"
@@ -487,4 +488,12 @@ func BenchmarkJPEG(b *testing.B) {
 	for b.Loop() {
 		run(b, `{}`, "a", raw)
 	}
+}
+
+// stored is a zlib stream without compression.
+func stored(b []byte) []byte {
+	out := []byte{0x78, 0x01, 1}
+	out = binary.LittleEndian.AppendUint16(out, uint16(len(b)))
+	out = binary.LittleEndian.AppendUint16(out, ^uint16(len(b)))
+	return binary.BigEndian.AppendUint32(append(out, b...), adler32.Checksum(b))
 }
