@@ -46,9 +46,7 @@ func row(kind, a, b uint32) uint32 {
 	h := kind*0xC2B2AE35 ^ a*0x9E3779B1 ^ (b*0x85EBCA6B + b>>16)
 	h ^= h >> 15
 	h *= 0x2C1B3C6D
-	h ^= h >> 13
-	h *= 0x297A2D39
-	return h >> (32 - rowBits)
+	return (h ^ h>>11) * 0x297A2D39 >> (32 - rowBits)
 }
 
 var edge = Token{Kind: Edge, Low: uint32(Edge) + 1, Shape: uint32(Edge) + 1}
