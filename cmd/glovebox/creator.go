@@ -86,6 +86,13 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if err != nil {
 				return err
 			}
+			var before []dataset.Step
+			if in != nil {
+				before = in.steps
+			}
+			if err := checkModes(cmd.Context(), &m, args[0], before); err != nil {
+				return err
+			}
 			if err := o.keepModules(cmd.Context(), &m.Terms, steps.modules); err != nil {
 				return err
 			}

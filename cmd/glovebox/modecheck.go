@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/builtin"
+)
+
+// checkModes makes the steps of every mode for the source's columns, as they are after the steps before packing: a column that
+// is misspelt would else be found by the first job, which pays for it.
+func checkModes(ctx context.Context, m *dataset.Manifest, path string, before []dataset.Step) (err error) {
+	if len(m.Terms.Steps) == 0 {
+		return nil
+	}
+	in := transforms.Schema{Format: m.Format}
+	if m.Format == dataset.FormatCSV {
+		f, err := os.Open(path)
+		if err != nil {
+			return Errorf(KindUsage, "give the path of a CSV file").from(err)
+		}
+		defer f.Close()
+		src, err := transforms.NewSource(f, m.Format)
+		if err != nil {
+			return Errorf(KindUsage, "the first line of CSV names its columns").from(err)
+		}
+		in = src.Schema()
+	}
+	env, err := idleEnv()
+	if err != nil {
+		return err
+	}
+	if in, err = outOf(ctx, before, in, env); err != nil {
+		return fmt.Errorf("--transform: %w", err)
+	}
+	for _, p := range m.Terms.Steps {
+		if _, err := outOf(ctx, p.Steps, in, env); err != nil {
+			return Errorf(KindUsage, "docs/transforms.md says how steps are configured").from(fmt.Errorf("mode %s: %w", p.Mode, err))
+		}
+	}
+	return nil
+}
+
+// outOf is what records look like after steps.
+func outOf(ctx context.Context, steps []dataset.Step, in transforms.Schema, env *transforms.Env) (out transforms.Schema, err error) {
+	p, err := transforms.New(ctx, steps, in, builtin.New, env)
+	if err != nil {
+		return in, err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	return p.Out(), nil
+}
+
+// idleEnv is enough to make steps, which are never given a record.
+func idleEnv() (*transforms.Env, error) {
+	var secret [32]byte
+	var grant envelope.Digest
+	rand.Read(secret[:]) //nolint:errcheck // never fails since Go 1.24
+	rand.Read(grant[:])  //nolint:errcheck // never fails since Go 1.24
+	keys, err := transforms.NewPackageKeys(secret[:], grant)
+	if err != nil {
+		return nil, err
+	}
+	return &transforms.Env{
+		Keys: keys, Noise: rand.Reader,
+		Module: func(context.Context, *dataset.Step, transforms.Schema) (transforms.Module, error) { return idleModule{}, nil },
+	}, nil
+}
+
+// idleModule stands for a module that is not started.
+type idleModule struct{}
+
+func (idleModule) Batch(context.Context, [][]byte) ([][]byte, transforms.ModuleReport, error) {
+	return nil, transforms.ModuleReport{}, transforms.ErrModule
+}
+
+func (idleModule) Flush(context.Context) ([][]byte, transforms.ModuleReport, error) {
+	return nil, transforms.ModuleReport{}, transforms.ErrModule
+}
+
+func (idleModule) Close() error { return nil }
