@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/enclave/wasm"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
@@ -86,7 +87,7 @@ func data(f dataset.Format) string {
 	if f == dataset.FormatCSV {
 		b.WriteString("id,country,age,name,text\n")
 	}
-	for n := range 1500 {
+	for n := range 400 {
 		text, name, age, country := texts[n%len(texts)], fmt.Sprintf("Person %d", n%40), n*7%97, countries[n%4]
 		if n%3 == 0 {
 			text += fmt.Sprint(" ", n)
@@ -142,24 +143,80 @@ func through(t *testing.T, s dataset.Step, f dataset.Format, env *transforms.Env
 	return made{out.String(), r.RecordsIn, int64(strings.Count(out.String(), "\n")), r.Findings}, nil
 }
 
-// TestModuleIsNative: each built-in that runs as a module gives the same bytes and findings as the native one; and each that does not
-// is refused, because the module is lent nothing.
-func TestModuleIsNative(t *testing.T) {
-	wasm := build(t)
+// direct is a module in this process: compiled once for all steps.
+type direct struct{ *wasm.Instance }
+
+func start(ctx context.Context, m *wasm.Module, s *dataset.Step, in transforms.Schema) (transforms.Module, error) {
+	config, err := tx.NewConfig(s, in)
+	if err != nil {
+		return nil, err
+	}
+	i, err := m.Instantiate(ctx, wasm.Config{MemoryBytes: tx.MemoryBytes, Fuel: tx.StartFuel, Log: os.Stderr})
+	if err != nil {
+		return nil, err
+	}
+	if err := i.OpenTransform(ctx, config); err != nil {
+		return nil, errors.Join(&tx.ModuleError{Reason: "trap", Detail: err.Error()}, i.Close())
+	}
+	return tx.NewModule(s, in, direct{i})
+}
+
+func (d direct) Batch(ctx context.Context, batch []byte, _ int) (tx.Result, []byte, error) {
+	out, err := d.Transform(ctx, batch, tx.BatchFuel+tx.ByteFuel*int64(len(batch)), int(tx.AnswerLimit(int64(len(batch)))))
+	return tx.Result{Fuel: d.Used(), Findings: tx.Counts(d.Findings())}, out, err
+}
+
+func (d direct) Flush(ctx context.Context) (tx.Result, []byte, error) {
+	out, err := d.Instance.Flush(ctx, tx.BatchFuel, tx.FlushBytes)
+	return tx.Result{Fuel: d.Used(), Findings: tx.Counts(d.Findings())}, out, err
+}
+
+func (d direct) Close() error { return d.Instance.Close() }
+
+// TestModuleInSandbox: the whole catalogue is a module that an enclave compiles in time.
+func TestModuleInSandbox(t *testing.T) {
+	module := build(t)
 	spawner, err := sandbox.StartSpawner(sandbox.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer spawner.Close()
+	s := &dataset.Step{
+		Name: dataset.StepModule, Digest: envelope.Sum(module), ABI: dataset.ABITransform, Shape: dataset.ShapeFilter,
+		Config: []byte(`{"config":{"where":[{"field":"country","in":["DE"]}]},"step":"filter"}`),
+	}
+	m, err := spawner.Module(t.Context(), s, module, transforms.Schema{Format: dataset.FormatJSONL}, tx.Lent{Words: os.Stderr})
+	if err != nil {
+		if e, ok := errors.AsType[*tx.ModuleError](err); ok {
+			t.Log(e.Detail)
+		}
+		t.Fatal(err)
+	}
+	defer m.Close()
+	out, _, err := m.Batch(t.Context(), [][]byte{[]byte(`{"country":"DE"}`), []byte(`{"country":"FR"}`)})
+	if err != nil || len(out) != 2 || string(out[0]) != `{"country":"DE"}` || out[1] != nil {
+		t.Fatalf("%q, %v", out, err)
+	}
+}
+
+// TestModuleIsNative: each built-in that runs as a module gives the same bytes and findings as the native one; and each that does not
+// is refused, because the module is lent nothing.
+func TestModuleIsNative(t *testing.T) {
+	module := build(t)
+	compiled, err := wasm.CompileTransform(t.Context(), module, wasm.TransformImports{Findings: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer compiled.Close()
 	env := &transforms.Env{Module: func(ctx context.Context, s *dataset.Step, in transforms.Schema) (transforms.Module, error) {
-		return spawner.Module(ctx, s, wasm, in, tx.Lent{Words: os.Stderr})
+		return start(ctx, compiled, s, in)
 	}}
-	module := func(step, config string) dataset.Step {
-		c, err := envelope.Canonical(map[string]any{"step": step, "config": rawJSON(config)})
+	step := func(name, config string) dataset.Step {
+		c, err := envelope.Canonical(map[string]any{"step": name, "config": rawJSON(config)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return dataset.Step{Name: dataset.StepModule, Digest: envelope.Sum(wasm), ABI: dataset.ABITransform, Shape: dataset.ShapeFilter, Config: c}
+		return dataset.Step{Name: dataset.StepModule, Digest: envelope.Sum(module), ABI: dataset.ABITransform, Shape: dataset.ShapeFilter, Config: c}
 	}
 	covered := map[string]bool{}
 	for _, c := range steps {
@@ -177,7 +234,7 @@ func TestModuleIsNative(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := through(t, module(c.step, c.config), f, env)
+				got, err := through(t, step(c.step, c.config), f, env)
 				if err != nil {
 					if e, ok := errors.AsType[*tx.ModuleError](err); ok {
 						t.Log(e.Detail)
@@ -194,12 +251,12 @@ func TestModuleIsNative(t *testing.T) {
 			t.Errorf("%s: runs as a module: %v; needs %q", name, covered[name], native[name])
 		}
 	}
-	for step, config := range map[string]string{"sample": `{"rate":0.5}`, "redact": `{"operators":{"default":{"op":"hash"}}}`, "none": `{}`} {
-		if _, err := through(t, module(step, config), dataset.FormatJSONL, env); !errors.Is(err, transforms.ErrModule) {
-			t.Errorf("%s without keys: %v", step, err)
+	for name, config := range map[string]string{"sample": `{"rate":0.5}`, "redact": `{"operators":{"default":{"op":"hash"}}}`, "none": `{}`} {
+		if _, err := through(t, step(name, config), dataset.FormatJSONL, env); !errors.Is(err, transforms.ErrModule) {
+			t.Errorf("%s without keys: %v", name, err)
 		}
 	}
-	if _, err := through(t, module("drop", `{"fields":[{"field":"age"}]}`), dataset.FormatCSV, env); !errors.Is(err, transforms.ErrModule) {
+	if _, err := through(t, step("drop", `{"fields":[{"field":"age"}]}`), dataset.FormatCSV, env); !errors.Is(err, transforms.ErrModule) {
 		t.Errorf("a step that changes columns: %v", err)
 	}
 }

@@ -39,6 +39,7 @@ type guest struct {
 	pipeline *transforms.Pipeline
 	told     map[string]int64 // findings that were told, by type
 	put      func(transforms.Item) error
+	name     string // of files
 	record   *tx.Record
 }
 
@@ -63,6 +64,9 @@ func open(c *tx.Config) (tx.Transform, error) {
 		return nil, errors.New("the step changes columns, which a module cannot")
 	}
 	g := &guest{pipeline: p, told: map[string]int64{}}
+	if in.Format == dataset.FormatFiles {
+		g.name = fileName
+	}
 	g.put = func(it transforms.Item) error {
 		g.record.Put(it.Raw)
 		return nil
@@ -73,7 +77,7 @@ func open(c *tx.Config) (tx.Transform, error) {
 // Record implements tx.Transform.
 func (g *guest) Record(r *tx.Record) error {
 	g.record = r
-	return g.pipeline.Push(context.Background(), transforms.Item{Raw: r.Text(), Name: fileName}, g.put)
+	return g.pipeline.Push(context.Background(), transforms.Item{Raw: r.Text(), Name: g.name}, g.put)
 }
 
 // fileName is what every file is called here: a module is not told.

@@ -10,15 +10,6 @@ type Config struct {
 	Shape   string   // map, filter or any
 }
 
-func parseConfig(b []byte) *Config {
-	c := &Config{JSON: member(b, "config"), Format: text(member(b, "format")), Shape: text(member(b, "shape"))}
-	for list := member(b, "columns"); len(list) > 2; {
-		n := value(list[1:])
-		c.Columns, list = append(c.Columns, text(list[1:1+n])), list[1+n:]
-	}
-	return c
-}
-
 // Text is a text of the step's configuration; fallback if it is not there.
 func (c *Config) Text(name, fallback string) string {
 	if v := member(c.JSON, name); len(v) >= 2 && v[0] == '"' {

@@ -45,6 +45,16 @@ func Serve(open func(*Config) (Transform, error)) bool {
 	return true
 }
 
+// parseConfig reads what the sandbox gives.
+func parseConfig(b []byte) *Config {
+	c := &Config{JSON: member(b, "config"), Format: text(member(b, "format")), Shape: text(member(b, "shape"))}
+	for list := member(b, "columns"); len(list) > 2; {
+		n := value(list[1:])
+		c.Columns, list = append(c.Columns, text(list[1:1+n])), list[1+n:]
+	}
+	return c
+}
+
 //go:wasmexport tx_abi
 func txAbi() int32 { return 1 }
 
