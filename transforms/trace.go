@@ -54,7 +54,7 @@ func (t *Trace) Found(f Finding) {
 
 // Count counts findings of a type.
 func (t *Trace) Count(kind string, n int64) {
-	if _, ok := t.findings[kind]; !ok && len(t.findings) >= MaxTypes {
+	if _, ok := t.findings[kind]; !ok && len(t.findings) >= MaxTypes-1 {
 		kind = "OTHER"
 	}
 	t.findings[kind] += n

@@ -21,6 +21,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/scratch"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/builtin"
+	"github.com/glovebox-dev/glovebox/transforms/localdp"
 )
 
 // ingestMemory is how much of a transformed source is held in memory; the rest waits in an encrypted file without a name.
@@ -105,7 +106,7 @@ func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() 
 	}
 	defer func() { err = errors.Join(err, trace.close()) }()
 	env := &transforms.Env{
-		Keys: keys, Noise: rand.Reader,
+		Keys: keys, Noise: rand.Reader, Approximate: true, // noise at ingest is spent once, and said
 		Spool: func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", ingestMemory)), nil },
 		Finding: func(f transforms.Finding) {
 			if trace.found(&f); f.Step == len(in.steps)-1 {
@@ -170,6 +171,9 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 		})
 	}
 	sayReports(in.say, reports[:len(reports)-1])
+	if err := in.spent(); err != nil {
+		return err
+	}
 	digest, err := found.keep()
 	if err != nil {
 		return err
@@ -180,6 +184,25 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 	}
 	in.say("personal data that is still found in what is sealed: %s", sumOf(last.Findings))
 	return in.anonymity(c, p, last.RecordsIn)
+}
+
+// spent says what noise at ingest costs each record's privacy: once, whatever jobs read it afterwards.
+func (in *ingest) spent() error {
+	var epsilon, delta int64
+	for _, s := range in.steps {
+		epsilon += s.Epsilon
+		if s.Name == "discrete-gaussian" {
+			_, d, err := localdp.GaussianSpends(s.Config)
+			if err != nil {
+				return err
+			}
+			delta += d
+		}
+	}
+	if epsilon > 0 {
+		in.say("noise: what is sealed of a record is private to epsilon %s, delta %s, in the fields that got it; once, however often it is read", fraction(epsilon, 6), fraction(delta, 12))
+	}
+	return nil
 }
 
 // anonymity says what the last k-anonymity step reached, unless a later version makes it a part of the whole.

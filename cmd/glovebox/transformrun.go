@@ -84,7 +84,7 @@ func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path s
 	}
 	defer func() { err = errors.Join(err, trace.close()) }()
 	env := &transforms.Env{
-		Keys: keys, Noise: rand.Reader,
+		Keys: keys, Noise: rand.Reader, Approximate: true,
 		Spool: func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", ingestMemory)), nil },
 	}
 	if f.trace != "" {
