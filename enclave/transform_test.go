@@ -9,6 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -530,5 +533,89 @@ func TestHeaderNotGranted(t *testing.T) {
 	p.grant.Predicate.Obligations.Leaves = grant.Ranges{{First: 1, Count: 1}}
 	if _, err := r.transform(t.Context(), p); !errors.Is(err, ErrGrant) || reasonOf(err, "") != usage.ReasonNotPermitted {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRecordsAreCountedAlike: what packing counts as records, and what metering bills, is what steps are given.
+func TestRecordsAreCountedAlike(t *testing.T) {
+	for name, c := range map[string]struct {
+		format dataset.Format
+		text   string
+	}{
+		"CSV":                     {dataset.FormatCSV, "a,b\n1,2\n3,4\n"},
+		"CSV without a last end":  {dataset.FormatCSV, "a,b\r\n1,2\r\n3,4"},
+		"CSV with lines in it":    {dataset.FormatCSV, "a,b\n\"x\ny\",\"\"\"\"\n,\n"},
+		"CSV of one column":       {dataset.FormatCSV, "a\n\"\"\nx\n"},
+		"lines":                   {dataset.FormatJSONL, "{\"a\":1}\n[\"\\n\"]\n\"x\""},
+		"lines that end with CR":  {dataset.FormatJSONL, "{\"a\":1}\r\n 2 \r\n"},
+		"members of one name":     {dataset.FormatJSONL, "{\"a\":1,\"a\":2}\n"},
+		"no UTF-8 between quotes": {dataset.FormatJSONL, "\"\xff\"\n"},
+	} {
+		m := &dataset.Manifest{}
+		newWorldFrom(t, made{records: []byte(c.text), module: []byte("\x00asm"), offer: func(o *dataset.Manifest) {
+			o.Format = c.format
+			m = o
+		}})
+		src, err := transforms.NewSource(strings.NewReader(c.text), c.format)
+		check(t, err)
+		codec, n := transforms.NewCodec(src.Schema()), 0
+		for {
+			it, err := src.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			check(t, err)
+			var r transforms.Record
+			if err := codec.Parse(&r, it.Name, it.Raw); err != nil {
+				t.Errorf("%s: record %d: %v", name, n, err)
+			}
+			n++
+		}
+		w := inMode(t, dataset.ModeRedacted, []byte(c.text), func(o *dataset.Manifest) { o.Format = c.format }, pin(t, "redact", map[string]any{"detect": []string{"EMAIL_ADDRESS"}}))
+		if w.data.Manifest.Records != int64(n) || m.Format != c.format {
+			t.Errorf("%s: %d records packed, %d are read", name, w.data.Manifest.Records, n)
+		}
+		res, _ := w.run(newCopier(1))
+		if s := w.attested(res); s.Outcome != usage.OutcomeCompleted || s.Packages[1].Records != int64(n) {
+			t.Errorf("%s: %s, %+v", name, s.Reason, s.Packages[1])
+		}
+	}
+}
+
+// TestLargeDatasetSpills: what does not fit into memory waits in a file without a name, and nothing is left of it.
+func TestLargeDatasetSpills(t *testing.T) {
+	if testing.Short() {
+		t.Skip("packs and redacts 40 MiB")
+	}
+	dir := t.TempDir()
+	var b bytes.Buffer
+	b.WriteString("id,text\n")
+	filler := strings.Repeat("nothing to see here ", 5000)
+	for i := 0; b.Len() < scratchMemory+8<<20; i++ {
+		fmt.Fprintf(&b, "%d,%s %s\n", i, filler, canary)
+	}
+	w := inMode(t, dataset.ModeRedacted, b.Bytes(), func(m *dataset.Manifest) { m.Terms.Allowance = 1000 }, redactMail(t))
+	t.Setenv("TMPDIR", dir)
+	c := newCopier(1)
+	files := 0
+	c.during = func() {
+		list, err := filepath.Glob("/proc/self/fd/*")
+		check(t, err)
+		for _, f := range list {
+			if to, err := os.Readlink(f); err == nil && strings.HasPrefix(to, dir) && strings.HasSuffix(to, "(deleted)") {
+				files++
+			}
+		}
+	}
+	res, _ := w.run(c)
+	if s := w.attested(res); s.Outcome != usage.OutcomeCompleted || files != 1 {
+		t.Fatalf("%s, %d files", s.Reason, files)
+	}
+	want := bytes.ReplaceAll(b.Bytes(), []byte(canary), []byte("<EMAIL_ADDRESS>"))
+	if !bytes.Equal((*c.seen)[0], want) {
+		t.Errorf("%d bytes of %d, or others", len((*c.seen)[0]), len(want))
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left: %v, %v", left, err)
 	}
 }

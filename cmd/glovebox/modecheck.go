@@ -71,7 +71,9 @@ func idleEnv() (*transforms.Env, error) {
 	}
 	return &transforms.Env{
 		Keys: keys, Noise: rand.Reader,
-		Module: func(context.Context, *dataset.Step, transforms.Schema) (transforms.Module, error) { return idleModule{}, nil },
+		Module: func(context.Context, *dataset.Step, transforms.Schema) (transforms.Module, error) {
+			return idleModule{}, nil
+		},
 	}, nil
 }
 
