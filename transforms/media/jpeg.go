@@ -43,6 +43,11 @@ type jpegFile struct {
 	parts [][]byte // of the profile
 	frame bool
 	scans int
+
+	head     frameHeader
+	tables   [2][4]*huffman // by class and number, as they stand
+	interval int            // of restarts
+	selects  []byte         // the header of the scan at hand
 }
 
 // jpeg writes a JPEG anew: JFIF's density, Adobe's colour transform, the clean profile, the orientation if the configuration has
@@ -117,7 +122,11 @@ func (j *jpegFile) read(b []byte) (reason string) {
 		}
 		i += n
 		if marker == mSOS {
-			i += j.scan(b[i:])
+			n, reason := j.scan(b[i:])
+			if reason != "" {
+				return reason
+			}
+			i += n
 		}
 	}
 }
@@ -143,19 +152,24 @@ func (j *jpegFile) take(marker byte, p []byte) (reason string) {
 		j.m.remove(typeComment)
 		return ""
 	case marker >= mSOF0 && marker <= mSOF2:
-		reason, ok = j.start(p)
+		reason, ok = j.start(p, marker == mSOF2)
 		if reason != "" {
 			return reason
 		}
 	case marker == mDHT:
-		ok = huffmanTables(p)
+		ok = j.huffmanTables(p)
 	case marker == mDQT:
 		ok = quantisationTables(p)
 	case marker == mDRI:
-		ok = len(p) == 2
+		if ok = len(p) == 2; ok {
+			j.interval = int(binary.BigEndian.Uint16(p))
+		}
 	case marker == mSOS:
 		ok = j.frame && len(p) >= 4 && p[0] >= 1 && p[0] <= 4 && len(p) == 4+2*int(p[0])
-		j.scans++
+		if j.scans++; j.scans > maxScans {
+			return reasonUnsupported
+		}
+		j.selects = p
 	default: // arithmetic, lossless, hierarchical, and what is reserved
 		return reasonUnsupported
 	}
@@ -168,7 +182,7 @@ func (j *jpegFile) take(marker byte, p []byte) (reason string) {
 }
 
 // start reads the frame header.
-func (j *jpegFile) start(p []byte) (reason string, ok bool) {
+func (j *jpegFile) start(p []byte, progressive bool) (reason string, ok bool) {
 	if len(p) < 6 || j.frame || p[5] < 1 || p[5] > 4 || len(p) != 6+3*int(p[5]) {
 		return "", false
 	}
@@ -181,6 +195,15 @@ func (j *jpegFile) start(p []byte) (reason string, ok bool) {
 		return "", false
 	case high*wide > j.m.c.MaxPixels:
 		return reasonPixels, true
+	}
+	j.head = frameHeader{progressive: progressive, wide: int(wide), high: int(high), h: 1, v: 1}
+	for c := p[6:]; len(c) > 0; c = c[3:] {
+		h, v := c[1]>>4, c[1]&15
+		if h < 1 || h > 4 || v < 1 || v > 4 {
+			return "", false
+		}
+		j.head.components = append(j.head.components, component{id: c[0], h: h, v: v})
+		j.head.h, j.head.v = max(j.head.h, int(h)), max(j.head.v, int(v))
 	}
 	return "", true
 }
@@ -257,31 +280,33 @@ func (j *jpegFile) colours() (reason string) {
 	return ""
 }
 
-// scan copies entropy-coded data up to the marker that ends it, and gives how long it is.
-func (j *jpegFile) scan(b []byte) int {
-	from, i := 0, 0
+// scan copies entropy-coded data up to where its last block ends, and gives how long it is with what stands behind that.
+func (j *jpegFile) scan(b []byte) (length int, reason string) {
+	n := 0
 	for {
-		n := bytes.IndexByte(b[i:], 0xff)
-		if n < 0 || i+n+1 >= len(b) {
-			return len(b) // the end is missing: what follows says so
+		k := bytes.IndexByte(b[n:], 0xff)
+		if k < 0 || n+k+1 >= len(b) {
+			return 0, reasonTruncated
 		}
-		i += n
-		switch c := b[i+1]; {
-		case c == 0 || c >= mRST0 && c <= mRST7:
-			i += 2
-		case c == 0xff: // a fill byte
-			j.body = append(j.body, b[from:i]...)
-			i++
-			from = i
-		default:
-			j.body = append(j.body, b[from:i]...)
-			return i
+		n += k
+		if c := b[n+1]; c != 0 && (c < mRST0 || c > mRST7) {
+			break
 		}
+		n += 2
 	}
+	end, ok := j.walk(j.selects, b[:n])
+	if !ok {
+		return 0, reasonMalformed
+	}
+	if end < n {
+		j.m.remove(typeTrailing)
+	}
+	j.body = append(j.body, b[:end]...)
+	return n, ""
 }
 
-// huffmanTables checks that a segment is tables and nothing else.
-func huffmanTables(p []byte) bool {
+// huffmanTables reads a segment of tables and nothing else.
+func (j *jpegFile) huffmanTables(p []byte) bool {
 	for len(p) > 0 {
 		if len(p) < 17 || p[0]&0x0f > 3 || p[0]>>4 > 1 {
 			return false
@@ -293,6 +318,11 @@ func huffmanTables(p []byte) bool {
 		if n > len(p) || n > 17+256 {
 			return false
 		}
+		h := newHuffman(p[1:17], p[17:n])
+		if h == nil {
+			return false
+		}
+		j.tables[p[0]>>4][p[0]&15] = h
 		p = p[n:]
 	}
 	return true

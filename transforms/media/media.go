@@ -4,7 +4,7 @@
 //
 // Trust domain: the creator's side at ingest, the enclave process at run time; pure. Its one job: a JPEG or PNG file that passes
 // was written anew from the parts that its pixels need, and nothing else of it is left; every other file is quarantined with a
-// reason. What a picture shows, and what is hidden in its pixels or between them in a JPEG's entropy-coded data, stays.
+// reason. What a picture shows, and what is hidden in its pixels, stays.
 package media
 
 import (

@@ -430,6 +430,9 @@ func TestConfig(t *testing.T) {
 // FuzzMedia: what passes holds nothing that a second cleaning would change, and is still a picture.
 func FuzzMedia(f *testing.F) {
 	f.Add(dirtyJPEG(f, 6))
+	for _, b := range forms(f) {
+		f.Add(b)
+	}
 	f.Add(insert(jpegOf(f, picture(9, 9)), segment(0xe2, "ICC_PROFILE\x00\x01\x01"+string(profile(2, "GRAY", false)))))
 	p := pngOf(f, picture(9, 9))
 	f.Add(before(p, "IDAT", chunk("eXIf", exif(binary.LittleEndian, 3)), chunk("iCCP", "a\x00\x00\x78\x01")))
