@@ -191,8 +191,11 @@ func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.
 	if err != nil {
 		return transforms.Refused, err
 	}
-	if found := s.finder.Find(nil, []byte(r.Name)); len(found) > 0 {
-		look("", []byte(r.Name), found)
+	parts, _ := nameParts(r.Name)
+	for _, p := range parts {
+		if found := s.finder.Find(nil, []byte(p)); len(found) > 0 {
+			look(ofName, []byte(p), found)
+		}
 	}
 	switch {
 	case s.act == Report:

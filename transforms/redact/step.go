@@ -225,18 +225,14 @@ func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms
 	if r.Name == "" {
 		return transforms.Keep, nil
 	}
-	ext := path.Ext(r.Name)
-	if len(ext) > maxExt || strings.ContainsAny(ext, "@ ") {
-		ext = ""
-	}
-	parts := strings.Split(strings.TrimSuffix(r.Name, ext), "/")
+	parts, ext := nameParts(r.Name)
 	changed := false
 	for i, p := range parts {
 		found := s.finder.Find(nil, []byte(p))
 		if len(found) == 0 {
 			continue
 		}
-		out, err := s.replace(r, "", []byte(p), found, t)
+		out, err := s.replace(r, ofName, []byte(p), found, t)
 		if err != nil {
 			t.Reason("unstable")
 			return transforms.Quarantine, nil
@@ -256,6 +252,18 @@ func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms
 	r.Name = name + ext
 	return transforms.Keep, nil
 }
+
+// nameParts are the parts of a file's name that are looked at, each alone, and its extension: "readme.md" is no domain in Moldova.
+func nameParts(name string) (parts []string, ext string) {
+	ext = path.Ext(name)
+	if len(ext) > maxExt || strings.ContainsAny(ext, "@ ") {
+		ext = ""
+	}
+	return strings.Split(strings.TrimSuffix(name, ext), "/"), ext
+}
+
+// ofName is the path of findings in the name of a file. Their offsets are of the part between slashes.
+const ofName = "{}"
 
 // maxExt is the longest extension of a file's name that says what it is, with its dot.
 const maxExt = 8

@@ -152,6 +152,20 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// TestScanAgreesWithRedact: what redact leaves of files and their names, scan lets pass.
+func TestScanAgreesWithRedact(t *testing.T) {
+	in := files("mail/jane@acme.com.txt", "j@acme.com", "notes.md", "x", "src/run.sh", "y", "a.b.c.pl", "z")
+	r := redacted(t, `{"detect":["contact","network"]}`, "files", in)
+	var list []string
+	for _, name := range r.names {
+		list = append(list, name, "<EMAIL_ADDRESS>")
+	}
+	s := through(t, "scan", redact.NewScan, `{"detect":["contact","network"],"act":"quarantine"}`, "files", []byte(files(list...)), "k")
+	if r.err != nil || s.err != nil || len(s.names) != 4 {
+		t.Errorf("%v %v, of %v passed %v", r.err, s.err, r.names, s.names)
+	}
+}
+
 func TestInvalidUTF8(t *testing.T) {
 	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", "{\"m\":\"\xff j@acme.com \xc3\"}\n")
 	if r.err != nil || !strings.Contains(r.out, "<EMAIL_ADDRESS>") || strings.Contains(r.out, "acme") || !utf8.ValidString(r.out) {

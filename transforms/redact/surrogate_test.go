@@ -64,7 +64,7 @@ func TestSurrogatesAreConsistent(t *testing.T) {
 	}
 	for _, text := range []string{"jane@acme.com", "(212) 736-5000", "10.0.0.1", "https://acme.com/a"} {
 		for _, kind := range []span.Type{span.Email, span.Phone, span.IP, span.URL} {
-			if a, b := s.of(t, kind, text), s.of(t, kind, strings.ToUpper(text)); strings.ToLower(a) != strings.ToLower(b) {
+			if a, b := s.of(t, kind, text), s.of(t, kind, strings.ToUpper(text)); !strings.EqualFold(a, b) {
 				t.Errorf("%s: %q became %q, in capitals %q", kind, text, a, b)
 			}
 		}
