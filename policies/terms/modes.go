@@ -59,7 +59,7 @@ type PlanObligations struct {
 	Steps      []string `json:"steps"`    // before the code sees anything, in order
 	Classes    []string `json:"classes"`  // of output
 	Logs       string   `json:"logs"`     // at most
-	Counters   string   `json:"counters"` // "exact", or "fixed" before data is read
+	Counters   string   `json:"counters"` // "exact", or "fixed": what steps count is stated as 0
 	EpsilonCap int64    `json:"epsilonCap"`
 }
 
