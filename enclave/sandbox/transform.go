@@ -203,6 +203,9 @@ func (x *TransformSession) Opening() Outcome {
 // session was.
 func (x *TransformSession) Close() error {
 	x.dealings.Close()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.caller.Wipe()
 	return nil
 }
 

@@ -106,6 +106,9 @@ func (c *Caller) done(size, limit int64) (r Result, answer []byte, err error) {
 	return r, c.buf, err
 }
 
+// Wipe clears the last answer. It is for when there will be no more.
+func (c *Caller) Wipe() { clear(c.buf[:cap(c.buf)]) }
+
 // checkFindings refuses names of types that may not go into signed statements, and more types than there may be.
 func (c *Caller) checkFindings(all []Count) error {
 	for i, f := range all {
