@@ -52,6 +52,8 @@ type Detector struct {
 	scratch  []span.Finding
 	before   []span.Finding
 	pass     []span.Finding
+	solid    []span.Finding // of cut
+	soft     []span.Finding
 	labelled []byte
 }
 
@@ -196,13 +198,69 @@ func (d *Detector) recognise(dst []span.Finding, text []byte, names bool) []span
 // settle leaves of overlapping findings one, takes out what is allowed, and keeps what a losing finding had beyond the winner: redaction
 // must not leave half of a thing.
 func (d *Detector) settle(all []span.Finding, text []byte) []span.Finding {
-	all = unnest(d.disallow(all, text))
+	all = unnest(d.cut(d.disallow(all, text), text))
 	d.before = append(d.before[:0], all...)
 	kept := span.Resolve(all)
 	if len(kept) == len(d.before) {
 		return kept
 	}
 	return leftovers(kept, d.before, text)
+}
+
+// sure is the score from which a form decides against the tagger.
+const sure span.Score = 700
+
+// formed are the types whose form is their own: no name and no postal address has such a thing in it.
+func formed(t span.Type) bool {
+	switch t {
+	case span.Email, span.URL, span.Phone, span.IP, span.CreditCard, span.IBAN:
+		return true
+	}
+	return false
+}
+
+func isName(t span.Type) bool {
+	return t == span.Person || t == span.Location || t == span.Organisation || t == span.Address
+}
+
+// cut takes out of the tagger's findings what has a form of its own: an address that goes on into the telephone number below it ends before
+// it. It takes one pass over both.
+func (d *Detector) cut(all []span.Finding, text []byte) []span.Finding {
+	d.solid, d.soft = d.solid[:0], d.soft[:0]
+	for _, f := range all {
+		if formed(f.Type) && f.Score >= sure {
+			d.solid = append(d.solid, f)
+		} else if isName(f.Type) {
+			d.soft = append(d.soft, f)
+		}
+	}
+	if len(d.solid) == 0 || len(d.soft) == 0 {
+		return all
+	}
+	all = slices.DeleteFunc(all, func(f span.Finding) bool { return isName(f.Type) })
+	solid, k := span.Resolve(d.solid), 0
+	slices.SortFunc(d.soft, byPlace)
+	for _, f := range d.soft {
+		for k < len(solid) && solid[k].End <= f.Start {
+			k++
+		}
+		if k == len(solid) || solid[k].Start >= f.End {
+			all = append(all, f)
+			continue
+		}
+		from := f.Start
+		for j := k; from < f.End; j++ {
+			part, next := f, f.End
+			if j < len(solid) && solid[j].Start < f.End {
+				part.End, next = solid[j].Start, solid[j].End
+			}
+			if part.Start, part.End = trim(text, from, max(from, part.End)); part.Start < part.End {
+				all = append(all, part)
+			}
+			from = max(from, next)
+		}
+	}
+	return all
 }
 
 // byPlace sorts by start; of those that start at one place the longer comes first, then the better.

@@ -114,6 +114,20 @@ func TestNothingIsLeftOver(t *testing.T) {
 	}
 }
 
+// TestFormsCutNames: a telephone number below an address is no part of it, whatever the tagger says.
+func TestFormsCutNames(t *testing.T) {
+	d := detector(t, redact.Detect{})
+	text := "Jane Roe\n12 Elm Road\nSpringfield, IL 62704\n(212) 736-5000\njane.roe@acme.com\n"
+	var phone, mail bool
+	for _, f := range d.Find(nil, []byte(text)) {
+		phone = phone || f.Type == span.Phone && text[f.Start:f.End] == "(212) 736-5000"
+		mail = mail || f.Type == span.Email && text[f.Start:f.End] == "jane.roe@acme.com"
+	}
+	if !phone || !mail {
+		t.Errorf("found %v", d.Find(nil, []byte(text)))
+	}
+}
+
 func TestThresholds(t *testing.T) {
 	low, high := 0.3, 0.99
 	text := []byte("call 5551234 or 2125550123 now, j@acme.com")
