@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,6 +134,7 @@ func numbers(records int) []byte {
 // made is what a world is made from.
 type made struct {
 	records, module []byte
+	files           fs.FS // of the dataset, instead of records
 	segment         int64 // bytes of the dataset's segments
 	terms           func(*dataset.Terms)
 	offer           func(*dataset.Manifest) // of the dataset alone
@@ -157,7 +159,11 @@ func newWorldFrom(t testing.TB, from made) *world {
 	if from.offer != nil {
 		from.offer(&offer)
 	}
-	w.data = w.pack(w.creator, dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: offer, SegmentBytes: from.segment, BatchBytes: from.segment})
+	data := dataset.PackConfig{Source: bytes.NewReader(w.records), Manifest: offer, SegmentBytes: from.segment, BatchBytes: from.segment}
+	if from.files != nil {
+		data.Source, data.Files, data.Manifest.Format = nil, from.files, dataset.FormatFiles
+	}
+	w.data = w.pack(w.creator, data)
 	code := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(code, mainModule), from.module, 0o600))
 	w.code = w.pack(w.buyer, dataset.PackConfig{Files: os.DirFS(code), Manifest: mine})

@@ -3,6 +3,7 @@
 package enclave
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
@@ -200,5 +202,41 @@ func TestLargeDatasetSpills(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestFilesAreRedacted: text files arrive redacted, in a tar stream as before, and what is no text is quarantined.
+func TestFilesAreRedacted(t *testing.T) {
+	step := pin(t, "redact", map[string]any{"detect": []string{"EMAIL_ADDRESS"}, "keys": true})
+	w := newWorldFrom(t, made{
+		module: []byte("\x00asm-for-a-fake-runner"),
+		files: fstest.MapFS{
+			"a/mail.txt": {Data: []byte("write to " + canary)}, "b.txt": {Data: []byte("nothing")}, "photo.jpg": {Data: []byte("\xff\xd8\xff\xe0 " + canary)},
+		},
+		terms: func(m *dataset.Terms) { m.Modes = []string{dataset.ModeRedacted} },
+		offer: func(m *dataset.Manifest) {
+			m.Terms.Steps = []dataset.ModeSteps{{Mode: dataset.ModeRedacted, Steps: []dataset.Step{step}}}
+		},
+		job: func(j *job.Job) { j.Mode = dataset.ModeRedacted },
+	})
+	c := newCopier(1)
+	res, _ := w.run(c)
+	s := w.attested(res)
+	if s.Outcome != usage.OutcomeCompleted || s.Packages[1].Records != 2 || dataset.SumCounts(s.Transforms[0].Quarantined) != 1 {
+		t.Fatalf("%s %+v", s.Reason, s.Transforms)
+	}
+	got := map[string]string{}
+	for in := tar.NewReader(bytes.NewReader((*c.seen)[0])); ; {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		check(t, err)
+		b, err := io.ReadAll(in)
+		check(t, err)
+		got[h.Name] = string(b)
+	}
+	if len(got) != 2 || got["a/mail.txt"] != "write to <EMAIL_ADDRESS>" || got["b.txt"] != "nothing" {
+		t.Errorf("%q", got)
 	}
 }

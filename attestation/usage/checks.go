@@ -4,10 +4,12 @@ package usage
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/internal/tlog"
@@ -83,18 +85,23 @@ func (a *audit) checkPrivacy(s *Statement) {
 	a.must(s.Privacy == sum, "usage.privacy", PartUsage, "%d millionths of epsilon, the grants debit %d", s.Privacy, sum)
 	for i, p := range s.Packages {
 		if did := s.TransformsOf(p.Manifest); len(did) > 0 {
-			a.fact("transformed", PartUsage, "package[%d]: the code saw what %s left of the records", i, names(did))
+			a.fact("transformed", PartUsage, "package[%d]: the code saw what %s left of the records", i, told(did))
 		}
 	}
 }
 
-// names lists steps for people.
-func names(steps []Transform) string {
+// told lists steps for people, with what is said of them.
+func told(steps []Transform) string {
 	var out []string
 	for _, t := range steps {
-		out = append(out, t.Step)
+		switch found, left := dataset.SumCounts(t.Findings), dataset.SumCounts(t.Quarantined); {
+		case t.Sealed:
+			out = append(out, t.Step+" (figures are not let out)")
+		default:
+			out = append(out, fmt.Sprintf("%s (%d records in, %d out, %d findings, %d quarantined)", t.Step, t.RecordsIn, t.RecordsOut, found, left))
+		}
 	}
-	return strings.Join(out, ", ")
+	return strings.Join(out, ", then ")
 }
 
 func (a *audit) checkOutputs(s *Statement, j *job.Job) {
