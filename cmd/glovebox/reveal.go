@@ -3,13 +3,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact"
@@ -19,13 +24,13 @@ import (
 const maxRevealed = 256 << 20
 
 func newReveal() *cobra.Command {
-	var dir, input string
+	var dir, input, format string
 	cmd := &cobra.Command{
 		Use: "reveal PACKAGE", Short: "Put back what the step \"redact\" encrypted in a text", Args: exactArgs(1, "one package"),
 		Long: `Reveal reads a text that has tokens of the operator "encrypt" in it, from a job's result or from the dataset, and writes it with
 what they stand for. Only who holds the package's data key can: it is unwrapped from the creator's directory for this. What other operators
 did cannot be undone.`,
-		Example: "  glovebox creator transform reveal letters --dir alice < result.jsonl",
+		Example: "  glovebox creator transform reveal letters --dir alice --format jsonl < result.jsonl",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := openOwner(dir, config.Creator)
 			if err != nil {
@@ -35,32 +40,81 @@ did cannot be undone.`,
 			if err != nil {
 				return err
 			}
-			text, err := readBounded(input, maxRevealed)
-			if err != nil {
-				return err
-			}
 			keys, wipe, err := o.transformKeys(cmd.Context(), p)
 			if err != nil {
 				return err
 			}
 			defer wipe()
-			out, revealed, unread, err := redact.Reveal(keys, text)
+			v, err := redact.NewRevealer(keys)
 			if err != nil {
 				return err
 			}
-			if _, err := cmd.OutOrStdout().Write(out); err != nil {
+			if err := reveal(cmd, v, input, format); err != nil {
 				return err
 			}
-			say(cmd, "%d put back", revealed)
-			if unread > 0 {
-				say(cmd, "%d tokens are not of this dataset, or were changed", unread)
+			say(cmd, "%d put back", v.Revealed)
+			if v.Unread > 0 {
+				say(cmd, "%d tokens are not of this dataset, or were changed", v.Unread)
 			}
 			return nil
 		},
 	}
 	dirFlag(cmd, &dir, config.Creator)
 	cmd.Flags().StringVar(&input, "input", "-", "file to read; - is standard input")
+	cmd.Flags().StringVar(&format, "format", "text", "text, csv or jsonl: in the last two, what is put back is quoted as it must be")
 	return cmd
+}
+
+// reveal writes the input with what was sealed in it.
+func reveal(cmd *cobra.Command, v *redact.Revealer, input, format string) error {
+	switch f := dataset.Format(format); f {
+	case formatText:
+		text, err := readBounded(input, maxRevealed)
+		if err != nil {
+			return err
+		}
+		_, err = cmd.OutOrStdout().Write(v.Text(nil, text))
+		return err
+	case dataset.FormatCSV, dataset.FormatJSONL:
+		in := os.Stdin
+		if input != "-" {
+			file, err := os.Open(input)
+			if err != nil {
+				return Errorf(KindUsage, "check the path").from(err)
+			}
+			defer file.Close()
+			in = file
+		}
+		return revealRecords(cmd, v, in, f)
+	}
+	return Errorf(KindUsage, "use --format text, csv or jsonl").because("unknown format %q", format)
+}
+
+func revealRecords(cmd *cobra.Command, v *redact.Revealer, in io.Reader, f dataset.Format) error {
+	src, err := transforms.NewSource(in, f)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	w := transforms.NewWriter(out, src.Schema())
+	codec, rec := transforms.NewCodec(src.Schema()), transforms.Record{}
+	for {
+		it, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			return errors.Join(w.Begin(), out.Flush())
+		}
+		if err == nil {
+			err = codec.Parse(&rec, it.Name, it.Raw)
+		}
+		if err == nil {
+			v.Record(&rec)
+			it.Raw = rec.Append(nil)
+			err = w.Write(it)
+		}
+		if err != nil {
+			return errors.Join(err, out.Flush())
+		}
+	}
 }
 
 // transformKeys are the keys of a package's steps, until wipe.
