@@ -9,3 +9,6 @@ import "unsafe"
 func load(text []byte, i int) uint64 {
 	return *(*uint64)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(text)), i))
 }
+
+// pair is the two bytes at k, which is a constant.
+func pair(t *[block]byte, k int) uint16 { return *(*uint16)(unsafe.Pointer(&t[k])) }

@@ -213,7 +213,7 @@ func (c *cursor) weekdayBefore(n *named) {
 // weekday handles the `y` at i, if it ends the name of a day.
 func (c *cursor) weekday(i int) int {
 	t := c.text
-	if i < 3 || t[i-2]|0x20 != 'd' || t[i-1]|0x20 != 'a' || i+1 < len(t) && isAlnum(t[i+1]) {
+	if i < 3 || t[i-2]|0x20 != 'd' || t[i-1] != 'a' || i+1 < len(t) && isAlnum(t[i+1]) {
 		return i + 1
 	}
 	s := c.wordBefore(i + 1)

@@ -5,8 +5,8 @@
 // Trust domain: pure; the same source runs natively and inside WebAssembly. Its one job: one pass over a text gives every
 // stretch that looks like structured personal data, scored. It decides nothing: findings may overlap, [span.Resolve] chooses.
 //
-// The pass skips eight bytes at a time and stops at trigger bytes only: digits, `@`, `:`, `.`, a `y` (weekdays) and
-// words in capitals (bank identifiers). From a trigger the recognisers look back and forward, never further than a bound or
+// The pass looks two bytes up at a time and stops at triggers only: digits, `@`, `:` and `.` with something solid behind them, the end of
+// weekdays, and words in capitals (bank identifiers). From a trigger the recognisers look back and forward, never further than a bound or
 // than what no other trigger looks at again: the work is linear in the text, whatever the text is.
 package scan
 
@@ -30,54 +30,33 @@ type Scanner struct {
 	words    *context.Set
 	lexicon  *lexicon
 	tlds     *tldTable
+	triggers *triggers
 }
 
 // New makes a Scanner.
 func New(o Options) *Scanner {
-	return &Scanner{national: o.National, words: context.New(entries[:]...), lexicon: newLexicon(), tlds: newTLDs()}
+	return &Scanner{national: o.National, words: context.New(entries[:]...), lexicon: newLexicon(), tlds: newTLDs(), triggers: newTriggers()}
 }
 
 // Scan appends what it finds in text to dst, roughly in order. Offsets are bytes, and never inside of a valid UTF-8 sequence.
 func (s *Scanner) Scan(dst []span.Finding, text []byte) []span.Finding {
 	c := cursor{Scanner: s, text: text, dst: dst}
-	i := 0
-	for i+block <= len(text) {
-		a, b, d, e := load(text, i), load(text, i+8), load(text, i+16), load(text, i+24)
-		x, y, z, w := a&^highs, b&^highs, d&^highs, e&^highs
-		x = (figures8(x)|signs8(x, a))&^a&highs | capitals8(x)
-		y = (figures8(y)|signs8(y, b))&^b&highs | capitals8(y)
-		z = (figures8(z)|signs8(z, d))&^d&highs | capitals8(z)
-		w = (figures8(w)|signs8(w, e))&^e&highs | capitals8(w)
-		if x|y|z|w == 0 {
-			i += block
-			continue
+	var tail [block]byte
+	for i := 0; i < len(text); {
+		var t *[block]byte
+		if i+block <= len(text) {
+			t = (*[block]byte)(text[i:])
+		} else {
+			copy(tail[:], text[i:])
+			t = &tail
 		}
-		i = c.stops(i, gather8(x)|gather8(y)<<8|gather8(z)<<16|gather8(w)<<24)
-	}
-	for i < len(text) {
-		if i = rest(text, i); i < len(text) {
-			i = c.at(i)
+		if set := s.triggers.find(t); set == 0 {
+			i += block
+		} else {
+			i = c.stops(i, set)
 		}
 	}
 	return c.dst
-}
-
-// block is how many bytes Scan looks at before it branches: a WebAssembly engine pays for each branch.
-const block = 32
-
-// gather8 moves the high bits of eight bytes to the low eight bits.
-func gather8(x uint64) uint64 { return x >> 7 * 0x0102040810204080 >> 56 }
-
-// stops handles the triggers of the block at i, one bit each, and returns where to go on.
-func (c *cursor) stops(i int, set uint64) int {
-	for set != 0 {
-		next := c.at(i + bits.TrailingZeros64(set))
-		if next-i >= block {
-			return next
-		}
-		set &= ^uint64(0) << (next - i)
-	}
-	return i + block
 }
 
 // cursor is one pass over a text.
@@ -93,66 +72,40 @@ type cursor struct {
 	groups  groups
 }
 
-// at handles the trigger at i and returns where to go on, after i.
-func (c *cursor) at(i int) int {
-	switch b := c.text[i]; {
-	case b-'0' <= 9:
-		return c.run(i)
-	case b == '.':
-		return c.dot(i)
-	case b == ':':
-		return c.colon(i)
-	case b == '@':
-		return c.mail(i)
-	case b == 'y':
-		return c.weekday(i)
-	case b-'A' < 26:
-		return c.capitals(i)
-	}
-	return i + 1
-}
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// rest is the first trigger at or after i in what is shorter than a block, or len(text).
-func rest(text []byte, i int) int {
-	for ; i < len(text); i++ {
-		switch b := text[i]; {
-		case b >= '.' && b <= '@', b == 'y', isUpper(b) && i+4 <= len(text) && capitals4(text[i:i+4]):
-			return i
+// stops handles the triggers of the block at i, one bit each, and returns where to go on.
+func (c *cursor) stops(i int, set uint64) int {
+	for set != 0 {
+		at := i + bits.TrailingZeros64(set)
+		next := at + 1
+		switch b := c.text[at]; {
+		case b-'0' <= 9:
+			next = c.run(at)
+		case b == '.':
+			next = c.dot(at)
+		case b == ':':
+			next = c.colon(at)
+		case b == '@':
+			next = c.mail(at)
+		case b == 'y':
+			next = c.weekday(at)
+		case b == 'a':
+			if c.peek(at+1) == 'y' {
+				next = c.weekday(at + 1)
+			}
+		case c.four(at):
+			next = c.capitals(at)
 		}
+		if next-i >= block {
+			return next
+		}
+		set &= ^uint64(0) << (next - i)
 	}
-	return i
+	return i + block
 }
 
-// These mark the triggers among eight bytes by their high bits: a digit, an `@`, a `.` or `:` that no space follows, a `y` after an
-// `a`; and the first or fifth byte if it begins four capitals. What the byte before or after the eight would have to be is taken for
-// granted. low are the bytes without their high bits, so that no sum carries from byte to byte. They are apart so that they are inlined.
-
-// figures8 has digits and `@`.
-func figures8(low uint64) uint64 {
-	return (low+(0x80-'0')*ones)&^(low+(0x80-':')*ones) | ^(low ^ '@'*ones + 0x7f*ones)
-}
-
-// signs8 has `.` and `:` that something solid follows, and `y` after `a`.
-func signs8(low, x uint64) uint64 {
-	solid := (low + (0x80-'.')*ones) | x
-	sign := ^((low ^ '.'*ones + 0x7f*ones) & (low ^ ':'*ones + 0x7f*ones))
-	return sign&(solid>>8|0x80<<56) | ^((low ^ 'y'*ones + 0x7f*ones) | (low^'a'*ones+0x7f*ones)<<8&^0xff)
-}
-
-// capitals8 has the first and the fifth byte, if four capitals begin there. Bytes beyond ASCII count by their low bits: they are rare.
-func capitals8(low uint64) uint64 {
-	m := (low + (0x80-'A')*ones) &^ (low + (0x80-'[')*ones)
-	m &= m >> 8 & highs
-	return m & (m >> 16) & (0x80 | 0x80<<32)
-}
-
-func capitals4(b []byte) bool {
-	return isUpper(b[0]) && isUpper(b[1]) && isUpper(b[2]) && isUpper(b[3])
+// four says whether two capitals follow those at i.
+func (c *cursor) four(i int) bool {
+	return i+4 <= len(c.text) && isUpper(c.text[i+2]) && isUpper(c.text[i+3])
 }
 
 // add appends a finding.
