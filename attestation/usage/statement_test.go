@@ -4,6 +4,7 @@ package usage_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
@@ -24,11 +25,17 @@ func valid() usage.Statement {
 			ReadRoot: &root, Reads: 3, Bytes: 300, Records: 10, Billable: 10, Epochs: 1, Heartbeat: 2,
 		}
 	}
+	step := func(name string, fuel int64, found ...dataset.Count) usage.Transform {
+		return usage.Transform{Manifest: sum("data"), Fuel: fuel, StepReport: dataset.StepReport{
+			Step: name, ID: sum(name + " id"), Digest: sum(name), Config: sum("{}"), RecordsIn: 10, RecordsOut: 10, BytesIn: 90, BytesOut: 90,
+			Findings: append([]dataset.Count{}, found...), Quarantined: []dataset.Count{},
+		}}
+	}
 	return usage.Statement{
 		Job: sum("job"), Binding: sum("d"), Evidence: sum("evidence"), Assurance: "tpm", Runtime: job.RuntimeWASM, Isolation: "user,pid", Attempt: 1,
 		Packages: []usage.Package{pkg("code"), pkg("data")}, Outcome: usage.OutcomeCompleted, Outputs: []usage.Output{{Name: "m", Class: "model", Bytes: 1}},
 		Execution:  &usage.Execution{Module: sum("main.wasm"), Rewritten: sum("main.wasm, counted"), Costs: usage.CostTable, Fuel: 7},
-		Commitment: &commitment, Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
+		Commitment: &commitment, Transforms: []usage.Transform{step(dataset.StepModule, 5), step(dataset.StepRedact, 0, dataset.Count{Name: "PERSON", Count: 3})}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: usagetest.Now, Released: 1, Started: 2, Finished: 3},
 	}
 }
@@ -74,21 +81,39 @@ func contradictions() map[string]func(s *usage.Statement) {
 				s.Packages = append(s.Packages, p)
 			}
 		},
-		"a package twice":                func(s *usage.Statement) { s.Packages[1] = s.Packages[0] },
-		"unknown outcome":                func(s *usage.Statement) { s.Outcome = "mostly" },
-		"no assurance":                   func(s *usage.Statement) { s.Assurance = "" },
-		"no isolation":                   func(s *usage.Statement) { s.Isolation = "" },
-		"no attempt":                     func(s *usage.Statement) { s.Attempt = 0 },
-		"completed without execution":    func(s *usage.Statement) { s.Execution = nil },
-		"executed but not admitted":      func(s *usage.Statement) { fail(s); s.Reason = usage.ReasonModule },
-		"executed an unnamed module":     func(s *usage.Statement) { s.Execution.Module = envelope.Digest{} },
-		"executed an unknown rewrite":    func(s *usage.Statement) { s.Execution.Rewritten = envelope.Digest{} },
-		"executed without costs":         func(s *usage.Statement) { s.Execution.Costs = "" },
-		"negative fuel":                  func(s *usage.Statement) { s.Execution.Fuel = -1 },
-		"fuel beyond every limit":        func(s *usage.Statement) { s.Execution.Fuel = job.MaxAmount + 1 },
-		"steps in a class without":       func(s *usage.Statement) { s.Measured.Steps = 1 },
-		"privacy in a mode without":      func(s *usage.Statement) { s.Privacy = 1 },
-		"transforms":                     func(s *usage.Statement) { s.Transforms = []usage.Transform{{}} },
+		"a package twice":             func(s *usage.Statement) { s.Packages[1] = s.Packages[0] },
+		"unknown outcome":             func(s *usage.Statement) { s.Outcome = "mostly" },
+		"no assurance":                func(s *usage.Statement) { s.Assurance = "" },
+		"no isolation":                func(s *usage.Statement) { s.Isolation = "" },
+		"no attempt":                  func(s *usage.Statement) { s.Attempt = 0 },
+		"completed without execution": func(s *usage.Statement) { s.Execution = nil },
+		"executed but not admitted":   func(s *usage.Statement) { fail(s); s.Reason = usage.ReasonModule },
+		"executed an unnamed module":  func(s *usage.Statement) { s.Execution.Module = envelope.Digest{} },
+		"executed an unknown rewrite": func(s *usage.Statement) { s.Execution.Rewritten = envelope.Digest{} },
+		"executed without costs":      func(s *usage.Statement) { s.Execution.Costs = "" },
+		"negative fuel":               func(s *usage.Statement) { s.Execution.Fuel = -1 },
+		"fuel beyond every limit":     func(s *usage.Statement) { s.Execution.Fuel = job.MaxAmount + 1 },
+		"steps in a class without":    func(s *usage.Statement) { s.Measured.Steps = 1 },
+		"negative privacy":            func(s *usage.Statement) { s.Privacy = -1 },
+		"no list of steps":            func(s *usage.Statement) { s.Transforms = nil },
+		"a step without anything":     func(s *usage.Statement) { s.Transforms = []usage.Transform{{}} },
+		"a step of the code":          func(s *usage.Statement) { s.Transforms[0].Manifest = s.Packages[0].Manifest },
+		"a step of nothing":           func(s *usage.Statement) { s.Transforms[0].Manifest = s.Job },
+		"a step without a digest":     func(s *usage.Statement) { s.Transforms[0].Digest = envelope.Digest{} },
+		"more records than were left": func(s *usage.Statement) { s.Transforms[1].RecordsIn++ },
+		"bytes from nowhere":          func(s *usage.Statement) { s.Transforms[1].BytesIn++ },
+		"fuel of a built-in":          func(s *usage.Statement) { s.Transforms[1].Fuel = 1 },
+		"negative fuel of a step":     func(s *usage.Statement) { s.Transforms[0].Fuel = -1 },
+		"sealed and stated":           func(s *usage.Statement) { s.Transforms[0].Sealed = true },
+		"one step sealed":             func(s *usage.Statement) { s.Transforms[1].Seal() },
+		"findings unsorted": func(s *usage.Statement) {
+			s.Transforms[0].Findings = []dataset.Count{{Name: "B", Count: 1}, {Name: "A", Count: 1}}
+		},
+		"findings without a list":        func(s *usage.Statement) { s.Transforms[0].Findings = nil },
+		"a text as a finding":            func(s *usage.Statement) { s.Transforms[0].Findings = []dataset.Count{{Name: "Jane Doe", Count: 1}} },
+		"more left out than are missing": func(s *usage.Statement) { s.Transforms[1].Quarantined = []dataset.Count{{Name: "x", Count: 1}} },
+		"a built-in that makes records":  func(s *usage.Statement) { s.Transforms[1].RecordsOut++ },
+		"steps without end":              func(s *usage.Statement) { s.Transforms = slices.Repeat(s.Transforms, 400) },
 		"receipts":                       func(s *usage.Statement) { s.Receipts = []string{"r"} },
 		"payments":                       func(s *usage.Statement) { s.Payments = []string{"p"} },
 		"no broker time":                 func(s *usage.Statement) { s.Time.Broker = 0 },
