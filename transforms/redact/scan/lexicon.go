@@ -78,6 +78,7 @@ const slots = 1024
 type lexicon struct {
 	keys  [slots]uint64
 	vals  [slots]uint32
+	edges [1024]uint32 // by the first and the last byte: how long words are
 	first [1024]uint32 // by the low five bits of the first two bytes: which third ones words have
 	last  [1024]uint32 // by the third and second last bytes: which last ones
 }
@@ -106,6 +107,7 @@ func newLexicon() *lexicon {
 func (l *lexicon) put(words string, meaning uint32) {
 	for w := range fields(words) {
 		h, n := hashWord([]byte(w)), len(w)
+		l.edges[edge(w[0], w[n-1])] |= 1 << n
 		if meaning&(zone|weekday|relative|versionWord) == 0 && n > 1 {
 			l.margins(w, n)
 		}
@@ -138,11 +140,19 @@ func (l *lexicon) ends(a, b, c byte) bool {
 	return l.last[int(a&31)<<5|int(b&31)]>>(c&31)&1 != 0
 }
 
+// edge is a word's place in edges: without regard to case, and to what letters beyond ASCII are.
+func edge(a, b byte) int { return int(a&31)<<5 | int(b&31) }
+
 // find is what a word means; 0 is nothing.
 func (l *lexicon) find(w []byte) uint32 {
-	if len(w) == 0 || len(w) > maxWord {
+	if n := len(w); n == 0 || n > maxWord || l.edges[edge(w[0], w[n-1])]>>n&1 == 0 {
 		return 0
 	}
+	return l.look(w)
+}
+
+// look finds a word that may be one of the lexicon's.
+func (l *lexicon) look(w []byte) uint32 {
 	h := hashWord(w)
 	for p := h % slots; l.keys[p] != 0; p = (p + 1) % slots {
 		if l.keys[p] == h {

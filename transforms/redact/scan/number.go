@@ -2,10 +2,7 @@
 
 package scan
 
-import (
-	"math/bits"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 const (
 	maxGroups = 10
@@ -113,14 +110,7 @@ func (c *cursor) run(i int) int {
 	for s > c.floor && class[t[s-1]]&alnumClass != 0 {
 		s--
 	}
-	d := i + 1
-	for d < len(t) && isDigit(t[d]) {
-		d++
-	}
-	e := d
-	for e < len(t) && class[t[e]]&alnumClass != 0 {
-		e++
-	}
+	d, e := c.extent(i)
 	c.floor = e
 	if s >= c.busy {
 		sealed := 0
@@ -139,6 +129,26 @@ func (c *cursor) run(i int) int {
 	return e
 }
 
+// extent is where the digits at i end, and where the letters and digits do.
+func (c *cursor) extent(i int) (d, e int) {
+	t := c.text
+	if i+8 <= len(t) {
+		x := load(t, i)
+		if m := notAlnums(x); m != 0 {
+			return i + first(notDigits(x)), i + first(m)
+		}
+	}
+	d = i + 1
+	for d < len(t) && isDigit(t[d]) {
+		d++
+	}
+	e = d
+	for e < len(t) && class[t[e]]&alnumClass != 0 {
+		e++
+	}
+	return d, e
+}
+
 // ordinary is the end of the digits at i if they are a short number between words that say nothing about it; 0 if they may be more.
 // Most numbers in prose are such, and it is cheap.
 func (c *cursor) ordinary(i int) int {
@@ -147,8 +157,7 @@ func (c *cursor) ordinary(i int) int {
 		return 0
 	}
 	x := load(t, i)
-	other := ^(((x &^ highs) + (0x80-'0')*ones) &^ ((x &^ highs) + (0x80-':')*ones) &^ x) & highs
-	n := bits.TrailingZeros64(other) >> 3
+	n := first(notDigits(x))
 	if n > 4 || class[t[i-1]]&openClass == 0 {
 		return 0
 	}
@@ -303,13 +312,9 @@ func (c *cursor) beside(s, d, e int) uint32 {
 
 // skipBack is where the spaces and signs that end at i begin, a few at most.
 func (c *cursor) skipBack(i int) int {
-	for n := 0; n < 4; n++ {
-		switch c.peek(i - 1) {
-		case ' ', ',', '.', '-', '/', '\'', ':', '=', '(', '"', 0xA0, 0xC2:
-			i--
-		default:
-			return i
-		}
+	least := max(i-4, 0)
+	for i > least && class[c.text[i-1]]&backClass != 0 {
+		i--
 	}
 	return i
 }

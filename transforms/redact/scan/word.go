@@ -25,7 +25,7 @@ func notLetters(x uint64) uint64 {
 // notAlnums marks the bytes that are no letters and digits of ASCII.
 func notAlnums(x uint64) uint64 {
 	low := x&^highs | 0x20*ones
-	return (^(low + (0x80-'a')*ones) | (low + (0x80-'{')*ones)) & notDigits(x) | x&highs
+	return (^(low+(0x80-'a')*ones)|(low+(0x80-'{')*ones))&notDigits(x) | x&highs
 }
 
 // first is how many bytes precede the first mark.
