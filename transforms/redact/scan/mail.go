@@ -49,9 +49,15 @@ func (c *cursor) local(at int) int {
 		}
 		return at
 	}
-	first := max(c.address, at-maxLocal-1)
+	least := max(c.address, at-maxLocal-1)
 	i, wide := at, false
-	for i > first {
+	for i > least {
+		if i >= least+8 {
+			if n := after(notAlnums(load(t, i-8))); n > 0 {
+				i -= n
+				continue
+			}
+		}
 		b := t[i-1]
 		if class[b]&localClass == 0 || b == '.' && i < at && t[i] == '.' {
 			break
@@ -129,6 +135,12 @@ func (c *cursor) hostEnd(i int) (end, tld int) {
 	prev := i // start of the label before the last
 	t = t[:min(len(t), i+maxHost+1)]
 	for end < len(t) {
+		if end+8 <= len(t) {
+			if n := first(notAlnums(load(t, end))); n > 0 {
+				end += n
+				continue
+			}
+		}
 		b := t[end]
 		if class[b]&hostClass != 0 {
 			if b >= 0x80 && punctuation(t[end:]) != 0 {

@@ -6,17 +6,27 @@ import "github.com/glovebox-dev/glovebox/transforms/redact/span"
 
 // ip4 is the end of the dotted quad at i.
 func (c *cursor) ip4(i int) (end int, ok bool) {
-	for part := range 4 {
-		j := c.digits(i, 3)
-		if j == i || j-i > 3 || c.number(i, j) > 255 {
+	t := c.text[i:min(len(c.text), i+16)]
+	value, digits, parts := 0, 0, 0
+	for j, b := range t {
+		switch {
+		case b-'0' < 10:
+			digits++
+			if value = value*10 + int(b-'0'); digits > 3 || value > 255 {
+				return 0, false
+			}
+			continue
+		case digits == 0:
+			return 0, false
+		case parts == 3:
+			return i + j, true
+		case b != '.':
 			return 0, false
 		}
-		if part < 3 && c.peek(j) != '.' {
-			return 0, false
-		}
-		i = j + 1
+		value, digits = 0, 0
+		parts++
 	}
-	return i - 1, true
+	return i + len(t), parts == 3 && digits > 0
 }
 
 // ipv4 handles a run of digits at s that a dot follows. It returns 0 if there is no address.

@@ -41,20 +41,15 @@ func New(o Options) *Scanner {
 // Scan appends what it finds in text to dst, roughly in order. Offsets are bytes, and never inside of a valid UTF-8 sequence.
 func (s *Scanner) Scan(dst []span.Finding, text []byte) []span.Finding {
 	c := cursor{Scanner: s, text: text, dst: dst}
-	var tail [block]byte
-	for i := 0; i < len(text); {
-		var t *[block]byte
-		if i+block <= len(text) {
-			t = (*[block]byte)(text[i:])
-		} else {
-			copy(tail[:], text[i:])
-			t = &tail
-		}
-		if set := s.triggers.find(t); set == 0 {
-			i += block
-		} else {
-			i = c.stops(i, set)
-		}
+	i, set := s.triggers.find(text, 0)
+	for set != 0 {
+		i, set = s.triggers.find(text, c.stops(i, set))
+	}
+	if i < len(text) {
+		var tail [block]byte
+		copy(tail[:], text[i:])
+		_, set = s.triggers.find(tail[:], 0)
+		c.stops(i, set)
 	}
 	return c.dst
 }
@@ -81,9 +76,13 @@ func (c *cursor) stops(i int, set uint64) int {
 		case b-'0' <= 9:
 			next = c.run(at)
 		case b == '.':
-			next = c.dot(at)
+			if class[c.peek(next)]&hostClass != 0 {
+				next = c.dot(at)
+			}
 		case b == ':':
-			next = c.colon(at)
+			if class[c.peek(next)]&urlClass != 0 {
+				next = c.colon(at)
+			}
 		case b == '@':
 			next = c.mail(at)
 		case b == 'y':

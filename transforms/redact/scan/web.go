@@ -66,9 +66,12 @@ func (c *cursor) url(i int) int {
 }
 
 func knownScheme(s []byte) bool {
+	if n := len(s); (n == 4 || n == 5 && s[4]|0x20 == 's') && s[0]|0x20 == 'h' && s[1]|0x20 == 't' && s[2]|0x20 == 't' && s[3]|0x20 == 'p' {
+		return true
+	}
 	switch len(s) {
 	case 3, 4, 5, 6, 7:
-		for _, k := range [...]string{"http", "https", "ftp", "ftps", "sftp", "ssh", "ws", "wss", "git", "svn", "ldap", "ldaps", "smb", "file", "imap", "imaps", "news", "nntp", "rtsp", "telnet", "redis", "mysql", "mongodb", "amqp"} {
+		for _, k := range [...]string{"ftp", "ftps", "sftp", "ssh", "ws", "wss", "git", "svn", "ldap", "ldaps", "smb", "file", "imap", "imaps", "news", "nntp", "rtsp", "telnet", "redis", "mysql", "mongodb", "amqp"} {
 			if len(k) == len(s) && bytes.EqualFold(s, []byte(k)) {
 				return true
 			}
@@ -83,6 +86,12 @@ func (c *cursor) urlEnd(i int) int {
 	end, depth := i, 0
 	most := t[:min(len(t), i+maxURL)]
 	for end < len(most) {
+		if end+8 <= len(most) {
+			if n := first(notAlnums(load(most, end))); n > 0 {
+				end += n
+				continue
+			}
+		}
 		b := most[end]
 		if class[b]&urlClass != 0 {
 			end++
@@ -103,12 +112,11 @@ func (c *cursor) urlEnd(i int) int {
 		}
 		end++
 	}
-	bracket := bytes.IndexByte(t[i:end], '[') >= 0
 	for end > i {
 		switch t[end-1] {
 		case '.', ',', ';', ':', '!', '?', '\'', '*', '_', '(', '[':
 		case ']':
-			if bracket {
+			if bytes.IndexByte(t[i:end], '[') >= 0 {
 				return end
 			}
 		default:
@@ -134,7 +142,8 @@ func (c *cursor) insideURL(i, end int) {
 	whole := c.text
 	c.text = whole[:end]
 	c.address = i
-	if h := i + bytes.IndexByte(whole[i:end], '@') + 1; h > i && bytes.IndexByte(whole[i:h], '/') < 0 {
+	at := bytes.IndexByte(whole[i:end], '@')
+	if h := i + at + 1; at >= 0 && bytes.IndexByte(whole[i:h], '/') < 0 {
 		i = h // past the user's name
 	}
 	if e, ok := c.ip4(i); ok && (e == end || !isAlnum(whole[e]) && whole[e] != '.' && whole[e] != '-') {
@@ -144,7 +153,7 @@ func (c *cursor) insideURL(i, end int) {
 			c.add(span.IP, i+1, e, 900, 0, "ipv6")
 		}
 	}
-	for j := i; j < end; {
+	for j := i; at >= 0 && j < end; {
 		k := bytes.IndexByte(whole[j:end], '@')
 		if k < 0 {
 			break
