@@ -104,11 +104,11 @@ func (s *Set) add(phrase string, t Topic) {
 	if r.n == 0 {
 		return
 	}
-	h := r.at(0).hash
+	h := r.at(0)
 	s.first[h>>6&255] |= 1 << (h & 63)
 	for i := 1; i < r.n; i++ {
 		s.vals[s.place(h)] |= continues
-		h = join(h, r.at(i).hash)
+		h = join(h, r.at(i))
 	}
 	p := s.place(h)
 	at := s.vals[p] &^ continues
@@ -161,7 +161,7 @@ func (s *Set) Before(text []byte, start int) (w Words) {
 	r.read(text, wordStart(text, max(0, start-Back)), start)
 	reach := -1 // where the nearest cluster of phrases ends
 	for i := r.oldest(); i < r.n; i++ {
-		h := r.at(i).hash
+		h := r.at(i)
 		if s.first[h>>6&255]>>(h&63)&1 == 0 {
 			continue
 		}
@@ -176,7 +176,7 @@ func (s *Set) Before(text []byte, start int) (w Words) {
 				}
 				reach = max(reach, j)
 				w.Nearest.Union(b)
-				if r.at(j-1).numbers == r.numbers {
+				if r.near(j - 1) {
 					w.Before.Union(b)
 				} else {
 					w.Far.Union(b)
@@ -185,7 +185,7 @@ func (s *Set) Before(text []byte, start int) (w Words) {
 			if val&continues == 0 || j == r.n {
 				break
 			}
-			h = join(h, r.at(j).hash)
+			h = join(h, r.at(j))
 		}
 	}
 	return w
@@ -199,7 +199,7 @@ func (s *Set) After(text []byte, end int) (b Bits) {
 	var r reader
 	r.read(text, end, clauseEnd(text, end))
 	for i := range min(r.n, ahead) {
-		h := r.at(i).hash
+		h := r.at(i)
 		if s.first[h>>6&255]>>(h&63)&1 == 0 {
 			continue
 		}
@@ -212,7 +212,7 @@ func (s *Set) After(text []byte, end int) (b Bits) {
 			if val&continues == 0 || j == r.n {
 				break
 			}
-			h = join(h, r.at(j).hash)
+			h = join(h, r.at(j))
 		}
 	}
 	return b

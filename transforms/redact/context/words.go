@@ -3,6 +3,7 @@
 package context
 
 import (
+	"math/bits"
 	"unicode"
 	"unicode/utf8"
 )
@@ -15,58 +16,91 @@ const (
 	kept    = 32 // words before it: a power of two; a word of a script without spaces is one character
 )
 
-// FNV-1a, 64 bits.
+// What hashes begin with and are multiplied by: an odd number without a pattern.
 const (
 	basis = 14695981039346656037
-	prime = 1099511628211
+	prime = 0x9E3779B97F4A7C15
 )
 
-// word is a word that was read.
-type word struct {
-	hash    uint64
-	numbers int // how many numbers stood before it
+// spelling is the hash of a word's letters, eight at a time: each way to read them comes to the same.
+type spelling struct {
+	hash   uint64
+	chunk  uint64 // letters that are not in hash yet, the first in the lowest byte
+	room   uint   // bits that they take
+	length int    // letters
+}
+
+func (s *spelling) add(c byte) {
+	s.chunk |= uint64(c) << s.room
+	s.length++
+	if s.room += 8; s.room == 64 {
+		s.hash, s.chunk, s.room = stir(s.hash, s.chunk), 0, 0
+	}
+}
+
+// letter adds one letter, or the two that ß and æ stand for. An accent by itself is a letter of a word too, that nothing is written for.
+func (s *spelling) letter(folded rune) {
+	length := s.length + 1
+	for ; folded != 0; folded >>= 8 {
+		s.add(byte(folded))
+		if folded >= 1<<16 { // of another alphabet
+			s.add(byte(folded >> 8))
+			s.add(byte(folded>>16) | 0x80)
+			break
+		}
+	}
+	s.length = length
+}
+
+// sum is the hash of all.
+func (s *spelling) sum() uint64 {
+	if s.room == 0 {
+		return s.hash
+	}
+	return stir(s.hash, s.chunk)
+}
+
+func stir(h, chunk uint64) uint64 {
+	h = (h ^ chunk) * prime
+	return h ^ h>>29
 }
 
 // reader reads words; it keeps the last of them.
 type reader struct {
-	words   [kept]word
-	n       int // words read
-	numbers int // numbers read: runs of four digits or more
+	hashes  [kept]uint64
+	order   [kept]uint8 // how many numbers stood before each
+	n       int         // words read
+	numbers uint8       // numbers read: runs of four digits or more
 }
 
-func (r *reader) at(i int) *word { return &r.words[i&(kept-1)] }
+// at is the hash of a word.
+func (r *reader) at(i int) uint64 { return r.hashes[i&(kept-1)] }
+
+// near says whether no number is between a word and the end.
+func (r *reader) near(i int) bool { return r.order[i&(kept-1)] == r.numbers }
 
 func (r *reader) oldest() int { return max(0, r.n-kept) }
 
 func (r *reader) put(h uint64) {
-	r.words[r.n&(kept-1)] = word{h, r.numbers}
+	r.hashes[r.n&(kept-1)], r.order[r.n&(kept-1)] = h, r.numbers
 	r.n++
 }
 
 // join makes one hash of a phrase's beginning and its next word.
 func join(h, next uint64) uint64 { return (h*prime ^ next) * prime }
 
-// read reads the words of text[i:end].
+// read reads the words of text[i:end]. Most are plain.
 func (r *reader) read(text []byte, i, end int) {
-	h, letters, lower, digits := uint64(basis), 0, false, 0
+	s, lower, digits := spelling{hash: basis}, false, 0
 	begun := i // where the word begins
 	for i < end {
 		c := text[i]
-		if c-'a' < 26 {
-			if letters == 0 {
-				begun = i
-			}
-			h = (h ^ uint64(c)) * prime
-			letters, lower, digits = letters+1, true, 0
-			i++
-			continue
-		}
-		if c < utf8.RuneSelf && c-'A' >= 26 { // between words
-			if letters > 0 {
-				if !scrap(text, begun, i, letters) {
-					r.put(h)
+		if c < utf8.RuneSelf && c|0x20-'a' >= 26 { // between words
+			if s.length > 0 {
+				if !scrap(text, begun, i, s.length) {
+					r.put(s.sum())
 				}
-				h, letters = basis, 0
+				s = spelling{hash: basis}
 			}
 			lower = false
 			if c-'0' >= 10 {
@@ -77,39 +111,75 @@ func (r *reader) read(text []byte, i, end int) {
 			i++
 			continue
 		}
-		size, folded, kind := classify(text[i:end])
-		if kind == part || kind == alone || kind == upper && lower {
-			if letters > 0 && !scrap(text, begun, i, letters) {
-				r.put(h)
+		if s.length == 0 {
+			if h, n := plain(text, i, end); n > 0 {
+				if n > 2 || !scrap(text, i, i+n, n) {
+					r.put(h)
+				}
+				i += n
+				lower, digits = false, 0
+				continue
 			}
-			h, letters = basis, 0
 		}
-		lower = false
+		size, folded, kind := 1, rune(c), letter
+		if c-'a' >= 26 {
+			size, folded, kind = classify(text[i:end])
+		}
+		if kind == part || kind == alone || kind == upper && lower {
+			if s.length > 0 && !scrap(text, begun, i, s.length) {
+				r.put(s.sum())
+			}
+			s = spelling{hash: basis}
+		}
+		lower = c-'a' < 26
+		digits = 0
 		switch kind {
 		case part:
-			digits = 0
 		case alone:
-			r.put((basis ^ uint64(folded)) * prime)
-			digits = 0
+			r.put(stir(basis, uint64(folded)<<8))
 		default:
-			if letters == 0 {
+			if s.length == 0 {
 				begun = i
 			}
-			for ; folded != 0; folded >>= 8 { // one letter, or the two that ß and æ stand for
-				h = (h ^ uint64(folded&0xFF)) * prime
-				if folded >= 1<<16 { // of another alphabet
-					h = (h ^ uint64(folded>>8)) * prime
-					break
-				}
-			}
-			letters, digits = letters+1, 0
+			s.letter(folded)
 		}
 		i += size
 	}
-	if letters > 0 && !scrap(text, begun, i, letters) {
-		r.put(h)
+	if s.length > 0 && !scrap(text, begun, i, s.length) {
+		r.put(s.sum())
 	}
 }
+
+// plain is the hash of the word at i and its length, if all of its letters are of ASCII and no capital comes after a small one; else 0.
+func plain(text []byte, i, end int) (h uint64, n int) {
+	h = basis
+	for size := 8; size == 8 && i+n < end; n += size {
+		if i+n+8 > len(text) {
+			return 0, 0
+		}
+		x := load(text, i+n)
+		low := x&^highs | 0x20*ones
+		marks := (^(low + (0x80-'a')*ones) | (low + (0x80-'{')*ones) | x) & highs // what is no letter of ASCII
+		size = min(bits.TrailingZeros64(marks)>>3, end-i-n)
+		if size == 0 {
+			break
+		}
+		letters := uint64(1)<<(size*8) - 1
+		if capitals := ^x & (0x20 * ones) & letters; capitals != 0 && (n > 0 || capitals&(x&(0x20*ones)<<8) != 0) {
+			return 0, 0
+		}
+		h = stir(h, (x|0x20*ones)&letters)
+	}
+	if i+n < end && text[i+n] >= utf8.RuneSelf {
+		return 0, 0
+	}
+	return h, n
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
 
 // scrap says whether text[begun:end] is no word: the s of "driver's", or one or two letters out of digits, as hexadecimal numbers have.
 func scrap(text []byte, begun, end, letters int) bool {
@@ -203,14 +273,22 @@ func wordStart(text []byte, i int) int {
 
 func letterByte(c byte) bool { return c|0x20-'a' < 26 || c >= utf8.RuneSelf }
 
+// always is what ends a clause whatever follows it; a stop does if a space follows.
+const always = 2
+
+var closes = [256]uint8{
+	'\n': always, '\r': always, ';': always, ',': always, '|': always, '\t': always, '.': 1, '!': 1, '?': 1,
+	'0': always, '1': always, '2': always, '3': always, '4': always, '5': always, '6': always, '7': always, '8': always, '9': always,
+}
+
 // clauseEnd is where the words after a finding end: at the end of a line, a sentence or an item of a list, at another number, or a bounded way on.
 func clauseEnd(text []byte, i int) int {
 	limit := min(len(text), i+Forward)
-	for at := i; at < limit; at++ {
-		switch c := text[at]; {
-		case c == '\n' || c == '\r' || c == ';' || c == ',' || c == '|' || c == '\t' || c-'0' < 10:
-			return at
-		case (c == '.' || c == '!' || c == '?') && (at+1 >= len(text) || text[at+1] <= ' '):
+	for j, c := range text[i:limit] {
+		if closes[c] == 0 {
+			continue
+		}
+		if at := i + j; closes[c] == always || at+1 >= len(text) || text[at+1] <= ' ' {
 			return at
 		}
 	}

@@ -2,7 +2,11 @@
 
 package scan
 
-import "github.com/glovebox-dev/glovebox/transforms/redact/span"
+import (
+	"unicode/utf8"
+
+	"github.com/glovebox-dev/glovebox/transforms/redact/span"
+)
 
 // Bounds of RFC 5321, with room for what is written wrongly.
 const (
@@ -80,6 +84,9 @@ func (c *cursor) local(at int) int {
 // quoteBefore moves the start past typographic quotes, dashes and spaces, which are beyond ASCII but no letters.
 func (c *cursor) quoteBefore(start, at int) int {
 	for i := at - 1; i >= start; i-- {
+		if c.text[i] < utf8.RuneSelf {
+			continue
+		}
 		if n := punctuation(c.text[i:at]); n != 0 {
 			return i + n
 		}
