@@ -22,8 +22,11 @@ var hostile = []string{
 
 // A text twice as long takes twice the steps, and no text takes more of them a byte than some hundreds.
 func TestDoubling(t *testing.T) {
-	const size = 1 << 20
-	for _, unit := range hostile {
+	for i, unit := range hostile {
+		size := 1 << 16
+		if i == 0 {
+			size = 1 << 20
+		}
 		once := steps(bytes.Repeat([]byte(unit), size/2/len(unit)))
 		text := bytes.Repeat([]byte(unit), size/len(unit))
 		twice := steps(text)
