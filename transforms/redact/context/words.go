@@ -89,13 +89,26 @@ func (r *reader) put(h uint64) {
 // join makes one hash of a phrase's beginning and its next word.
 func join(h, next uint64) uint64 { return (h*prime ^ next) * prime }
 
+// between has what stands between words: 1 for signs, 2 for digits.
+var between = func() (t [256]uint8) {
+	for c := range byte(utf8.RuneSelf) {
+		switch {
+		case c-'0' < 10:
+			t[c] = 2
+		case c|0x20-'a' >= 26:
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
 // read reads the words of text[i:end]. Most are plain.
 func (r *reader) read(text []byte, i, end int) {
 	s, lower, digits := spelling{hash: basis}, false, 0
 	begun := i // where the word begins
 	for i < end {
 		c := text[i]
-		if c < utf8.RuneSelf && c|0x20-'a' >= 26 { // between words
+		if between[c] != 0 {
 			if s.length > 0 {
 				if !scrap(text, begun, i, s.length) {
 					r.put(s.sum())
@@ -103,12 +116,11 @@ func (r *reader) read(text []byte, i, end int) {
 				s = spelling{hash: basis}
 			}
 			lower = false
-			if c-'0' >= 10 {
-				digits = 0
-			} else if digits++; digits == 4 {
-				r.numbers++
+			for ; i < end && between[text[i]] != 0; i++ {
+				if digits = (digits + 1) * int(between[text[i]]-1); digits == 4 {
+					r.numbers++
+				}
 			}
-			i++
 			continue
 		}
 		if s.length == 0 {

@@ -71,7 +71,10 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	if n > reach {
 		return false
 	}
-	first := class(text[start:end])
+	first, both := class(text[start:end])
+	if both {
+		return false
+	}
 	if m.alone[first]>>n&1 != 0 {
 		return true
 	}
@@ -113,7 +116,8 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 		i++
 	}
 	second := i - end - 1
-	if m.pairs[first][class(text[end+1:i])][n]>>second&1 == 0 {
+	kind, _ := class(text[end+1 : i])
+	if m.pairs[first][kind][n]>>second&1 == 0 {
 		return false
 	}
 	if n+second <= reach && m.layouts.has(n+second, 1<<n) {
@@ -123,14 +127,18 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	return sep != 0 && continues(text, i+size, sep)
 }
 
-// class is numeric or mixed.
-func class(group []byte) int {
+// class is numeric or mixed, and whether there are both capitals and small letters: no identifier has them.
+func class(group []byte) (kind int, both bool) {
+	letters := byte(0)
 	for _, c := range group {
 		if c-'0' >= 10 {
-			return mixed
+			letters |= 1 << (c >> 5 & 3)
 		}
 	}
-	return numeric
+	if letters == 0 {
+		return numeric, false
+	}
+	return mixed, letters == 1<<2|1<<3
 }
 
 // match is the likeliest finding, and how many steps it took to find: characters read, shapes looked at, words asked for.

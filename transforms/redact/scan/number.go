@@ -42,6 +42,24 @@ func (c *cursor) gather(s int, g *groups) {
 	}
 }
 
+// whole says whether a group of digits that ends at i is the last, by the two bytes that follow. Whether it is one that no letter
+// follows, the caller knows.
+func (c *cursor) whole(i int) bool {
+	if i+2 > len(c.text) {
+		return false
+	}
+	r := c.text[i+1]
+	switch c.text[i] {
+	case ' ':
+		return !isDigit(r) && r != '(' && r != '-' && r != '/'
+	case '.', '-', '(':
+		return !isDigit(r)
+	case '/':
+		return !isDigit(r) && r != ' '
+	}
+	return false
+}
+
 // separator reads what parts two groups of digits, and gives where the next begins; 0 is none.
 func (c *cursor) separator(i int) (sep byte, next int) {
 	b := c.peek(i)
@@ -255,7 +273,7 @@ func (c *cursor) figures(s, d, e int) int {
 	}
 	q := c.peek(d)
 	g := &c.groups
-	if class[q]&closeClass != 0 {
+	if class[q]&closeClass != 0 || d == e && c.whole(d) {
 		g.n, g.digits, g.glued, g.sep[0], g.start[0], g.end[0] = 1, d-s, false, 0, s, d
 	} else {
 		c.gather(s, g)

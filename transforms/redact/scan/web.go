@@ -41,6 +41,9 @@ func (c *cursor) colon(i int) int {
 func (c *cursor) url(i int) int {
 	t := c.text
 	start := i
+	if i >= c.address+8 {
+		start -= after(notAlnums(load(t, i-8)))
+	}
 	for start > c.address && i-start < maxScheme && (isAlnum(t[start-1]) || t[start-1] == '+') {
 		start--
 	}
