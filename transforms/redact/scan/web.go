@@ -115,11 +115,11 @@ func (c *cursor) urlEnd(i int) int {
 		}
 		end++
 	}
-	for end > i {
+	for whole := end; end > i; {
 		switch t[end-1] {
 		case '.', ',', ';', ':', '!', '?', '\'', '*', '_', '(', '[':
 		case ']':
-			if bytes.IndexByte(t[i:end], '[') >= 0 {
+			if bytes.IndexByte(t[i:whole], '[') >= 0 {
 				return end
 			}
 		default:
