@@ -64,8 +64,9 @@ func (v *view) make(text []byte, ambiguous bool) bool {
 	done := 0
 	for i := next(text, 0); i < len(text); i = next(text, i) {
 		r, n := v.decode(text, i, done, ambiguous)
-		if n == 0 {
-			i++
+		if n == 0 { // all of the character: the last byte of some is what a no-break space is in Latin-1
+			_, n = utf8.DecodeRune(text[i:])
+			i += n
 			continue
 		}
 		c, from := text[i], i

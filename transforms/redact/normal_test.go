@@ -5,6 +5,8 @@ package redact
 import (
 	"bytes"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 )
 
 // TestNext: no byte at which a change may begin is passed over, wherever in eight bytes it stands and whatever stands beside it.
@@ -24,6 +26,36 @@ func TestNext(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestLettersThatEndAsASpaceDoes: of a letter whose last byte is a no-break space or a soft hyphen in Latin-1 (à, í, Š, Р, Э, ậ) nothing
+// is taken away, and a name or an address with one is found whole.
+func TestLettersThatEndAsASpaceDoes(t *testing.T) {
+	d, err := NewDetector(Detect{Types: []string{"EMAIL_ADDRESS"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, n := view{}, 0
+	for r := rune(utf8.RuneSelf); r <= unicode.MaxRune; r++ {
+		letter := string(r)
+		if last := letter[len(letter)-1]; last != 0xa0 && last != 0xad || !unicode.IsLetter(r) || fold(r, ' ') != r {
+			continue
+		}
+		n++
+		name := "Mart" + letter + "nez"
+		for _, ambiguous := range []bool{strict, loose} {
+			if v.make([]byte("Mr. "+name+"&nbsp;came"), ambiguous); string(v.text) != "Mr. "+name+" came" {
+				t.Fatalf("%U: the view is %q", r, v.text)
+			}
+		}
+		text := []byte("to " + name + "@example.com now")
+		if found := d.Find(nil, text); len(found) != 1 || found[0].Start != 3 || found[0].End != len(text)-4 {
+			t.Fatalf("%U: found %v in %q", r, found, text)
+		}
+	}
+	if n < 100 {
+		t.Errorf("looked at %d letters", n)
 	}
 }
 
