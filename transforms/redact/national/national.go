@@ -30,6 +30,8 @@ type Matcher struct {
 	layouts layouts
 	alone   [2]uint64                       // lengths of shapes of one group, as bits, by its class
 	pairs   [2][2][reach + 1]uint64         // lengths that the second of two neighbouring groups has, by their classes and the length of the first
+	twos    [4][2][2][reach + 1]uint64      // of shapes of two groups by their separator: lengths of the second, by their classes and the length of the first
+	more    [4][2][2][reach + 1]uint64      // as twos, of the first two groups of shapes that have more
 	most    [kinds * (reach + 1)]span.Score // what shapes of each bucket score at most without words
 	words   *context.Set
 	topics  []context.Bits // what each of table listens to
@@ -117,14 +119,28 @@ func (m *Matcher) may(text []byte, start, end int) bool {
 	}
 	second := i - end - 1
 	kind, _ := class(text[end+1 : i])
-	if m.pairs[first][kind][n]>>second&1 == 0 {
-		return false
-	}
-	if n+second <= reach && m.layouts.has(n+second, 1<<n) {
+	by := parting(text[end])
+	if m.twos[by][first][kind][n]>>second&1 != 0 {
 		return true
+	}
+	if m.more[by][first][kind][n]>>second&1 == 0 {
+		return false
 	}
 	sep, size := separator(text, i) // there must be a third group
 	return sep != 0 && continues(text, i+size, sep)
+}
+
+// parting is the place of a separator in twos and more.
+func parting(sep byte) int {
+	switch sep {
+	case ' ':
+		return 0
+	case '-':
+		return 1
+	case '.':
+		return 2
+	}
+	return 3
 }
 
 // class is numeric or mixed, and whether there are both capitals and small letters: no identifier has them.

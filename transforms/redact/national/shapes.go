@@ -168,6 +168,27 @@ func (m *Matcher) pair(s *shape) {
 		}
 		first, second = second, third
 	}
+	m.two(s)
+}
+
+// two notes the classes and lengths of the first two groups by the separators that may part them, see parted.
+func (m *Matcher) two(s *shape) {
+	to := &m.more
+	if s.groups == 1 {
+		to = &m.twos
+	}
+	first := bits.TrailingZeros64(s.seps)
+	second := bits.TrailingZeros64((s.seps | 1<<s.size) &^ (1 << first))
+	for _, sep := range []byte(" -./") {
+		if want := s.parting[0]; want != '-' && want != sep && (want != '~' || sep != '-') {
+			continue
+		}
+		for classes := range 4 {
+			if a, b := classes&1, classes>>1; s.may(a, 0, first) && s.may(b, first, second) {
+				to[parting(sep)][a][b][first] |= 1 << (second - first)
+			}
+		}
+	}
 }
 
 // layouts is a filter over lengths and places of separators, of shapes of more than one group: most numbers with separators are of no such shape.
