@@ -67,6 +67,8 @@ type Redact struct {
 	out       []byte // what fields were set to, of the record at hand
 	again     []span.Finding
 	match     match
+	by        []string          // the fields that operators read
+	whose     map[string][]byte // and what they were
 	seams     []seam
 	actions   []string
 	taken     map[string]string // names of members that were made, and of what
@@ -95,7 +97,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 	}
 	s := &Redact{
 		step: step{finder: d, fields: f, keys: c.Keys, paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
-		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{},
+		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{}, whose: map[string][]byte{},
 	}
 	known := []string{Default}
 	for t := range d.want {
@@ -110,6 +112,9 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 		made, err := op.compile(env)
 		if err != nil {
 			return nil, invalidIn("operators: "+t, err)
+		}
+		if op.By != "" && !slices.Contains(s.by, op.By) {
+			s.by = append(s.by, op.By)
 		}
 		if t == Default {
 			s.fallback = made

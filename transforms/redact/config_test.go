@@ -44,6 +44,7 @@ func TestBadConfig(t *testing.T) {
 		{`{"operators":{"default":{"op":"mask","last":-1}}}`, "0 to"},
 		{`{"operators":{"default":{"op":"shift","days":-1}}}`, "days"},
 		{`{"operators":{"default":{"op":"shift","days":99999}}}`, "days"},
+		{`{"operators":{"default":{"op":"shift","days":6}}}`, "want 7"},
 		{`{"operators":{"default":{"op":"shift","order":"ymd"}}}`, "mdy or dmy"},
 		{`{"operators":{"default":{"op":"bucket","width":1}}}`, "width"},
 		{`{"operators":{"default":{"op":"bucket","date":"day"}}}`, "month or year"},

@@ -41,6 +41,7 @@ type Words struct {
 // Detector finds personal data in texts. It is for one goroutine.
 type Detector struct {
 	want     selection
+	custom   map[span.Type]bool      // types of the creator's patterns and lists that are no others
 	least    map[span.Type]span.Score // by type
 	scanner  *scan.Scanner
 	tagger   *name.Tagger // nil: no names are wanted
@@ -67,7 +68,7 @@ type pattern struct {
 
 // NewDetector checks what is to be found. Its errors wrap transforms.ErrConfig.
 func NewDetector(c Detect) (*Detector, error) {
-	d := &Detector{least: map[span.Type]span.Score{}}
+	d := &Detector{custom: map[span.Type]bool{}, least: map[span.Type]span.Score{}}
 	custom, err := d.own(&c)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,13 @@ func NewDetector(c Detect) (*Detector, error) {
 		return nil, err
 	}
 	tokens := map[string]bool{}
-	for _, t := range append(Types(), custom...) {
+	for _, t := range Types() {
+		tokens[string(t)] = true
+	}
+	for _, t := range custom {
+		d.custom[t] = !tokens[string(t)]
+	}
+	for _, t := range custom {
 		tokens[string(t)] = true
 	}
 	d.views[0].types, d.views[1].types = tokens, tokens

@@ -36,9 +36,10 @@ func ops() []string {
 
 // match is a finding as an operator sees it.
 type match struct {
-	kind   span.Type
-	text   []byte
-	record *transforms.Record
+	kind span.Type
+	text []byte
+	own  bool              // the type is the creator's, not one of Types
+	by   map[string][]byte // the fields that operators read, as they were before the step: those that the record has
 }
 
 // operator writes what stands in place of a finding. What it cannot write becomes a token.
@@ -199,8 +200,8 @@ func (o *Operator) keyed(env *transforms.Env) (operator, error) {
 	default:
 		return nil, invalid("scope: %q, want dataset or grant%s", o.Scope, hint(o.Scope, []string{ScopeDataset, ScopeGrant}))
 	}
-	if o.Days < 0 || o.Days > maxDays {
-		return nil, invalid("days: %d, want 1 to %d", o.Days, maxDays)
+	if o.Days != 0 && (o.Days < minDays || o.Days > maxDays) {
+		return nil, invalid("days: %d, want %d to %d", o.Days, minDays, maxDays)
 	}
 	days := o.Days
 	if days == 0 {

@@ -150,6 +150,44 @@ func TestShiftByPerson(t *testing.T) {
 	}
 }
 
+// TestShiftByTheFieldAsItCame: the field that says whose date it is may be redacted itself; all persons are not one for that.
+func TestShiftByTheFieldAsItCame(t *testing.T) {
+	config := `{"detect":["DATE_TIME","EMAIL_ADDRESS"],"operators":{"DATE_TIME":{"op":"shift","by":"who"}}}`
+	r := redacted(t, config, "jsonl", `{"who":"ann@acme.com","t":"on 2021-03-04"}
+{"who":"bob@acme.com","t":"on 2021-03-04"}
+{"who":"ann@acme.com","t":"on 2021-03-04"}
+{"who":null,"t":"on 2021-03-04"}
+{"who":"","t":"on 2021-03-04"}
+`)
+	got := regexp.MustCompile(`on [^"]+`).FindAllString(r.out, -1)
+	if r.err != nil || strings.Contains(r.out, "acme") || len(got) != 5 || got[0] == got[1] || got[0] != got[2] ||
+		got[3] != "on <DATE_TIME>" || got[4] != got[3] {
+		t.Errorf("%s %v", r.out, r.err)
+	}
+}
+
+// TestBucketOfIdentifiers: a range of ten cards is a card.
+func TestBucketOfIdentifiers(t *testing.T) {
+	for kind, in := range map[string]string{
+		"CREDIT_CARD": "4111111111111111", "US_SSN": "219099999", "PHONE_NUMBER": "+12127365000", "US_BANK_NUMBER": "945456787",
+	} {
+		if got := line(t, op(kind, `{"op":"bucket"}`), kind+" "+in, "k"); strings.Contains(got, in[:6]) {
+			t.Errorf("%s became %s", in, got)
+		}
+		if got := line(t, op(kind, `{"op":"bucket","prefix":7}`), kind+" "+in, "k"); strings.Contains(got, in[:7]) && len(in) < 14 {
+			t.Errorf("%s became %s", in, got)
+		}
+	}
+	r := redacted(t, op("CREDIT_CARD", `{"op":"bucket"}`), "jsonl", `{"card":4111111111111111}`+"\n")
+	if r.err != nil || r.out != `{"card":"<CREDIT_CARD>"}`+"\n" {
+		t.Errorf("got %s %v", r.out, r.err)
+	}
+	own := `{"detect":["WAGE"],"patterns":[{"name":"w","type":"WAGE","regexp":"\\d{5}"}],"operators":{"WAGE":{"op":"bucket","width":1000}}}`
+	if got := line(t, own, "earns 45210", "k"); got != "earns 45000-45999" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSurrogates(t *testing.T) {
 	for kind, c := range map[string]struct{ in, want string }{
 		"EMAIL_ADDRESS": {"to jane@acme.com now", `^to [a-z]+\.[a-z]+\d{4}@example\.(com|net|org) now$`},

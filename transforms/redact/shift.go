@@ -11,8 +11,11 @@ import (
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
 )
 
-// maxDays bounds how far dates are moved.
-const maxDays = 100 * 365
+// Bounds of how far dates are moved. A shift of a few days is soon guessed.
+const (
+	minDays = 7
+	maxDays = 100 * 365
+)
 
 // shift moves dates by a number of days that a key chooses: one for the dataset, or one for each value of a field. Spaces between the
 // dates of one person stay as they are. It is never none.
@@ -32,12 +35,10 @@ func (s shift) apply(dst []byte, m *match) ([]byte, bool) {
 		return dst, false
 	}
 	var whose []byte
-	if s.by != "" && m.record != nil {
-		f := m.record.Field(s.by)
-		if f == nil {
+	if s.by != "" {
+		if whose = m.by[s.by]; len(whose) == 0 {
 			return dst, false // nobody's date: a shift that others share would tie it to them
 		}
-		whose = f.Text
 	}
 	return d.appendShifted(dst, s.amount(whose))
 }
@@ -88,10 +89,14 @@ func (b bucket) apply(dst []byte, m *match) ([]byte, bool) {
 	switch {
 	case m.kind == span.Date:
 		return b.calendar(dst, m.text)
-	case b.prefix > 0 && m.kind != span.Age:
-		return b.start(dst, m.text)
+	case m.kind == span.Age:
+		return b.number(dst, m.text, true)
+	case b.prefix > 0:
+		return b.start(dst, m.text, m.own)
+	case m.own:
+		return b.number(dst, m.text, false)
 	}
-	return b.number(dst, m.text, m.kind == span.Age)
+	return dst, false // ten neighbours of a card are as good as the card
 }
 
 // calendar writes the month or the year alone: 2021-03.
@@ -138,15 +143,16 @@ func (b bucket) number(dst, text []byte, age bool) ([]byte, bool) {
 	return append(dst, text[to:]...), true
 }
 
-// start writes the first characters and stars for the other letters and digits: 021**.
-func (b bucket) start(dst, text []byte) ([]byte, bool) {
+// start writes the first characters and stars for the other letters and digits: 021**. As with a mask, no more than half is kept; of what
+// the creator's own patterns find, all but one.
+func (b bucket) start(dst, text []byte, own bool) ([]byte, bool) {
 	n := 0
 	for _, r := range string(text) {
 		if inWord(r) {
 			n++
 		}
 	}
-	if n <= b.prefix {
+	if n <= b.prefix || !own && n < 2*b.prefix {
 		return dst, false
 	}
 	i := 0

@@ -23,6 +23,7 @@ func (s *Redact) Transform(r *transforms.Record, t *transforms.Trace) (transform
 	s.out = s.out[:0]
 	clear(s.taken)
 	clear(s.count)
+	s.remember(r)
 	text, err := s.each(r, func(f *transforms.Field) error { return s.field(r, f, t) })
 	switch {
 	case errors.Is(err, errUnstable):
@@ -35,6 +36,16 @@ func (s *Redact) Transform(r *transforms.Record, t *transforms.Trace) (transform
 		return transforms.Quarantine, nil
 	}
 	return s.fileName(r, t)
+}
+
+// remember keeps the fields that operators read, before the first of them is changed. What the step writes goes elsewhere.
+func (s *Redact) remember(r *transforms.Record) {
+	clear(s.whose)
+	for _, path := range s.by {
+		if f := r.Field(path); f != nil && f.Kind != transforms.Null {
+			s.whose[path] = f.Text
+		}
+	}
 }
 
 // errUnstable is a text that shows personal data again whenever some of it is replaced.
@@ -86,7 +97,7 @@ func (s *Redact) replace(r *transforms.Record, path string, text []byte, found [
 		start := len(s.out)
 		op := s.operator(f.Type)
 		var ok bool
-		s.match = match{f.Type, text[f.Start:f.End], r}
+		s.match = match{f.Type, text[f.Start:f.End], s.finder.custom[f.Type], s.whose}
 		if s.out, ok = op.apply(s.out, &s.match); !ok {
 			op = replace{}
 			s.out, _ = op.apply(s.out[:start], &s.match)
@@ -183,7 +194,7 @@ func (s *Redact) cover(r *transforms.Record, text []byte, seams []seam, rest []s
 		shift(f.Start)
 		s.out = append(s.out, text[at:f.Start]...)
 		start := len(s.out)
-		s.match = match{f.Type, text[f.Start:f.End], r}
+		s.match = match{f.Type, text[f.Start:f.End], s.finder.custom[f.Type], s.whose}
 		s.out = s.tokenFor(s.out, &s.match)
 		moved = append(moved, seam{start - from, len(s.out) - from})
 		at = f.End
