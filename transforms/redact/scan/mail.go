@@ -174,7 +174,7 @@ func (c *cursor) hostEnd(i int) (end, tld int) {
 func hostByte(b byte) bool { return class[b]&hostClass != 0 }
 
 // messageID says whether the address is likelier the name of a message than of a mailbox: it stands in angle brackets, and
-// before the `@` are many digits or signs that mailboxes do not have.
+// before the `@` is a long number with a point and more behind it. A number alone, or a word with a number, may well be a mailbox.
 func (c *cursor) messageID(start, at, end int) bool {
 	t := c.text
 	before := c.peek(start - 1)
@@ -184,11 +184,9 @@ func (c *cursor) messageID(start, at, end int) bool {
 	if before != '<' || c.peek(end) != '>' {
 		return false
 	}
-	digits := 0
-	for _, b := range t[start:at] {
-		if isDigit(b) {
-			digits++
-		}
+	i := start
+	for i < at && isDigit(t[i]) {
+		i++
 	}
-	return digits >= 8 || digits >= 4 && at-start >= 20
+	return i-start >= 8 && i+1 < at && t[i] == '.'
 }

@@ -51,6 +51,14 @@ func check(t *testing.T, typ span.Type, texts ...string) {
 	}
 }
 
+// TestMailboxThatLooksLikeAMessageID: a number before the at sign, or a word with one, is a mailbox as likely.
+func TestMailboxThatLooksLikeAMessageID(t *testing.T) {
+	check(t, span.Email,
+		"<[[13812345678@163.com]]>", "Kevin <[[kevin+dated+1027961456.a1b2c3@example.ie]]>", "<[[12345678.@example.com]]>",
+		"<20020822154512.GA12345@host.example.com>",
+	)
+}
+
 func TestEmail(t *testing.T) {
 	check(t, span.Email,
 		"write to [[john.doe@example.com]].", "<[[a@b.co]]>", "[[o'neil+tag@mail.example.co.uk]], thanks", "mailto:[[x_y-z@example.org]]?subject=1",
