@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
 
@@ -27,7 +26,7 @@ const (
 
 // decode reads a step's configuration.
 func decode(name string, config json.RawMessage, v any) error {
-	if err := envelope.DecodeStrict(config, dataset.MaxStepConfig, v); err != nil {
+	if err := transforms.DecodeWords(config, dataset.MaxStepConfig, v); err != nil {
 		return fmt.Errorf("%w: %s: %w", transforms.ErrConfig, name, err)
 	}
 	return nil

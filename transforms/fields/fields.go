@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
 
@@ -31,10 +30,7 @@ type Ref struct {
 
 // Decode reads a step's configuration strictly. Its errors wrap ErrConfig.
 func Decode(config json.RawMessage, v any) error {
-	if err := envelope.DecodeStrict(config, dataset.MaxStepConfig, v); err != nil {
-		return fmt.Errorf("%w: %w", transforms.ErrConfig, err)
-	}
-	return nil
+	return transforms.DecodeConfig(config, v)
 }
 
 // Bad makes an error that wraps ErrConfig.

@@ -20,7 +20,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
 
@@ -97,7 +96,7 @@ type step struct {
 // New makes the step.
 func New(config json.RawMessage, _ transforms.Schema, env *transforms.Env) (transforms.Step, error) {
 	s := &step{}
-	if err := envelope.DecodeStrict(config, dataset.MaxStepConfig, &s.c); err != nil {
+	if err := transforms.DecodeWords(config, dataset.MaxStepConfig, &s.c); err != nil {
 		return nil, fmt.Errorf("%w: media: %w", transforms.ErrConfig, err)
 	}
 	if err := s.c.complete(); err != nil {

@@ -13,6 +13,7 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -38,9 +39,18 @@ type step struct {
 	paths  map[string]string // as the trace may show them
 }
 
-// Schema says that records keep their form.
+// Schema says that records keep their form. The names of columns are the same for all records, and public to the code: where names
+// are looked at, one that holds personal data is refused, since no record could be left out for it. What it is called is not said.
 func (s *step) Schema(in transforms.Schema) (transforms.Schema, error) {
 	s.fields.columns(in.Columns)
+	if !s.keys {
+		return in, nil
+	}
+	for i, name := range in.Columns {
+		if found := s.finder.Find(nil, []byte(name)); len(found) > 0 {
+			return in, fmt.Errorf("%w: the name of column %d holds personal data (%s): rename or drop it in a step before, or leave keys out", ErrFound, i+1, found[0].Type)
+		}
+	}
 	return in, nil
 }
 
@@ -100,7 +110,9 @@ func (s *step) tell(t *transforms.Trace, r *transforms.Record, path string, text
 		}
 		return
 	}
-	path = s.cleanPath(r, path)
+	if path != ofName {
+		path = s.cleanPath(r, path)
+	}
 	at, runes := 0, 0
 	for i := range found {
 		f := &found[i]
@@ -170,7 +182,7 @@ func Reasons(w span.Why) []string {
 // decode reads a configuration strictly; what is wrong says what would be right.
 func decode(raw json.RawMessage, known [][2]string, v any) error {
 	var members map[string]json.RawMessage
-	if err := envelope.DecodeStrict(raw, dataset.MaxStepConfig, &members); err != nil {
+	if err := transforms.DecodeWords(raw, dataset.MaxStepConfig, &members); err != nil {
 		return invalid("%v", err)
 	}
 	list := make([]string, 0, len(known))
@@ -182,7 +194,7 @@ func decode(raw json.RawMessage, known [][2]string, v any) error {
 			return invalid("there is no member %q%s", least(members, list), hint(least(members, list), list))
 		}
 	}
-	if err := envelope.DecodeStrict(raw, dataset.MaxStepConfig, v); err != nil {
+	if err := transforms.DecodeWords(raw, dataset.MaxStepConfig, v); err != nil {
 		return invalid("%v", err)
 	}
 	return nil
