@@ -117,12 +117,14 @@ func (c *cursor) wideSeparator(i int) (sep byte, next int) {
 // run handles the maximal run of letters and digits whose first digit is at i.
 func (c *cursor) run(i int) int {
 	t := c.text
-	if e := c.ordinary(i); e != 0 {
-		c.floor = e
-		if c.national != nil {
-			c.dst = c.national(c.dst, t, i, e)
+	if i >= 4 && i >= c.busy && class[t[i-1]]&openClass != 0 {
+		if e := c.ordinary(i); e != 0 {
+			c.floor = e
+			if c.national != nil {
+				c.dst = c.national(c.dst, t, i, e)
+			}
+			return e
 		}
-		return e
 	}
 	s := i
 	for s > c.floor && class[t[s-1]]&alnumClass != 0 {
@@ -168,15 +170,15 @@ func (c *cursor) extent(i int) (d, e int) {
 }
 
 // ordinary is the end of the digits at i if they are a short number between words that say nothing about it; 0 if they may be more.
-// Most numbers in prose are such, and it is cheap.
+// Most numbers in prose are such, and it is cheap. The caller knows that nothing touches them from before.
 func (c *cursor) ordinary(i int) int {
 	t := c.text
-	if i < 4 || i+8 > len(t) || i < c.busy {
+	if i+8 > len(t) {
 		return 0
 	}
 	x := load(t, i)
 	n := first(notDigits(x))
-	if n > 4 || class[t[i-1]]&openClass == 0 {
+	if n > 4 {
 		return 0
 	}
 	after := x >> (n * 8)
