@@ -58,6 +58,7 @@ func (s *filesSource) Next() (Item, error) {
 		return it, err
 	}
 	if it.TooLong = st.Size() > MaxFile; it.TooLong {
+		it.Long, it.Size = &lateFile{files: s.files, name: it.Name}, st.Size()
 		return it, nil
 	}
 	if int64(cap(s.buf)) < st.Size() {
@@ -69,6 +70,25 @@ func (s *filesSource) Next() (Item, error) {
 		return it, fmt.Errorf("%w: %q changed its size while it was read", dataset.ErrFile, it.Name)
 	}
 	return it, nil
+}
+
+// lateFile is a file that is opened when it is first read.
+type lateFile struct {
+	files fs.FS
+	name  string
+	file  fs.File
+}
+
+func (f *lateFile) Read(p []byte) (n int, err error) {
+	if f.file == nil {
+		if f.file, err = f.files.Open(f.name); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = f.file.Read(p); err != nil {
+		f.file.Close() //nolint:errcheck // nothing was written
+	}
+	return n, err
 }
 
 // Tree is what a pipeline made of files, as a file system over a scratch. It belongs to one goroutine.
@@ -90,7 +110,7 @@ func (t *Tree) Add(it Item) error {
 	if _, ok := t.files[it.Name]; ok || !fs.ValidPath(it.Name) || it.Name == "." {
 		return fmt.Errorf("%w: after the steps two files have one name, or one has none: let steps keep names, or make them distinct", ErrRecord)
 	}
-	t.files[it.Name] = place{t.s.Size(), int64(len(it.Raw))}
+	t.files[it.Name] = place{t.s.Size(), it.size()}
 	for name, dir := it.Name, false; name != "."; name, dir = path.Dir(name), true {
 		above := path.Dir(name)
 		if t.dirs[above] == nil {
@@ -101,8 +121,7 @@ func (t *Tree) Add(it Item) error {
 		}
 		t.dirs[above][path.Base(name)] = dir
 	}
-	_, err := t.s.Write(it.Raw)
-	return err
+	return it.copyTo(t.s)
 }
 
 // Close wipes the scratch.

@@ -31,6 +31,7 @@ type stage struct {
 	in     Schema
 	out    Schema
 	step   Step   // of a built-in
+	looks  bool   // it only looks
 	module Module // of a module
 	codec  *Codec // of what comes in
 	next   *stage // nil: the sink
@@ -93,6 +94,9 @@ func (p *Pipeline) newStage(ctx context.Context, s *dataset.Step, builtin Maker,
 	if st.out, err = st.step.Schema(st.in); err != nil {
 		return nil, err
 	}
+	if o, ok := st.step.(Onlooker); ok {
+		st.looks = o.Onlooks()
+	}
 	if _, ok := st.step.(Surveyor); ok {
 		st.spool = &memorySpool{}
 		if env.Spool != nil {
@@ -110,7 +114,7 @@ func (p *Pipeline) Reports() []Report {
 	out := make([]Report, 0, len(p.stages))
 	for _, s := range p.stages {
 		r := s.report
-		r.Findings, r.Quarantined = counts(s.trace.findings), counts(s.trace.reasons)
+		r.Findings, r.Quarantined, r.Unread = counts(s.trace.findings), counts(s.trace.reasons), s.trace.unread
 		out = append(out, r)
 	}
 	return out
@@ -178,13 +182,11 @@ func (p *Pipeline) Run(ctx context.Context, src Source, sink func(Item) error) e
 
 // push gives a stage a record: as text, or taken apart.
 func (s *stage) push(ctx context.Context, it Item, r *Record) error {
-	s.report.RecordsIn, s.report.BytesIn = s.report.RecordsIn+1, s.report.BytesIn+int64(len(it.Raw))
+	s.report.RecordsIn, s.report.BytesIn = s.report.RecordsIn+1, s.report.BytesIn+it.size()
 	s.trace.record = s.p.records
 	switch {
 	case it.TooLong:
-		s.trace.Reason("too-large")
-		s.trace.quarantine()
-		return nil
+		return s.unreadable(ctx, it, "too-large")
 	case s.module != nil:
 		return s.gather(ctx, it)
 	}
@@ -210,6 +212,8 @@ func (s *stage) transform(ctx context.Context, it Item, r *Record) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: record at byte %d: %w", s.spec.Name, it.At, err)
+	case s.looks && (v != Keep || r.changed):
+		return fmt.Errorf("%s: record at byte %d: %w: it may only look", s.spec.Name, it.At, ErrShape)
 	case v == Drop:
 		return nil
 	case v == Quarantine:
@@ -228,7 +232,7 @@ func (s *stage) transform(ctx context.Context, it Item, r *Record) error {
 
 // handOn gives a record to the next stage or the sink.
 func (s *stage) handOn(ctx context.Context, it Item, r *Record) error {
-	s.report.RecordsOut, s.report.BytesOut = s.report.RecordsOut+1, s.report.BytesOut+int64(len(it.Raw))
+	s.report.RecordsOut, s.report.BytesOut = s.report.RecordsOut+1, s.report.BytesOut+it.size()
 	if s.next == nil {
 		return s.p.sink(it)
 	}

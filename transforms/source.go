@@ -19,8 +19,37 @@ type Item struct {
 	Raw  []byte // valid until the next item
 	Name string // of a file
 	At   int64
-	// TooLong is a file of more than MaxFile bytes; Raw is empty, and steps cannot clean it.
+	// TooLong is a file of more than MaxFile bytes: Raw is empty, and it passes only steps that change nothing. Whoever takes it reads
+	// its Size bytes from Long, once and before the next item.
 	TooLong bool
+	Long    io.Reader
+	Size    int64
+}
+
+// size is the length of the record.
+func (it *Item) size() int64 {
+	if it.TooLong {
+		return it.Size
+	}
+	return int64(len(it.Raw))
+}
+
+// copyTo writes the record.
+func (it *Item) copyTo(w io.Writer) error {
+	if !it.TooLong {
+		_, err := w.Write(it.Raw)
+		return err
+	}
+	if it.Long == nil {
+		return fmt.Errorf("%w: a file too long to be held, and no way to read it", ErrRecord)
+	}
+	n, err := io.Copy(w, io.LimitReader(it.Long, it.Size+1))
+	switch {
+	case errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != it.Size:
+		return fmt.Errorf("%w: a file changed its size while it was read", dataset.ErrFile)
+	default:
+		return err
+	}
 }
 
 // Source gives the records of a dataset, in order; io.EOF after the last.
@@ -124,6 +153,7 @@ func (s *tarSource) Next() (Item, error) {
 	}
 	it := Item{Name: h.Name, At: s.in.n - blockSize, TooLong: h.Size > MaxFile}
 	if it.TooLong {
+		it.Long, it.Size = s.tar, h.Size
 		return it, nil
 	}
 	clear(s.buf.Bytes())
@@ -188,11 +218,11 @@ func (w *Writer) Write(it Item) error {
 	if w.tar == nil {
 		w.tar = tar.NewWriter(w.out)
 	}
-	h := &tar.Header{Typeflag: tar.TypeReg, Name: it.Name, Size: int64(len(it.Raw)), Mode: 0o644, ModTime: time.Unix(0, 0)}
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: it.Name, Size: it.size(), Mode: 0o644, ModTime: time.Unix(0, 0)}
 	if err := w.tar.WriteHeader(h); err != nil {
 		return fmt.Errorf("%w: a file's name", ErrRecord)
 	}
-	if _, err := w.tar.Write(it.Raw); err != nil {
+	if err := it.copyTo(w.tar); err != nil {
 		return err
 	}
 	return w.tar.Flush()

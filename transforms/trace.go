@@ -20,6 +20,7 @@ type Report struct {
 	Findings              []Count // by type, sorted
 	Quarantined           []Count // by reason, sorted
 	Fuel                  int64   // of modules
+	Unread                int64   // records that passed a step that only looks, and could not be looked at, or not all of them
 }
 
 // Count is how many there were of something.
@@ -34,6 +35,7 @@ type Trace struct {
 	reasons  map[string]int64
 	reason   string
 	figures  map[string]int64
+	unread   int64
 }
 
 func newTrace(step int, tell func(Finding)) *Trace {
