@@ -98,6 +98,28 @@ func TestPhrases(t *testing.T) {
 	}
 }
 
+// TestSpellings: a word is the same word whatever of its letters have accents or are capitals, however long it is.
+func TestSpellings(t *testing.T) {
+	for n := 3; n <= 26; n++ {
+		word := strings.Repeat("a", n-1) + "e"
+		s := context.New(context.Entry{social, word})
+		for i := range n {
+			for _, text := range []string{word[:i] + strings.ToUpper(word[i:]), strings.ToUpper(word[:i]) + word[i:], word[:i] + "à" + word[i+1:]} {
+				camel := i > 0 && text[i-1]-'a' < 26 && text[i]-'A' < 26
+				if i == n-1 && strings.HasSuffix(text, "à") {
+					continue // another word
+				}
+				if w := near(s, text+" ####"); w.Has(social) == camel {
+					t.Errorf("%q near %q: %v", word, text, !camel)
+				}
+				if w := near(s, text+"xyz ####"); w.Has(social) {
+					t.Errorf("%q in %q", word, text)
+				}
+			}
+		}
+	}
+}
+
 func TestNearestPhraseIsTold(t *testing.T) {
 	s := set()
 	w := near(s, "my passport was stolen, and my SSN is ####")
