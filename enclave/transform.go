@@ -94,11 +94,8 @@ func (r *attempt) pipe(ctx context.Context, p *pack, in *streamReader, out *tran
 	if err := out.fill(ctx, line, src); err != nil {
 		return err
 	}
-	for _, done := range line.Reports() {
-		t := usage.Transform{Manifest: p.id, Fuel: done.Fuel, StepReport: dataset.StepReport{
-			Step: done.Step, ID: done.ID, Digest: done.Digest, Config: done.Config, RecordsIn: done.RecordsIn, RecordsOut: done.RecordsOut,
-			BytesIn: done.BytesIn, BytesOut: done.BytesOut, Findings: done.Findings, Quarantined: done.Quarantined,
-		}}
+	for _, done := range line.Stated() {
+		t := usage.Transform{Manifest: p.id, Fuel: done.Fuel, StepReport: done.StepReport}
 		if dataset.Silent(o.Mode) {
 			t.Seal()
 		}

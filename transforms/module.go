@@ -5,6 +5,7 @@ package transforms
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 )
@@ -145,11 +146,14 @@ func (s *stage) account(report *ModuleReport) error {
 		return fmt.Errorf("%w: an impossible report", ErrModule)
 	}
 	for kind, n := range report.Findings {
-		if err := validType(kind); err != nil {
-			return err
+		if !dataset.FindingType(kind) {
+			return fmt.Errorf("%w: a finding's type that is not 1 to %d of A to Z, 0 to 9 and _", ErrModule, MaxType)
 		}
 		if n < 0 || n > dataset.MaxAmount {
 			return fmt.Errorf("%w: an impossible number of findings", ErrModule)
+		}
+		if !slices.Contains(s.spec.Findings, kind) {
+			kind = dataset.OtherFinding // a name is the module's word too
 		}
 		s.trace.Count(kind, n)
 	}

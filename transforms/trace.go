@@ -3,7 +3,6 @@
 package transforms
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -21,6 +20,30 @@ type Report struct {
 	Quarantined           []Count // by reason, sorted
 	Fuel                  int64   // of modules
 	Unread                int64   // records that passed a step that only looks, and could not be looked at, or not all of them
+}
+
+// Stated is a report as signed statements have it.
+type Stated struct {
+	dataset.StepReport
+	Fuel int64 // of modules
+}
+
+// Stated are the reports for statements that others read: figures in which a module had a hand are rounded, so that what it could say
+// by them is little.
+func (p *Pipeline) Stated() []Stated {
+	made, out := false, make([]Stated, 0, len(p.stages))
+	for _, r := range p.Reports() {
+		s := Stated{dataset.StepReport{
+			Step: r.Step, ID: r.ID, Digest: r.Digest, Config: r.Config, RecordsIn: r.RecordsIn, RecordsOut: r.RecordsOut,
+			BytesIn: r.BytesIn, BytesOut: r.BytesOut, Findings: r.Findings, Quarantined: r.Quarantined,
+		}, dataset.Rounded(r.Fuel)}
+		if made || r.Step == dataset.StepModule {
+			s.Round(made)
+			made = true
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // Count is how many there were of something.
@@ -57,7 +80,7 @@ func (t *Trace) Found(f Finding) {
 // Count counts findings of a type.
 func (t *Trace) Count(kind string, n int64) {
 	if _, ok := t.findings[kind]; !ok && len(t.findings) >= MaxTypes-1 {
-		kind = "OTHER"
+		kind = dataset.OtherFinding
 	}
 	t.findings[kind] += n
 }
@@ -86,17 +109,4 @@ func counts(m map[string]int64) []Count {
 		out = append(out, Count{Name: name, Count: m[name]})
 	}
 	return out
-}
-
-// validType refuses names of findings that no module may use: they go into signed statements.
-func validType(s string) error {
-	if s == "" || len(s) > MaxType {
-		return fmt.Errorf("%w: a finding's type of %d bytes", ErrModule, len(s))
-	}
-	for _, c := range []byte(s) {
-		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
-			return fmt.Errorf("%w: a finding's type has other characters than A to Z, 0 to 9 and _", ErrModule)
-		}
-	}
-	return nil
 }

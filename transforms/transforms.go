@@ -132,9 +132,9 @@ type Finding struct {
 
 // Bounds.
 const (
-	MaxTypes  = 256      // types of findings that one step may have
-	MaxType   = 64       // bytes of a type's name
-	MaxMemory = 64 << 20 // of a Spool in memory
+	MaxTypes  = 256                  // types of findings that one step may have
+	MaxType   = dataset.MaxCountName // bytes of a type's name
+	MaxMemory = 64 << 20             // of a Spool in memory
 	// MaxFile is the largest file that a step takes: files are held whole. A larger one is quarantined.
 	MaxFile = 64 << 20
 )

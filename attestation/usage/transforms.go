@@ -110,9 +110,12 @@ func CheckTransforms(s *Statement, i int, m *dataset.Manifest, o *grant.Obligati
 		p.must(false, "use.transforms", "%d steps were done, %d are granted", len(did), len(o.Transforms))
 		return p
 	}
+	reports := make([]dataset.StepReport, 0, len(did))
 	for n := range did {
+		reports = append(reports, did[n].StepReport)
 		p.checkStep(&did[n], &steps[n], o.Transforms[n], dataset.Silent(o.Mode))
 	}
+	p.must(dataset.CheckRounded(reports), "use.transforms", "figures that a module had a hand in are not rounded")
 	p.checkCounts(u, did, m, o)
 	return p
 }
@@ -122,6 +125,13 @@ func (p *problems) checkStep(t *Transform, step *dataset.Step, id envelope.Diges
 	p.must(t.ID == id && t.Step == step.Name && t.Digest == step.Digest && t.Config == step.ConfigDigest(), "use.transforms",
 		"step %q with id %s was done, the terms and the grant have %q with id %s", t.Step, t.ID, step.Name, id)
 	p.must(t.Sealed == silent, "use.transforms", "figures of step %q are sealed: %t, the mode says %t", t.Step, t.Sealed, silent)
+	p.must(dataset.Rounded(t.Fuel) == t.Fuel, "use.transforms", "fuel of step %q is not rounded", t.Step)
+	if step.Name == dataset.StepModule {
+		other := slices.ContainsFunc(t.Findings, func(c dataset.Count) bool {
+			return c.Name != dataset.OtherFinding && !slices.Contains(step.Findings, c.Name)
+		})
+		p.must(!other, "use.transforms", "step %q found what its terms do not pin", t.Step)
+	}
 	switch step.Shape {
 	case dataset.ShapeMap:
 		p.must(t.RecordsOut == t.RecordsIn, "use.transforms", "step %q made %d records of %d, its shape allows none but as many", t.Step, t.RecordsOut, t.RecordsIn)

@@ -25,7 +25,7 @@ func inMode(mode string) usagetest.Scenario {
 	switch mode {
 	case dataset.ModeRedacted:
 		module := pinned(dataset.StepModule)
-		module.ABI, module.Shape = dataset.ABITransform, dataset.ShapeMap
+		module.ABI, module.Shape, module.Findings = dataset.ABITransform, dataset.ShapeMap, dataset.Types{"PERSON"}
 		s.Steps = []dataset.Step{module, pinned(dataset.StepRedact)}
 	case dataset.ModePseudonymised:
 		s.Steps = []dataset.Step{pinned(dataset.StepTokenise)}
@@ -112,6 +112,12 @@ func transformCases() map[string]bad {
 			s.Transforms[1].RecordsIn--
 			s.Transforms[1].RecordsOut--
 			s.Packages[1].Records, s.Packages[1].Billable = s.Packages[1].Records-2, s.Packages[1].Billable-2
+		}),
+		"a module that names findings as it likes":   redacted(func(s *usage.Statement) { s.Transforms[0].Findings[0].Name = "SECRET_4711" }),
+		"a module that says something by its counts": redacted(func(s *usage.Statement) { s.Transforms[0].Findings[0].Count = 4711 }),
+		"a module that says something by its fuel":   redacted(func(s *usage.Statement) { s.Transforms[0].Fuel = 4711 }),
+		"a module that says something by bytes": redacted(func(s *usage.Statement) {
+			s.Transforms[0].BytesOut, s.Transforms[1].BytesIn = s.Transforms[0].BytesOut+1, s.Transforms[0].BytesOut+1
 		}),
 		"sealed without need": both(func(t *usage.Transform) { t.Seal() }),
 		"figures that a silent mode does not let out": {rule: "use.transforms", part: "usage", scenario: withUsage(dataset.ModeKAnonymous, func(s *usage.Statement) {

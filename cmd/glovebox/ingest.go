@@ -21,6 +21,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/scratch"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/builtin"
+	"github.com/glovebox-dev/glovebox/transforms/fields"
 	"github.com/glovebox-dev/glovebox/transforms/localdp"
 )
 
@@ -164,15 +165,15 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 	m := &c.Manifest.Metadata
 	reports := p.Reports()
 	last := reports[len(reports)-1]
-	for _, r := range reports[:len(reports)-1] {
-		m.Transforms = append(m.Transforms, dataset.StepReport{
-			Step: r.Step, ID: r.ID, Digest: r.Digest, Config: r.Config, RecordsIn: r.RecordsIn, RecordsOut: r.RecordsOut,
-			BytesIn: r.BytesIn, BytesOut: r.BytesOut, Findings: r.Findings, Quarantined: r.Quarantined,
-		})
+	for _, s := range p.Stated()[:len(reports)-1] {
+		m.Transforms = append(m.Transforms, s.StepReport)
 	}
 	sayReports(in.say, reports[:len(reports)-1])
 	if err := in.spent(); err != nil {
 		return err
+	}
+	if last.RecordsOut != last.RecordsIn {
+		return fmt.Errorf("%w: the scan of what is sealed left out %s", transforms.ErrShape, amount(last.RecordsIn-last.RecordsOut, "records"))
 	}
 	digest, err := found.keep()
 	if err != nil {
@@ -180,9 +181,12 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 	}
 	m.PIIScan = &dataset.PIIScan{
 		Tool: "glovebox creator pack", Version: version(), Method: last.Digest, Date: time.Now().UTC().Format(time.DateOnly),
-		Records: last.RecordsIn, Findings: dataset.SumCounts(last.Findings), Types: last.Findings, Report: digest,
+		Records: last.RecordsIn, Unread: last.Unread, Findings: dataset.SumCounts(last.Findings), Types: last.Findings, Report: digest,
 	}
 	in.say("personal data that is still found in what is sealed: %s", sumOf(last.Findings))
+	if last.Unread > 0 {
+		in.say("%s of %d not looked at, or not all of them: no text in UTF-8, too long, or not to be taken apart; they are sealed too", amount(last.Unread, "records"), last.RecordsIn)
+	}
 	return in.anonymity(c, p, last.RecordsIn)
 }
 
@@ -216,23 +220,27 @@ func (in *ingest) anonymity(c *dataset.PackConfig, p *transforms.Pipeline, recor
 		return nil
 	}
 	var config struct {
-		Quasi     []string `json:"quasi"`
-		Sensitive []struct {
-			Field string `json:"field"`
-		} `json:"sensitive"`
+		Quasi     []fields.Ref `json:"quasi"`
+		Sensitive []fields.Ref `json:"sensitive"`
 	}
 	if err := json.Unmarshal(in.steps[i].Config, &config); err != nil {
 		return err
 	}
 	f := p.Figures()
-	a := &dataset.Anonymity{K: f["k"], L: f["l"], Quasi: slices.Sorted(slices.Values(config.Quasi)), Sensitive: []string{}, Records: records, Suppressed: f["suppressed"]}
-	for _, s := range config.Sensitive {
-		a.Sensitive = append(a.Sensitive, s.Field)
-	}
-	slices.Sort(a.Sensitive)
+	a := &dataset.Anonymity{K: f["k"], L: f["l"], Quasi: fieldNames(config.Quasi), Sensitive: fieldNames(config.Sensitive), Records: records, Suppressed: f["suppressed"]}
 	c.Manifest.Metadata.Anonymity = a
 	in.say("every record looks like %d others or more in %v", a.K-1, a.Quasi)
 	return nil
+}
+
+// fieldNames are the names of fields, sorted.
+func fieldNames(refs []fields.Ref) []string {
+	out := make([]string, 0, len(refs))
+	for _, r := range refs {
+		out = append(out, r.Field)
+	}
+	slices.Sort(out)
+	return out
 }
 
 func sumOf(list []dataset.Count) string {

@@ -35,7 +35,7 @@ docs/terms.md explains every key.`,
 
 func newTermsNew() *cobra.Command {
 	return &cobra.Command{
-		Use: "new [FILE]", Short: "Write a commented file to start from", Args: cobra.MaximumNArgs(1),
+		Use: "new [FILE]", Short: "Write a commented file to start from", Args: atMostOne("one file"),
 		Long:    `New writes terms.yaml, or FILE. The file is valid as it stands: it allows little, and says so in comments.`,
 		Example: "  glovebox creator terms new scans-terms.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -130,7 +130,7 @@ func termsConfig(ctx context.Context, path string, now time.Time) terms.Config {
 			return readBounded(filepath.Join(dir, name), limit)
 		},
 		Steps: modeSteps,
-		Keys: func(ref string, pins []string) ([]jwk.JWK, error) { return issuerKeys(ctx, dir, ref, pins) },
+		Keys:  func(ref string, pins []string) ([]jwk.JWK, error) { return issuerKeys(ctx, dir, ref, pins) },
 	}
 }
 

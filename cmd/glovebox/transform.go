@@ -84,6 +84,7 @@ wasm32-unknown-unknown. DIR is NAME if it is not given.`,
 // stepFlags are what test and pack make a step of.
 type stepFlags struct {
 	config, shape, abi, epsilon string
+	findings                    []string
 }
 
 func (f *stepFlags) register(cmd *cobra.Command) {
@@ -92,6 +93,7 @@ func (f *stepFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.shape, "shape", dataset.ShapeMap, "what it may make of records: map (one of each), filter (one or none) or any")
 	fl.StringVar(&f.abi, "abi", "auto", "how it takes records: tx/1, wasi (a command with stdin and stdout), or auto (by what it exports)")
 	fl.StringVar(&f.epsilon, "epsilon", "0", "what its noise may spend for each record; 0: it draws none")
+	fl.StringSliceVar(&f.findings, "finding", nil, "type of finding that it may report, like DIGITS; several. Others are counted as "+dataset.OtherFinding)
 }
 
 // step reads a module and pins it with its configuration.
@@ -103,6 +105,8 @@ func (f *stepFlags) step(path string) (s dataset.Step, module []byte, err error)
 		return s, nil, err
 	}
 	s = dataset.Step{Name: dataset.StepModule, Digest: envelope.Sum(module), ABI: f.abi, Shape: f.shape, Config: []byte("{}")}
+	slices.Sort(f.findings)
+	s.Findings = slices.Compact(f.findings)
 	if s.ABI == "auto" {
 		s.ABI = abiOf(module)
 	}

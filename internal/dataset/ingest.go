@@ -95,7 +95,8 @@ type PIIScan struct {
 	Version  string          `json:"version"`
 	Method   envelope.Digest `json:"method"`   // of the detector: a built-in's digest, or that of another tool's release
 	Date     string          `json:"date"`     // YYYY-MM-DD
-	Records  int64           `json:"records"`  // looked at
+	Records  int64           `json:"records"`  // that were packed
+	Unread   int64           `json:"unread"`   // of them, those that could not be looked at, or not all of them
 	Findings int64           `json:"findings"` // in all
 	Types    []Count         `json:"types"`    // findings by type, sorted; their sum is Findings
 	Report   envelope.Digest `json:"report"`
@@ -107,8 +108,8 @@ func (s *PIIScan) validate() error {
 		return nil
 	case s.Tool == "" || s.Version == "" || len(s.Tool)+len(s.Version) > MaxText || s.Method.IsZero() || s.Report.IsZero() || !date.MatchString(s.Date):
 		return invalid("metadata: incomplete PII scan")
-	case s.Records < 0 || s.Records > MaxAmount:
-		return invalid("metadata: PII scan of %d records", s.Records)
+	case s.Records < 0 || s.Records > MaxAmount || s.Unread < 0 || s.Unread > s.Records:
+		return invalid("metadata: PII scan of %d records, %d of them unread", s.Records, s.Unread)
 	}
 	if err := ValidateCounts(s.Types); err != nil {
 		return fmt.Errorf("metadata: PII scan: %w", err)
@@ -166,6 +167,9 @@ func (m *Manifest) validateIngest() error {
 		if err := d.Transforms[i].Validate(); err != nil {
 			return fmt.Errorf("metadata: gb:transforms: %w", err)
 		}
+	}
+	if !CheckRounded(d.Transforms) {
+		return invalid("metadata: gb:transforms: figures that a module had a hand in are not rounded")
 	}
 	return d.Anonymity.validate(m.Records)
 }

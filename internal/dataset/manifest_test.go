@@ -32,7 +32,7 @@ func fullManifest(t testing.TB, f *fixture) *Packed {
 		Retention: "until 2030", Contact: "ada@example.org",
 		Consent: []Reference{{"consent-1", credential}}, Payment: []Reference{{"payment-1", report}},
 		PIIScan: &PIIScan{
-			Tool: "glovebox-pii", Version: "1.0", Method: report, Date: "2027-01-15", Records: 2, Findings: 3,
+			Tool: "glovebox-pii", Version: "1.0", Method: report, Date: "2027-01-15", Records: 2, Unread: 1, Findings: 3,
 			Types: []Count{{"EMAIL_ADDRESS", 2}, {"PERSON", 1}}, Report: report,
 		},
 		Transforms: []StepReport{{
@@ -58,7 +58,7 @@ func TestManifestWithoutField(t *testing.T) {
 	meaningful := []string{
 		"predicate.credential", "predicate.metadata.gb:piiScan", // null: there is none
 		"predicate.metadata.gb:anonymity", "predicate.metadata.gb:anonymity.suppressed", "predicate.metadata.gb:transforms",
-		"predicate.metadata.gb:transforms.0.findings", "predicate.metadata.gb:transforms.0.quarantined", "predicate.metadata.gb:piiScan.records",
+		"predicate.metadata.gb:transforms.0.findings", "predicate.metadata.gb:transforms.0.quarantined", "predicate.metadata.gb:piiScan.unread",
 		"predicate.metadata.gb:transforms.0.recordsOut", "predicate.metadata.gb:transforms.0.bytesIn", "predicate.metadata.gb:transforms.0.bytesOut",
 		"predicate.segments.0.index", "predicate.segments.1.index", // the first
 		"predicate.metadata.gb:consent", "predicate.metadata.gb:payment", // none

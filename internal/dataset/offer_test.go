@@ -56,6 +56,7 @@ func TestOfferSaysEveryTerm(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.Terms.Access = AccessReceipt
+		m.Terms.Steps[0].Steps[0].Findings = Types{"PERSON"}
 		m.Terms.Receipts = &Receipts{"https://market.example", "glovebox", "alice", []jwk.JWK{key}, 5}
 		m.Terms.Code = Code{Manifests: []envelope.Digest{{1}}, Owners: []envelope.PublicKey{m.Owner}}
 		m.Terms.Buyers = Buyers{Keys: []envelope.PublicKey{m.Owner}, Require: []Attribute{{"country", []string{"DE"}}}, MaxUses: 3}

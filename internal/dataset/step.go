@@ -26,6 +26,8 @@ type Step struct {
 	Config json.RawMessage `json:"config"`
 	// Epsilon bounds what the step's noise spends for one record, in millionths, pure; 0: it draws none.
 	Epsilon int64 `json:"epsilon"`
+	// Findings are the types of findings that a module may report; others count as [OtherFinding]. None for a built-in, which knows.
+	Findings Types `json:"findings"`
 }
 
 // StepModule is the name of a step that is a WebAssembly module of the creator's.
@@ -49,6 +51,7 @@ const (
 	MaxSteps       = 32
 	MaxStepConfig  = 256 << 10 // bytes
 	MaxStepName    = 64
+	MaxStepTypes   = 64 // of a module's findings
 	stepLabel      = "glovebox.dev/step/v1"
 	configLabel    = "glovebox.dev/step-config/v1"
 	maxStepEpsilon = 1_000_000_000 // a thousand
@@ -80,12 +83,19 @@ func (s *Step) Validate() error {
 		return bad("ABI %q, want %s or %s", s.ABI, ABITransform, ABIWASI)
 	case module && !slices.Contains([]string{ShapeMap, ShapeFilter, ShapeAny}, s.Shape):
 		return bad("shape %q", s.Shape)
-	case !module && (s.ABI != "" || s.Shape != ""):
-		return bad("a built-in has an ABI or a shape")
+	case !module && (s.ABI != "" || s.Shape != "" || len(s.Findings) != 0):
+		return bad("a built-in has an ABI, a shape or types of findings")
+	case len(s.Findings) > MaxStepTypes:
+		return bad("%d types of findings, at most %d", len(s.Findings), MaxStepTypes)
 	case s.Epsilon < 0 || s.Epsilon > maxStepEpsilon:
 		return bad("epsilon %d", s.Epsilon)
 	case len(s.Config) < 2 || len(s.Config) > MaxStepConfig || s.Config[0] != '{':
 		return bad("configuration of %d bytes, want a JSON object of at most %d", len(s.Config), MaxStepConfig)
+	}
+	for i, name := range s.Findings {
+		if !FindingType(name) || i > 0 && s.Findings[i-1] >= name {
+			return bad("type of finding %q: want A to Z, 0 to 9 and _, at most %d, sorted, each once", name, MaxCountName)
+		}
 	}
 	c, err := envelope.Canonical(s.Config)
 	if err != nil || string(c) != string(s.Config) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
@@ -112,7 +113,7 @@ func (c *Caller) Wipe() { clear(c.buf[:cap(c.buf)]) }
 // checkFindings refuses names of types that may not go into signed statements, and more types than there may be.
 func (c *Caller) checkFindings(all []Count) error {
 	for i, f := range all {
-		if !validType(f.Type) || f.Count < 1 || i > 0 && all[i-1].Type >= f.Type {
+		if !dataset.FindingType(f.Type) || f.Count < 1 || i > 0 && all[i-1].Type >= f.Type {
 			return fmt.Errorf("%w: findings out of bounds", ErrProtocol)
 		}
 		c.types[f.Type] = true
@@ -121,15 +122,6 @@ func (c *Caller) checkFindings(all []Count) error {
 		return fmt.Errorf("%w: %d types of findings, at most %d", ErrProtocol, len(c.types), transforms.MaxTypes)
 	}
 	return nil
-}
-
-func validType(s string) bool {
-	for _, b := range []byte(s) {
-		if (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != '_' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= transforms.MaxType
 }
 
 // serve answers what the module asks for. Whoever could not import a function cannot ask: that is the callee's fault.

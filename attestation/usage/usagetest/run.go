@@ -385,11 +385,16 @@ func (r *Run) steps(i int) []envelope.Digest {
 func (r *Run) transforms(i int, m *dataset.Manifest) (out []usage.Transform) {
 	sel, err := m.Select(r.granted(i).Spans())
 	r.Check(err)
+	made := false
 	for n, s := range m.Terms.StepsFor(r.s.Mode) {
 		t := usage.Transform{Manifest: r.ids[i], StepReport: dataset.StepReport{
 			Step: s.Name, ID: r.steps(i)[n], Digest: s.Digest, Config: s.ConfigDigest(), RecordsIn: sel.Records, RecordsOut: sel.Records,
 			BytesIn: sel.RawBytes, BytesOut: sel.RawBytes, Findings: []dataset.Count{{Name: "PERSON", Count: 2}}, Quarantined: []dataset.Count{},
 		}}
+		if made || s.Name == dataset.StepModule {
+			t.Round(made)
+			made = true
+		}
 		if s.Name == dataset.StepModule {
 			t.Fuel = 1000
 		}
