@@ -6,15 +6,17 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
 )
 
 // Config is the configuration of the step redact.
 type Config struct {
-	Fields []string `json:"fields,omitempty"` // paths; every field if absent
-	Except []string `json:"except,omitempty"` // paths that are not looked at
-	Keys   bool     `json:"keys,omitempty"`   // names of members too
+	Fields   []string `json:"fields,omitempty"`   // paths; every field if absent
+	Except   []string `json:"except,omitempty"`   // paths that are not looked at
+	Optional bool     `json:"optional,omitempty"` // no error if no record has one of fields
+	Keys     *bool    `json:"keys,omitempty"`     // names of members too; if absent, where every field is looked at
 	Detect
 	Operators map[string]Operator `json:"operators,omitempty"` // by type, and "default"
 }
@@ -43,7 +45,8 @@ func Members() [][2]string {
 	return append([][2]string{
 		{"fields", "paths of the fields to look at; a name ends in .* for all below it; every field if absent"},
 		{"except", "paths of fields that are not looked at"},
-		{"keys", "true: names of JSON members are looked at too"},
+		{"optional", "true: no error if no record has one of fields"},
+		{"keys", "true: names of JSON members are looked at too; true if absent and every field is looked at"},
 		{"operators", `what is done to each type: {"EMAIL_ADDRESS": {"op": "hash"}, "default": {"op": "replace"}}`},
 	}, detectMembers()...)
 }
@@ -76,6 +79,18 @@ type Redact struct {
 	files     map[string]int64  // names of files that were made
 }
 
+// Schema also refuses operators that read a column which is not there.
+func (s *Redact) Schema(in transforms.Schema) (transforms.Schema, error) {
+	if in.Format == dataset.FormatCSV {
+		for _, by := range s.by {
+			if !slices.Contains(in.Columns, by) {
+				return in, invalid("by: there is no column %q%s", by, hint(by, in.Columns))
+			}
+		}
+	}
+	return s.step.Schema(in)
+}
+
 // New makes the step. Its errors wrap transforms.ErrConfig or transforms.ErrEnv.
 func New(raw json.RawMessage, _ transforms.Schema, env *transforms.Env) (transforms.Step, error) {
 	var c Config
@@ -96,7 +111,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 		return nil, err
 	}
 	s := &Redact{
-		step: step{finder: d, fields: f, keys: c.Keys, paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
+		step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
 		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{}, whose: map[string][]byte{},
 	}
 	known := []string{Default}

@@ -3,6 +3,7 @@
 package redact
 
 import (
+	"bytes"
 	"cmp"
 	"regexp"
 	"slices"
@@ -114,6 +115,16 @@ func (d *Detector) Find(dst []span.Finding, text []byte) []span.Finding {
 // findStructured is Find without names.
 func (d *Detector) findStructured(dst []span.Finding, text []byte) []span.Finding {
 	d.scratch = d.look(d.scratch[:0], text, false)
+	return append(dst, d.settle(d.scratch, text)...)
+}
+
+// findInName is Find for the name of a member or a column. Such names are words that the tagger never learned to tell from people's
+// ("firstName", "Headline"); of what it says, whole names of people and postal addresses count.
+func (d *Detector) findInName(dst []span.Finding, text []byte) []span.Finding {
+	d.scratch = slices.DeleteFunc(d.look(d.scratch[:0], text, bytes.IndexByte(text, ' ') > 0), func(f span.Finding) bool {
+		person := f.Type == span.Person && f.Why&span.ByGazetteer != 0 && bytes.IndexByte(text[f.Start:f.End], ' ') > 0
+		return isName(f.Type) && f.Why&span.ByModel != 0 && !person && f.Type != span.Address
+	})
 	return append(dst, d.settle(d.scratch, text)...)
 }
 

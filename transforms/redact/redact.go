@@ -37,25 +37,35 @@ type step struct {
 	keys   bool
 	found  []span.Finding
 	paths  map[string]string // as the trace may show them
+
+	optional bool // no error if no record has one of the fields
+	lines    bool // records are JSON
+	some     bool // there was one
 }
 
 // Schema says that records keep their form. The names of columns are the same for all records, and public to the code: where names
 // are looked at, one that holds personal data is refused, since no record could be left out for it. What it is called is not said.
 func (s *step) Schema(in transforms.Schema) (transforms.Schema, error) {
 	s.fields.columns(in.Columns)
+	if err := s.bind(in); err != nil {
+		return in, err
+	}
 	if !s.keys {
 		return in, nil
 	}
 	for i, name := range in.Columns {
-		if found := s.finder.Find(nil, []byte(name)); len(found) > 0 {
-			return in, fmt.Errorf("%w: the name of column %d holds personal data (%s): rename or drop it in a step before, or leave keys out", ErrFound, i+1, found[0].Type)
+		if found := s.finder.findInName(nil, []byte(name)); len(found) > 0 {
+			return in, fmt.Errorf("%w: the name of column %d holds personal data (%s): rename or drop it in a step before, or say \"keys\": false", ErrFound, i+1, found[0].Type)
 		}
 	}
 	return in, nil
 }
 
-// Finish reports the configured fields that no record had.
+// Finish is an error if a field that is to be looked at was in no record; it reports those that may be missing.
 func (s *step) Finish(t *transforms.Trace) error {
+	if err := s.missing(); err != nil {
+		return err
+	}
 	if n := s.fields.unseen(); n > 0 {
 		t.Figure("fields-never-seen", n)
 	}
@@ -64,6 +74,7 @@ func (s *step) Finish(t *transforms.Trace) error {
 
 // each calls look for every text of the record that is to be looked at. It reports whether the record is text at all.
 func (s *step) each(r *transforms.Record, look func(f *transforms.Field) error) (text bool, err error) {
+	s.some = true
 	list := r.Fields()
 	for i := range list {
 		f := &list[i]
@@ -91,9 +102,12 @@ func (s *step) each(r *transforms.Record, look func(f *transforms.Field) error) 
 
 // find looks at one field. What is found is valid until the next one.
 func (s *step) find(f *transforms.Field) []span.Finding {
-	if f.Kind == transforms.Bytes || f.Kind == transforms.Key {
+	switch f.Kind {
+	case transforms.Bytes:
 		s.found = s.finder.Find(s.found[:0], f.Text)
-	} else {
+	case transforms.Key:
+		s.found = s.finder.findInName(s.found[:0], f.Text)
+	default:
 		s.found = s.finder.FindLabelled(s.found[:0], f.Path, f.Text)
 	}
 	return s.found
@@ -147,7 +161,7 @@ func (s *step) cleanPath(r *transforms.Record, path string) string {
 
 // clean is a name without what is found in it.
 func (s *step) clean(name string) string {
-	found := s.finder.Find(nil, []byte(name))
+	found := s.finder.findInName(nil, []byte(name))
 	for i := len(found) - 1; i >= 0; i-- {
 		f := &found[i]
 		name = name[:f.Start] + "<" + string(f.Type) + ">" + name[f.End:]

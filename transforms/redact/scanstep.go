@@ -19,9 +19,10 @@ const (
 
 // ScanConfig is the configuration of the step scan.
 type ScanConfig struct {
-	Fields []string `json:"fields,omitempty"`
-	Except []string `json:"except,omitempty"`
-	Keys   bool     `json:"keys,omitempty"`
+	Fields   []string `json:"fields,omitempty"`
+	Except   []string `json:"except,omitempty"`
+	Optional bool     `json:"optional,omitempty"`
+	Keys     *bool    `json:"keys,omitempty"`
 	Detect
 	Act string `json:"act"`
 }
@@ -68,7 +69,7 @@ func NewScan(raw json.RawMessage, _ transforms.Schema, _ *transforms.Env) (trans
 	if err != nil {
 		return nil, err
 	}
-	return &Scan{step: step{finder: d, fields: f, keys: c.Keys, paths: map[string]string{}}, act: c.Act}, nil
+	return &Scan{step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), paths: map[string]string{}}, act: c.Act}, nil
 }
 
 // Onlooks implements transforms.Onlooker.
@@ -80,11 +81,11 @@ func (s *Scan) Schema(in transforms.Schema) (transforms.Schema, error) {
 		return s.step.Schema(in)
 	}
 	s.fields.columns(in.Columns)
-	if !s.keys {
-		return in, nil
+	if err := s.bind(in); err != nil || !s.keys {
+		return in, err
 	}
 	for _, name := range in.Columns {
-		if found := s.finder.Find(nil, []byte(name)); len(found) > 0 {
+		if found := s.finder.findInName(nil, []byte(name)); len(found) > 0 {
 			s.columns = append(s.columns, column{name, found})
 		}
 	}

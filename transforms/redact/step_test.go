@@ -12,6 +12,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact"
@@ -49,10 +50,16 @@ func TestRedactsCSV(t *testing.T) {
 
 func TestRedactsNamesOfMembers(t *testing.T) {
 	in := `{"a@x.com":{"b@x.com":1},"c@x.com":2,"list":[{"a@x.com":3},{"a@x.com":4}]}` + "\n"
-	if r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", in); r.out != in {
-		t.Errorf("names were changed unasked: %s", r.out)
+	words := `{"firstName":1,"Headline":2,"Jane Smith":3,"label":4,"bank":5}` + "\n"
+	if r := redacted(t, `{"detect":["names"]}`, "jsonl", words); r.err != nil || r.out != strings.Replace(words, "Jane Smith", "<PERSON>", 1) {
+		t.Errorf("got %s %v", r.out, r.err)
 	}
-	r := redacted(t, `{"detect":["EMAIL_ADDRESS"],"keys":true}`, "jsonl", in)
+	for _, config := range []string{`{"detect":["EMAIL_ADDRESS"],"keys":false}`, `{"detect":["EMAIL_ADDRESS"],"fields":["list.*"]}`} {
+		if r := redacted(t, config, "jsonl", in); r.err != nil || r.out != in {
+			t.Errorf("names were changed unasked: %s %v", r.out, r.err)
+		}
+	}
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", in)
 	want := `{"<EMAIL_ADDRESS>":{"<EMAIL_ADDRESS>":1},"<EMAIL_ADDRESS>_2":2,"list":[{"<EMAIL_ADDRESS>":3},{"<EMAIL_ADDRESS>":4}]}` + "\n"
 	if r.err != nil || r.out != want {
 		t.Errorf("got %s %v, want %s", r.out, r.err, want)
@@ -118,9 +125,27 @@ func TestTrace(t *testing.T) {
 }
 
 func TestFieldsNobodyHas(t *testing.T) {
-	r := redacted(t, `{"detect":["URL"],"fields":["a","bb","c.*"]}`, "jsonl", `{"a":"x"}`+"\n")
+	r := redacted(t, `{"detect":["URL"],"fields":["a","bb","c.*"],"optional":true}`, "jsonl", `{"a":"x"}`+"\n")
 	if r.err != nil || r.figures["fields-never-seen"] != 2 {
 		t.Errorf("%v %v", r.figures, r.err)
+	}
+	// A misspelt name would let everything through.
+	for _, c := range []struct{ config, format, in, hint string }{
+		{`{"fields":["emial"]}`, "csv", "email,b\nj@acme.com,x\n", "did you mean email?"},
+		{`{"fields":["user.*"]}`, "csv", "email,b\nj@acme.com,x\n", `"user.*"`},
+		{`{"except":["bb"]}`, "csv", "email,b\nj@acme.com,x\n", "did you mean b?"},
+		{`{"fields":["emial"]}`, "jsonl", `{"email":"j@acme.com"}` + "\n", `"emial"`},
+		{`{"fields":["email","x.*"]}`, "jsonl", `{"email":"j@acme.com"}` + "\n", `"x.*"`},
+		{`{"fields":["email"]}`, "files", files("a.txt", "j@acme.com"), "files have none"},
+		{`{"operators":{"DATE_TIME":{"op":"shift","by":"usr"}}}`, "csv", "user\nx\n", "did you mean user?"},
+	} {
+		r := redacted(t, c.config, dataset.Format(c.format), c.in)
+		if !errors.Is(r.err, transforms.ErrConfig) || !strings.Contains(r.err.Error(), c.hint) {
+			t.Errorf("%s of %s: %q, %v", c.config, c.format, r.out, r.err)
+		}
+	}
+	if r = redacted(t, `{"fields":["a"]}`, "jsonl", ""); r.err != nil {
+		t.Errorf("no records: %v", r.err)
 	}
 	if r = redacted(t, `{"detect":["URL"],"fields":["a"]}`, "csv", "a,b\n"); len(r.figures) != 0 {
 		t.Errorf("a column without records: %v", r.figures)
