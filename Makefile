@@ -18,7 +18,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii train-names deps clean leak-suite vm-test leak-suite vm-test
+.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii train-names deps clean leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin

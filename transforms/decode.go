@@ -141,7 +141,7 @@ func describe(t reflect.Type) string {
 	case t == reflect.TypeFor[json.Number]():
 		return "a number"
 	case raw(t):
-		return "another value"
+		return "a value"
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -151,21 +151,40 @@ func describe(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Slice, reflect.Array:
-		return "a list, each " + describe(t.Elem())
+		return "a list of " + several(t.Elem())
 	case reflect.Map:
-		return "an object, each member " + describe(t.Elem())
+		return "an object of " + several(t.Elem())
 	case reflect.Struct:
-		const most = 4
-		var names []string
-		for _, m := range membersOf(t) {
-			names = append(names, fmt.Sprintf("%q: …", m.name))
-		}
-		if len(names) > most {
-			names = append(names[:most], "…")
-		}
-		return "an object {" + strings.Join(names, ", ") + "}"
+		return "an object " + outline(t)
 	}
 	return "a whole number"
+}
+
+// several says what several of them look like.
+func several(t reflect.Type) string {
+	switch said := describe(t); {
+	case said == "true or false":
+		return said
+	case base(t).Kind() == reflect.Struct && !raw(base(t)):
+		return "objects " + outline(base(t))
+	case base(t).Kind() == reflect.Slice && !raw(base(t)):
+		return "lists of " + several(base(t).Elem())
+	default:
+		return strings.TrimPrefix(said, "a ") + "s"
+	}
+}
+
+// outline is an object with its members' names.
+func outline(t reflect.Type) string {
+	const most = 4
+	var names []string
+	for _, m := range membersOf(t) {
+		names = append(names, fmt.Sprintf("%q: …", m.name))
+	}
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return "{" + strings.Join(names, ", ") + "}"
 }
 
 // unknownMember looks for the first member, by its name, that a type does not have.

@@ -32,14 +32,14 @@ type sampleConfig struct {
 // TestConfigErrorsInWords: who writes a configuration reads what JSON must stand where, and nothing of this program.
 func TestConfigErrorsInWords(t *testing.T) {
 	for config, want := range map[string]string{
-		`{"quasi":["zip"]}`:                        `quasi: want a list, each an object {"field": …, "optional": …}, and a text stands in it`,
-		`{"quasi":"zip"}`:                          `quasi: want a list, each an object {"field": …, "optional": …}, got a text`,
+		`{"quasi":["zip"]}`:                        `quasi: want a list of objects {"field": …, "optional": …}, and a text stands in it`,
+		`{"quasi":"zip"}`:                          `quasi: want a list of objects {"field": …, "optional": …}, got a text`,
 		`{"quasi":[{"field":7}]}`:                  `quasi.field: want a text, got a number`,
 		`{"list":[{"field":[]}]}`:                  `list.field: want a text, got a list`,
 		`{"list":[{"optional":"yes"}]}`:            `list.optional: want true or false, got a text`,
 		`{"list":[{"width":true}]}`:                `list.width: want a number, got true or false`,
 		`{"list":[{"top":1.5}]}`:                   `list.top: want a whole number, got a number`,
-		`{"words":{"a":"b"}}`:                      `words: want an object, each member a list, each a text, and a text stands in it`,
+		`{"words":{"a":"b"}}`:                      `words: want an object of lists of texts, and a text stands in it`,
 		`{"by":"id"}`:                              `by: want an object {"field": …, "optional": …}, got a text`,
 		`{"share":"half"}`:                         `share: want a number, got a text`,
 		`[]`:                                       `the whole: want an object {"quasi": …, "list": …, "words": …, "by": …, …}, got a list`,

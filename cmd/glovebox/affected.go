@@ -48,7 +48,7 @@ func newAffected() *cobra.Command {
 	var dir, notices, action string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "affected [REVOCATION]", Short: "List the jobs and models that a revocation concerns", Args: cobra.MaximumNArgs(1),
+		Use: "affected [REVOCATION]", Short: "List the jobs and models that a revocation concerns", Args: atMostOne("one revocation"),
 		Long: `Affected lists the runs that had leave to read what was revoked: what still runs, what finished and what left with it, from
 the usage attestations that this creator's broker committed. REVOCATION is the digest that revoke printed, or its
 beginning; without it, the last one.

@@ -61,7 +61,7 @@ The public card says what the terms do not. --card takes a JSON file with any of
    "knownBiases": ["..."], "retention": "...", "contact": "...",
    "consent": [{"id": "...", "digest": "sha256:..."}], "payment": [{"id": "...", "digest": "sha256:..."}],
    "piiScan": {"tool": "...", "version": "...", "method": "sha256:...", "date": "2026-01-31", "records": 100,
-               "findings": 1, "types": [{"name": "PERSON", "count": 1}], "report": "sha256:..."}}`,
+               "unread": 0, "findings": 1, "types": [{"name": "PERSON", "count": 1}], "report": "sha256:..."}}`,
 		Example: "  glovebox creator pack scans.csv --dir alice --name scans --purpose research --price-per-use 20\n" +
 			"  glovebox creator pack scans.csv --dir alice --contributor patient --consent consents.csv",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -202,7 +202,7 @@ func newPublish(role config.Role) *cobra.Command {
 	var dir, host string
 	var all, asJSON bool
 	cmd := &cobra.Command{
-		Use: "publish [PACKAGE]", Short: "Upload ciphertext and manifest to a host", Args: cobra.MaximumNArgs(1),
+		Use: "publish [PACKAGE]", Short: "Upload ciphertext and manifest to a host", Args: atMostOne("one package"),
 		Example: "  glovebox creator publish scans --dir alice --host http://127.0.0.1:7300",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := openOwner(dir, role)

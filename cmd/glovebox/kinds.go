@@ -16,6 +16,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/tlog"
+	"github.com/glovebox-dev/glovebox/transforms"
 )
 
 type sentinel struct {
@@ -36,7 +37,7 @@ func sentinels() []sentinel {
 		{dataset.ErrNotText, KindError, "pack it as a file: --format files"},
 		{dataset.ErrRecordSize, KindError, "pack large records as files: --format files"},
 		{dataset.ErrFull, KindTryAgain, "make room on the disk; nothing half-written is left"},
-		{dataset.ErrMode, KindUsage, "see docs/limitations.md for the modes of this release"},
+		{dataset.ErrMode, KindUsage, "docs/terms.md has the privacy modes, and which this release enforces"},
 		{dataset.ErrIntegrity, KindVerify, "the data is not what its owner signed"},
 		{dataset.ErrManifest, KindUsage, "see docs/spec/manifest.md"},
 		{usage.ErrRefused, KindVerify, "do not rely on this bundle"},
@@ -66,6 +67,8 @@ func sentinels() []sentinel {
 		{envelope.ErrIntegrity, KindVerify, "somebody altered it, or it was signed by another key"},
 		{envelope.ErrTooLarge, KindError, "this is more than the format allows"},
 		{envelope.ErrMalformed, KindError, "it is not in the format that docs/spec describes"},
+		{transforms.ErrRecord, KindError, "correct the record named, or say with --format what the file is"},
+		{transforms.ErrConfig, KindUsage, "correct the step; docs/transforms.md says what each takes"},
 		{fs.ErrPermission, KindError, "check who owns it"},
 	}
 }

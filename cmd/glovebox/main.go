@@ -91,6 +91,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return Errorf(KindUsage, "run %q", cmd.CommandPath()+" --help").because("%s takes no argument, got %q", cmd.CommandPath(), args[0])
 }
 
+// atMostOne wants what is described, or nothing.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return exactArgs(1, what+" at most")(cmd, args)
+	}
+}
+
 // exactArgs wants n positional arguments, described by what.
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

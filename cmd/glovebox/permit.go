@@ -271,7 +271,7 @@ func newPermitRevoke() *cobra.Command {
 	var dir, reason string
 	var all bool
 	cmd := &cobra.Command{
-		Use: "revoke [PERMIT]", Short: "End one permit, or all of them", Args: cobra.MaximumNArgs(1),
+		Use: "revoke [PERMIT]", Short: "End one permit, or all of them", Args: atMostOne("one permit"),
 		Long: `Revoke ends a permit, given by its digest or the beginning of it, or with --all every one that stands. A job that runs on it
 stops. It is not undone: sign another permit instead.`,
 		Example: "  glovebox creator permit revoke --all --reason 'end of the trial' --dir alice",

@@ -28,7 +28,7 @@ func newReveal() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reveal PACKAGE", Short: "Put back what the step \"redact\" encrypted in a text", Args: exactArgs(1, "one package"),
 		Long: `Reveal reads a text that has tokens of the operator "encrypt" in it, from a job's result or from the dataset, and writes it with
-what they stand for. Only who holds the package's data key can: it is unwrapped from the creator's directory for this. What other operators
+what they stand for; with a token that is not of this dataset, or was changed, it does the rest and exits with 4. Only who holds the package's data key can: it is unwrapped from the creator's directory for this. What other operators
 did cannot be undone.`,
 		Example: "  glovebox creator transform reveal letters --dir alice --format jsonl < result.jsonl",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,7 +54,8 @@ did cannot be undone.`,
 			}
 			say(cmd, "%d put back", v.Revealed)
 			if v.Unread > 0 {
-				say(cmd, "%d tokens are not of this dataset, or were changed", v.Unread)
+				return Errorf(KindVerify, "they stay in the output as they are; name the package whose records they were made of").
+					because("%d tokens are not of this dataset, or were changed", v.Unread)
 			}
 			return nil
 		},

@@ -40,7 +40,7 @@ type scanFlags struct {
 func newScan() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
-		Use: "scan [SOURCE]", Short: "Show what personal data a dataset has", Args: cobra.MaximumNArgs(1),
+		Use: "scan [SOURCE]", Short: "Show what personal data a dataset has", Args: atMostOne("one source"),
 		Long: `Scan looks for personal data in a CSV or JSON Lines file, in a text, or in all files of a directory, and shows how much of each
 type there is. Nothing is written and nothing is sent anywhere. It finds what glovebox creator pack --transform would act on with the
 step "redact"; docs/transforms.md lists the types.
@@ -76,6 +76,7 @@ and text_sha256 is the SHA-256 of what was found: the text itself is not printed
 // scanned is what a scan counts.
 type scanned struct {
 	records, bytes int64
+	unread         int64    // records that were not looked at, or not all of them
 	skipped        []string // files that are no text
 	types          map[string]*scannedType
 }
@@ -92,23 +93,41 @@ func (f *scanFlags) run(cmd *cobra.Command) error {
 	}
 	out := bufio.NewWriter(cmd.OutOrStdout())
 	s := &scanned{types: map[string]*scannedType{}}
-	w := &findingWriter{out: out, scanned: s, quiet: !f.asJSON, oneField: len(f.fields) == 1 || format == formatText || format == dataset.FormatFiles}
+	bar, total := f.progress(cmd)
+	defer bar.done()
+	w := &findingWriter{bar: bar, total: total, out: out, scanned: s, quiet: !f.asJSON, oneField: len(f.fields) == 1 || format == formatText || format == dataset.FormatFiles}
 	if format == dataset.FormatFiles {
 		err = f.scanFiles(cmd.Context(), w)
 	} else {
 		err = f.scanFile(cmd.Context(), f.input, format, w)
 	}
+	bar.done()
 	if err := errors.Join(err, w.err, out.Flush()); err != nil {
 		return err
 	}
 	for _, name := range s.skipped {
 		say(cmd, "not looked at: %s is not text", name)
 	}
+	if s.unread > 0 {
+		say(cmd, "not looked at, or not all of them: %s that are no text in UTF-8, or cannot be taken apart", amount(s.unread, "records"))
+	}
 	if f.asJSON {
 		return nil
 	}
 	s.show(cmd.OutOrStdout())
 	return nil
+}
+
+// progress is a line on a terminal, and how many bytes there are; 0: nobody knows.
+func (f *scanFlags) progress(cmd *cobra.Command) (*progress, int64) {
+	if !terminal(cmd.ErrOrStderr()) {
+		return &progress{}, 0
+	}
+	total := int64(0)
+	if f.input != "-" {
+		total, _ = sourceSize(f.input) // what is wrong with it is told by who reads it
+	}
+	return newProgress(cmd.ErrOrStderr(), "scanning"), total
 }
 
 func (f *scanFlags) formatOf() (dataset.Format, error) {
@@ -208,7 +227,7 @@ func (f *scanFlags) scanFiles(ctx context.Context, w *findingWriter) error {
 // scanText looks at one text, as a JSON string: bytes that are no UTF-8 count as one code point each, there as here.
 func (f *scanFlags) scanText(ctx context.Context, doc any, text []byte, w *findingWriter) error {
 	w.doc = doc
-	return f.scan(ctx, &textSource{text: text}, w)
+	return f.scan(ctx, &textSource{text: text, done: len(text) == 0}, w)
 }
 
 func (f *scanFlags) scan(ctx context.Context, src transforms.Source, w *findingWriter) error {
@@ -221,11 +240,18 @@ func (f *scanFlags) scan(ctx context.Context, src transforms.Source, w *findingW
 		return refusedSteps(err)
 	}
 	defer p.Close() //nolint:errcheck // it holds nothing
-	return p.Run(ctx, src, func(it transforms.Item) error {
+	err = p.Run(ctx, src, func(it transforms.Item) error {
 		w.scanned.records++
-		w.scanned.bytes += int64(len(it.Raw))
+		n := len(it.Raw)
+		if t, ok := src.(*textSource); ok {
+			n = len(t.text) // without quotes
+		}
+		w.scanned.bytes += int64(n)
+		w.bar.step(w.scanned.bytes, w.total, "bytes")
 		return w.err
 	})
+	w.scanned.unread += p.Reports()[0].Unread
+	return err
 }
 
 // textSource is one text as a record.
@@ -287,6 +313,8 @@ func (s *namedSource) Next() (transforms.Item, error) {
 
 // findingWriter writes and counts findings.
 type findingWriter struct {
+	bar      *progress
+	total    int64 // bytes, for bar
 	out      *bufio.Writer
 	scanned  *scanned
 	doc      any

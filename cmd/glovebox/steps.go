@@ -3,12 +3,15 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/builtin"
 )
 
@@ -27,14 +30,17 @@ func readSteps(path string) ([]dataset.Step, error) {
 	}
 	steps, err := parseSteps(b)
 	if err != nil {
-		return nil, Errorf(KindUsage, "%s", stepsHint).from(fmt.Errorf("%s: %w", path, err))
+		return nil, Errorf(KindUsage, "%s", hintOf(err)).from(fmt.Errorf("%s: %w", path, err))
 	}
 	return steps, nil
 }
 
+// parseSteps takes a list of steps, or one alone, as transform pack prints it.
 func parseSteps(b []byte) ([]dataset.Step, error) {
 	var raw []json.RawMessage
-	if err := envelope.DecodeStrict(b, maxStepsFile, &raw); err != nil {
+	if text := bytes.TrimLeft(b, " \t\r\n"); bytes.HasPrefix(text, []byte{'{'}) {
+		raw = append(raw, b)
+	} else if err := transforms.DecodeWords(b, maxStepsFile, &raw); err != nil {
 		return nil, err
 	}
 	if len(raw) == 0 || len(raw) > dataset.MaxSteps {
@@ -43,6 +49,9 @@ func parseSteps(b []byte) ([]dataset.Step, error) {
 	out := make([]dataset.Step, 0, len(raw))
 	for i, r := range raw {
 		s, err := parseStep(r)
+		if errors.Is(err, transforms.ErrConfig) {
+			err = &configError{s.Name, err}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("step %d: %w", i+1, err)
 		}
@@ -51,9 +60,37 @@ func parseSteps(b []byte) ([]dataset.Step, error) {
 	return out, nil
 }
 
+// configError is about the configuration of one step.
+type configError struct {
+	step string
+	err  error
+}
+
+func (e *configError) Error() string { return e.err.Error() }
+
+func (e *configError) Unwrap() error { return e.err }
+
+// hintOf is what to do about steps that cannot be read.
+func hintOf(err error) string {
+	e, ok := errors.AsType[*configError](err)
+	if !ok {
+		return stepsHint
+	}
+	var members []string
+	for _, entry := range builtin.Describe() {
+		if entry.Name != e.step {
+			continue
+		}
+		for _, m := range entry.Members {
+			members = append(members, m.Name)
+		}
+	}
+	return fmt.Sprintf("the configuration of %s has %s; docs/transforms.md says of each what it takes", e.step, strings.Join(members, ", "))
+}
+
 // parseStep pins a step, or holds one that is pinned to what this release has.
 func parseStep(b []byte) (s dataset.Step, err error) {
-	if err := envelope.DecodeStrict(b, maxStepsFile, &s); err != nil {
+	if err := transforms.DecodeWords(b, maxStepsFile, &s); err != nil {
 		return s, err
 	}
 	if s.Config == nil {
@@ -70,7 +107,7 @@ func parseStep(b []byte) (s dataset.Step, err error) {
 	}
 	pinned, err := builtin.Pin(s.Name, s.Config)
 	if err != nil {
-		return s, err
+		return s, err // with the name
 	}
 	if !s.Digest.IsZero() && s.Digest != pinned.Digest {
 		return s, fmt.Errorf("%s is pinned to %s, and this release has %s; leave the digest out to pin that", s.Name, short(s.Digest.String()), short(pinned.Digest.String()))
@@ -86,5 +123,5 @@ func refusedSteps(err error) error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
-	return Errorf(KindUsage, "docs/transforms.md says what steps may be").from(err)
+	return Errorf(KindUsage, "correct the step; docs/transforms.md says what each takes").from(err)
 }
