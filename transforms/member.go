@@ -15,34 +15,81 @@ type member struct {
 	form       Kind
 }
 
+// Shape is what a JSON value is made of.
+type Shape uint8
+
+// Shapes.
+const (
+	Leaf Shape = iota + 1
+	Object
+	Array
+)
+
+func (n *node) shape() Shape {
+	switch n.kind {
+	case '{':
+		return Object
+	case '[':
+		return Array
+	}
+	return Leaf
+}
+
 // Compounds are the paths of a record's JSON objects and arrays: values that have no text of their own.
-func (r *Record) Compounds() iter.Seq[string] {
-	return func(yield func(string) bool) {
+func (r *Record) Compounds() iter.Seq2[string, Shape] {
+	return func(yield func(string, Shape) bool) {
 		for i := range r.nodes {
-			if r.nodes[i].kind != 0 && !yield(r.nodes[i].path) {
+			if n := &r.nodes[i]; n.kind != 0 && !yield(n.path, n.shape()) {
 				return
 			}
 		}
 	}
 }
 
-// Null replaces every value of a path by null, objects and arrays with all below them; in CSV by an empty field. It reports
-// whether there was one.
-func (r *Record) Null(path string) bool {
-	found := false
-	for i := range r.fields {
-		if r.fields[i].Path == path {
-			r.fields[i].SetNull()
-			found = true
-		}
+// Fate is what [Record.Prune] does with a value.
+type Fate uint8
+
+// Fates. The zero Fate takes away.
+const (
+	Cut   Fate = iota // it is left out with all below it
+	Empty             // it becomes null
+	Stay              // it stays as it is, but for what is below it
+)
+
+// Prune asks what becomes of each value of a JSON record, from the top down: f is nil for objects and arrays. The whole record is not
+// left out: it becomes an empty object or array, or null.
+func (r *Record) Prune(fate func(path string, s Shape, f *Field) Fate) {
+	if len(r.nodes) > 0 {
+		r.prune(0, fate)
 	}
-	for i := range r.nodes {
-		if n := &r.nodes[i]; n.kind != 0 && n.path == path {
-			n.nulled, found = true, true
-			r.touch(int32(i))
-		}
+}
+
+func (r *Record) prune(at int32, fate func(path string, s Shape, f *Field) Fate) {
+	n := &r.nodes[at]
+	var f *Field
+	if n.kind == 0 {
+		f = &r.fields[n.field]
 	}
-	return found
+	what := fate(n.path, n.shape(), f)
+	switch {
+	case what == Stay:
+		for i := n.child; i >= 0; i = r.nodes[i].next {
+			r.prune(i, fate)
+		}
+	case what == Cut && n.parent >= 0:
+		n.dropped = true
+		r.touch(n.parent)
+	case f != nil:
+		f.SetNull()
+	case what == Cut:
+		for i := n.child; i >= 0; i = r.nodes[i].next {
+			r.nodes[i].dropped = true
+			r.touch(at)
+		}
+	default:
+		n.nulled = true
+		r.touch(at)
+	}
 }
 
 // Put gives a record's own member, or its column, a new value, as a string or, with form Number, a number. In JSON it comes last,

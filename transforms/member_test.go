@@ -3,6 +3,7 @@
 package transforms_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -10,7 +11,7 @@ import (
 	"github.com/glovebox-dev/glovebox/transforms"
 )
 
-func TestPutNullCompounds(t *testing.T) {
+func TestPutCompounds(t *testing.T) {
 	s := transforms.Schema{Format: dataset.FormatJSONL}
 	for raw, want := range map[string]string{
 		`{"a":1,"b": {"a":2},"\u0061":3}`: `{"b":{"a":2},"a":9,"c\"":"x"}`,
@@ -26,20 +27,47 @@ func TestPutNullCompounds(t *testing.T) {
 		}
 	}
 	r := parse(t, s, `{"a":{"b":[1]},"c":{"a":{}},"a":"s"}`)
-	if got := slices.Collect(r.Compounds()); !slices.Equal(got, []string{"", "a", "a.b", "c", "c.a"}) {
-		t.Errorf("compounds %q", got)
+	var got []string
+	for path, shape := range r.Compounds() {
+		got = append(got, fmt.Sprint(path, shape))
 	}
-	if !r.Null("a") || !r.Null("c.a") || r.Null("d") {
-		t.Error("Null says wrong")
-	}
-	if got := string(r.Append(nil)); got != `{"a":null,"c":{"a":null},"a":null}` {
-		t.Error(got)
+	if want := []string{"2", "a2", "a.b3", "c2", "c.a2"}; !slices.Equal(got, want) {
+		t.Errorf("compounds %q, want %q", got, want)
 	}
 	r = parse(t, transforms.Schema{Format: dataset.FormatCSV, Columns: []string{"a", "b"}}, `1,2`)
 	r.Put("b", transforms.Number, []byte("5"))
-	r.Null("a")
-	if got := string(r.Append(nil)); got != `,5` {
+	if got := string(r.Append(nil)); got != `1,5` {
 		t.Error(got)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	fate := func(path string, shape transforms.Shape, f *transforms.Field) transforms.Fate {
+		if (f == nil) == (shape == transforms.Leaf) {
+			t.Errorf("%q: field %v of shape %d", path, f, shape)
+		}
+		switch path {
+		case "a", "[].a":
+			return transforms.Cut
+		case "b", "c.b":
+			return transforms.Empty
+		case "":
+			if shape != transforms.Object {
+				return transforms.Cut
+			}
+		}
+		return transforms.Stay
+	}
+	for raw, want := range map[string]string{
+		`{"a":{"b":[1]},"c":{"b":{"x":1},"d" : 1},"a":"s","b":7}`: `{"c":{"b":null,"d":1},"b":null}`,
+		` {"c" : [1]}`: ` {"c" : [1]}`,
+		`"s"`:          `null`,
+		`[{"a":1}, 2]`: `[]`,
+	} {
+		r := parse(t, transforms.Schema{Format: dataset.FormatJSONL}, raw)
+		if r.Prune(fate); string(r.Append(nil)) != want {
+			t.Errorf("%s became %s, want %s", raw, r.Append(nil), want)
+		}
 	}
 }
 

@@ -19,8 +19,17 @@ import (
 // NotScalar is why a record is quarantined whose field is an object or an array where only a value can be dealt with.
 const NotScalar = "not-scalar"
 
-// MaxFields bounds the fields of one step.
-const MaxFields = 1024
+// OtherShape is why a record is quarantined that has a value where an object or array must be for a field to be in it.
+const OtherShape = "other-shape"
+
+// Bounds.
+const (
+	// MaxFields bounds the fields of one step.
+	MaxFields = 1024
+	// maxMemo bounds what is remembered of datasets whose members have names without end.
+	maxMemo     = 4096
+	maxMemoPath = 256 // bytes
+)
 
 // Ref names a field: a column, or a path in JSON.
 type Ref struct {
@@ -42,6 +51,8 @@ func Bad(format string, a ...any) error {
 type Set struct {
 	refs    []Ref
 	at      map[string]int
+	plain   map[string]int // by the path without arrays; above for those that lead to one
+	memo    map[string]int // of paths in records
 	seen    []bool
 	missing int // of those that must be there
 	json    bool
@@ -53,7 +64,7 @@ func NewSet(refs []Ref) (*Set, error) {
 	if len(refs) == 0 || len(refs) > MaxFields {
 		return nil, Bad("%d fields, want 1 to %d", len(refs), MaxFields)
 	}
-	s := &Set{refs: refs, at: make(map[string]int, len(refs)), seen: make([]bool, len(refs))}
+	s := &Set{refs: refs, at: make(map[string]int, len(refs)), plain: map[string]int{}, memo: map[string]int{}, seen: make([]bool, len(refs))}
 	for i, r := range refs {
 		if r.Field == "" || len(r.Field) >= transforms.MaxPath {
 			return nil, Bad("field %d has a name of %d bytes, want 1 to %d", i+1, len(r.Field), transforms.MaxPath-1)
@@ -66,7 +77,24 @@ func NewSet(refs []Ref) (*Set, error) {
 			s.missing++
 		}
 	}
+	s.plan()
 	return s, nil
+}
+
+// plan lists what the fields are without arrays, and what leads to them.
+func (s *Set) plan() {
+	s.plain[""] = above
+	for _, r := range s.refs {
+		name := Plain(r.Field)
+		for i := range len(name) {
+			if name[i] == '.' {
+				s.plain[name[:i]] = above
+			}
+		}
+	}
+	for i := len(s.refs) - 1; i >= 0; i-- { // of two the first
+		s.plain[Plain(s.refs[i].Field)] = i
+	}
 }
 
 // Bind refuses records of a schema that cannot have the fields.
@@ -91,19 +119,73 @@ func (s *Set) Bind(in transforms.Schema) error {
 	return nil
 }
 
-// Index is the place of a field in the configuration, -1 if it is not there.
-func (s *Set) Index(path string) int {
+// Plain is a path without its arrays: "user.ssn", "user[].ssn" and "[].user.ssn" name one thing in records of three shapes. Whoever
+// writes records chooses the shape.
+func Plain(path string) string {
+	if !strings.Contains(path, "[]") {
+		return path
+	}
+	top := strings.HasPrefix(path, "[]")
+	if path = strings.ReplaceAll(path, "[]", ""); top {
+		path = strings.TrimPrefix(path, ".")
+	}
+	return path
+}
+
+// What Index and place give for a path that is none of the fields.
+const (
+	none  = -1
+	above = -2 // it leads to one
+)
+
+// Exact is the place of the field that has just this path in the configuration, -1 if none has.
+func (s *Set) Exact(path string) int {
 	if i, ok := s.at[path]; ok {
 		return i
 	}
-	return -1
+	return none
 }
 
-// Walk calls leaf for each value of the set's fields that a record has, until it gives a reason; and gives that, or NotScalar, and
-// calls nothing, where a field is an object or an array.
+// Index is the place of the field that a path is, however many arrays there are on the way; -1 if it is none.
+func (s *Set) Index(path string) int { return max(s.place(path), none) }
+
+func (s *Set) place(path string) int {
+	if i := s.Exact(path); i >= 0 || !s.json {
+		return i
+	}
+	if i, ok := s.memo[path]; ok {
+		return i
+	}
+	i, ok := s.plain[Plain(path)]
+	if !ok {
+		i = none
+	}
+	if len(s.memo) < maxMemo && len(path) <= maxMemoPath {
+		s.memo[strings.Clone(path)] = i
+	}
+	return i
+}
+
+// At tells where a value of a JSON record stands: which field of the set it is, -1 if none; and whether it is in the place of an
+// object or array that leads to one. root says whether the record is a value alone.
+func (s *Set) At(path string, shape transforms.Shape, f *transforms.Field, root bool) (i int, instead bool) {
+	i = s.place(path)
+	switch {
+	case i == above:
+		return none, shape == transforms.Leaf && f.Kind != transforms.Null && (path != "" || root)
+	case i >= 0 && shape == transforms.Array && s.Exact(path) < 0:
+		return none, false // its elements are
+	}
+	return i, false
+}
+
+// Walk calls leaf for each value of the set's fields that a record has, until it gives a reason; and gives that, or NotScalar or
+// OtherShape, and calls nothing, where a field is an object or an array, or a value stands where one must be.
 func (s *Set) Walk(r *transforms.Record, leaf func(i int, f *transforms.Field) (reason string)) (reason string) {
 	if s.Compound(r) {
 		reason = NotScalar
+	} else if s.Instead(r) {
+		reason = OtherShape
 	}
 	all := r.Fields()
 	for k := range all {
@@ -122,13 +204,55 @@ func (s *Set) Compound(r *transforms.Record) (found bool) {
 	if !s.json {
 		return false
 	}
-	for path := range r.Compounds() {
-		if i := s.Index(path); i >= 0 {
+	for path, shape := range r.Compounds() {
+		if i, _ := s.At(path, shape, nil, false); i >= 0 {
 			s.See(i)
 			found = true
 		}
 	}
 	return found
+}
+
+// Instead reports whether a value stands where an object or array leads to a field of the set: what would be in the field may be
+// in the value.
+func (s *Set) Instead(r *transforms.Record) bool {
+	if !s.json {
+		return false
+	}
+	root := Alone(r)
+	all := r.Fields()
+	for k := range all {
+		if _, instead := s.At(all[k].Path, transforms.Leaf, &all[k], root); instead {
+			return true
+		}
+	}
+	return false
+}
+
+// Alone reports whether a JSON record is a value alone: no object and no array.
+func Alone(r *transforms.Record) bool {
+	for range r.Compounds() {
+		return false
+	}
+	return true
+}
+
+// Apply asks what becomes of each value of a JSON record that is a field of the set, or stands where one must be, and counts the
+// record. Steps use it that can quarantine none. i is -1 for what stands in the place of another.
+func (s *Set) Apply(r *transforms.Record, fate func(i int, f *transforms.Field) transforms.Fate) {
+	s.records++
+	root := Alone(r)
+	r.Prune(func(path string, shape transforms.Shape, f *transforms.Field) transforms.Fate {
+		i, instead := s.At(path, shape, f, root)
+		switch {
+		case i >= 0:
+			s.See(i)
+			return fate(i, f)
+		case instead:
+			return fate(none, f)
+		}
+		return transforms.Stay
+	})
 }
 
 // See notes that a record has the field.

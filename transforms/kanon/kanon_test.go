@@ -25,6 +25,15 @@ const (
 	jsonl = dataset.FormatJSONL
 )
 
+// TestShapesAreNoClassOfTheirOwn: records whose quasi-identifier hides in arrays are not all alike.
+func TestShapesAreNoClassOfTheirOwn(t *testing.T) {
+	in := strings.Repeat(`{"p":{"zip":"12345"}}`+"\n", 3) + `[{"p":{"zip":"99999"}}]` + "\n" + `{"p":[{"zip":"88888"}]}` + "\n" + `{"p":"77777"}` + "\n" + `{"p":["66666"]}` + "\n" + `"55555"` + "\n"
+	r, err := steptest.Run(t, kanon.New, `{"quasi":[{"field":"p.zip"}],"k":3,"maxSuppressed":1}`, jsonl, in, steptest.Env())
+	if err != nil || r.Out != strings.Repeat(`{"p":{"zip":"12345"}}`+"\n", 3) {
+		t.Errorf("got %s %v", r.Out, err)
+	}
+}
+
 // task is what a dataset of rows is asked for. Rows have as many quasi-identifiers as quasi, as many sensitive values as l, and
 // a contributor.
 type task struct {

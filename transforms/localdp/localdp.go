@@ -141,7 +141,7 @@ func (s *step) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.
 	}
 	all := r.Fields()
 	for k := range all {
-		if i := s.set.Index(all[k].Path); i >= 0 {
+		if i := s.set.Exact(all[k].Path); i >= 0 {
 			s.set.See(i)
 			s.at[i] = k // of several the last, as most readers do
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/decimal"
 	"github.com/glovebox-dev/glovebox/transforms/fields"
@@ -98,9 +99,9 @@ type suppressField struct {
 }
 
 type suppress struct {
-	list  []suppressField
-	set   *fields.Set
-	whole []bool // the record at hand has an object or array there
+	list []suppressField
+	set  *fields.Set
+	csv  bool
 }
 
 // NewSuppress makes the step that empties fields.
@@ -123,36 +124,35 @@ func NewSuppress(config json.RawMessage, _ transforms.Schema, _ *transforms.Env)
 		slices.Sort(f.Equals)
 		slices.Sort(f.Except)
 	}
-	return &suppress{c.Fields, set, make([]bool, len(c.Fields))}, nil
+	return &suppress{list: c.Fields, set: set}, nil
 }
 
 // Schema refuses columns that are not there.
 func (s *suppress) Schema(in transforms.Schema) (transforms.Schema, error) {
+	s.csv = in.Format == dataset.FormatCSV
 	return in, s.set.Bind(in)
 }
 
-// Transform empties the fields. No condition can be seen to fail for an object or array: it goes, whole.
+// Transform empties the fields. No condition can be seen to fail for an object or array, nor for a value in the place of one: it goes, whole.
 func (s *suppress) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
-	if s.set.Compound(r) {
-		clear(s.whole)
-		for path := range r.Compounds() {
-			if i := s.set.Index(path); i >= 0 && !s.whole[i] {
-				s.whole[i] = true
-				r.Null(path)
-			}
-		}
+	if !s.csv {
+		s.set.Apply(r, s.fate)
+		return transforms.Keep, nil
 	}
 	all := r.Fields()
 	for k := range all {
-		f := &all[k]
-		if i := s.set.Index(f.Path); i >= 0 {
-			s.set.See(i)
-			if !missing(f) && s.list[i].holds(f.Text) {
-				f.SetNull()
-			}
+		if i := s.set.Exact(all[k].Path); i >= 0 && s.fate(i, &all[k]) == transforms.Empty {
+			all[k].SetNull()
 		}
 	}
 	return transforms.Keep, nil
+}
+
+func (s *suppress) fate(i int, f *transforms.Field) transforms.Fate {
+	if i < 0 || f == nil || !missing(f) && s.list[i].holds(f.Text) {
+		return transforms.Empty
+	}
+	return transforms.Stay
 }
 
 // Finish is an error if a field was in no record.

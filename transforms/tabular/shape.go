@@ -21,6 +21,7 @@ type dropConfig struct {
 type drop struct {
 	refs []fields.Ref
 	set  *fields.Set
+	csv  bool
 }
 
 // NewDrop makes the step that leaves columns, or members with all below them, out.
@@ -30,12 +31,13 @@ func NewDrop(config json.RawMessage, _ transforms.Schema, _ *transforms.Env) (tr
 		return nil, err
 	}
 	set, err := fields.NewSet(c.Fields)
-	return &drop{c.Fields, set}, err
+	return &drop{refs: c.Fields, set: set}, err
 }
 
 // Schema is without the columns.
 func (d *drop) Schema(in transforms.Schema) (transforms.Schema, error) {
-	if err := d.set.Bind(in); err != nil || in.Format != dataset.FormatCSV {
+	d.csv = in.Format == dataset.FormatCSV
+	if err := d.set.Bind(in); err != nil || !d.csv {
 		return in, err
 	}
 	out := in
@@ -46,14 +48,15 @@ func (d *drop) Schema(in transforms.Schema) (transforms.Schema, error) {
 	return out, nil
 }
 
-// Transform leaves them out.
+// Transform leaves them out, in JSON whatever arrays they are in; and a value in the place of an object that would have them.
 func (d *drop) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
-	d.set.Compound(r)
-	for i := range d.refs {
-		if r.Drop(d.refs[i].Field) {
-			d.set.See(i)
+	if d.csv {
+		for i := range d.refs {
+			r.Drop(d.refs[i].Field)
 		}
+		return transforms.Keep, nil
 	}
+	d.set.Apply(r, func(int, *transforms.Field) transforms.Fate { return transforms.Cut })
 	return transforms.Keep, nil
 }
 
@@ -105,7 +108,7 @@ func (k *keep) Schema(in transforms.Schema) (transforms.Schema, error) {
 func (k *keep) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
 	k.set.Compound(r)
 	r.Keep(func(path string, compound bool) (stays, whole bool) {
-		if i := k.set.Index(path); i >= 0 {
+		if i := k.set.Exact(path); i >= 0 {
 			k.set.See(i)
 			return true, true
 		}
@@ -205,11 +208,17 @@ func (s *rename) Transform(r *transforms.Record, t *transforms.Trace) (transform
 	clear(s.has)
 	clear(s.other)
 	s.set.Compound(r)
-	for path := range r.Compounds() {
-		s.note(path)
+	shaped := s.set.Instead(r)
+	for path, shape := range r.Compounds() {
+		i, _ := s.set.At(path, shape, nil, false)
+		shaped = s.note(path, i) || shaped
 	}
 	for k := range all {
-		s.note(all[k].Path)
+		shaped = s.note(all[k].Path, s.set.Index(all[k].Path)) || shaped
+	}
+	if shaped { // under the old name, steps that follow would not see it
+		t.Reason(fields.OtherShape)
+		return transforms.Quarantine, nil
 	}
 	for i := range s.list {
 		if s.has[i] && s.other[i] {
@@ -225,14 +234,20 @@ func (s *rename) Transform(r *transforms.Record, t *transforms.Trace) (transform
 	return transforms.Keep, nil
 }
 
-// note notes that the record has a path.
-func (s *rename) note(path string) {
-	if i := s.set.Index(path); i >= 0 {
+// note notes that the record has a path, which is the field at i, and reports whether it is one in another shape.
+func (s *rename) note(path string, i int) (shaped bool) {
+	if i >= 0 {
 		s.set.See(i)
 		s.has[i] = true
-	} else if i, ok := s.taken[path]; ok {
+		for s.set.Exact(path) != i && strings.HasSuffix(path, "[]") { // what is in it goes with it
+			path = path[:len(path)-2]
+		}
+		return s.set.Exact(path) != i
+	}
+	if i, ok := s.taken[path]; ok {
 		s.other[i] = true
 	}
+	return false
 }
 
 // Finish is an error if a field was in no record.
