@@ -106,7 +106,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFields(c.Fields, c.Except)
+	f, err := newSelected(c.Fields, c.Except)
 	if err != nil {
 		return nil, err
 	}

@@ -5,43 +5,52 @@ package redact
 import (
 	"slices"
 	"strings"
+
+	"github.com/glovebox-dev/glovebox/transforms/fields"
 )
 
-// fields says which fields of records are looked at.
-type fields struct {
+// selected says which fields of records are looked at.
+type selected struct {
 	only, except []string
 	seen         []bool // of only and except: some record had such a field
+	columns      bool   // paths are columns of CSV: there is nothing below them
 	memo         map[string]bool
 }
 
 // maxMemo bounds what is remembered of datasets whose members have names without end.
-const maxMemo = 4096
+const (
+	maxMemo     = 4096
+	maxMemoPath = 256 // bytes
+)
 
 // newFields checks lists of paths. Absent lists mean every field.
-func newFields(only, except []string) (fields, error) {
+func newSelected(only, except []string) (selected, error) {
 	if only == nil {
 		only = []string{"*"}
 	}
 	if len(only) == 0 {
-		return fields{}, invalid(`fields: an empty list would look at nothing; leave it out, or say ["*"]`)
+		return selected{}, invalid(`fields: an empty list would look at nothing; leave it out, or say ["*"]`)
 	}
 	for _, p := range append(slices.Clone(only), except...) {
 		if stem := strings.TrimSuffix(p, "*"); p == "" || strings.Contains(stem, "*") || stem != "" && stem != p && !strings.HasSuffix(stem, ".") {
-			return fields{}, invalid(`fields: %q: want a path ("from", "headers.to", "lines[].text"), all below one ("headers.*"), or "*"`, p)
+			return selected{}, invalid(`fields: %q: want a path ("from", "headers.to", "lines[].text"), all below one ("headers.*"), or "*"`, p)
 		}
 	}
-	return fields{only, except, make([]bool, len(only)+len(except)), map[string]bool{}}, nil
+	return selected{only: only, except: except, seen: make([]bool, len(only)+len(except)), memo: map[string]bool{}}, nil
 }
 
 // has reports whether a field is looked at.
-func (s *fields) has(path string) bool {
+func (s *selected) has(path string) bool {
 	if is, ok := s.memo[path]; ok {
 		return is
 	}
 	is := false
 	for i, p := range s.only {
-		if below(path, p) {
+		switch {
+		case below(path, p):
 			is, s.seen[i] = true, true
+		case !s.columns && beside(path, p):
+			is = true
 		}
 	}
 	for i, p := range s.except {
@@ -49,7 +58,7 @@ func (s *fields) has(path string) bool {
 			is, s.seen[len(s.only)+i] = false, true
 		}
 	}
-	if len(s.memo) < maxMemo {
+	if len(s.memo) < maxMemo && len(path) <= maxMemoPath {
 		s.memo[strings.Clone(path)] = is
 	}
 	return is
@@ -71,15 +80,30 @@ func below(path, p string) bool {
 	return ok && rest == ""
 }
 
-// columns notes the columns of CSV, so that those are seen which no record is there to have.
-func (s *fields) columns(list []string) {
+// beside reports whether a path of JSON may have what p names in another shape: what is below it, in arrays or not, and what stands in the
+// place of an object that leads to it. Whoever writes records must not choose by their shape what is looked at. What is not to be
+// looked at has just the shape that was said.
+func beside(path, p string) bool {
+	path, p = fields.Plain(path), fields.Plain(strings.TrimSuffix(p, ".*"))
+	return leads(p, path) || leads(path, p)
+}
+
+// leads reports whether a path is above another, or the same.
+func leads(path, to string) bool {
+	rest, ok := strings.CutPrefix(to, path)
+	return ok && (path == "" || rest == "" || rest[0] == '.')
+}
+
+// note notes the columns of CSV, so that those are seen which no record is there to have.
+func (s *selected) note(list []string) {
+	s.columns = len(list) > 0
 	for _, c := range list {
 		s.has(c)
 	}
 }
 
 // unseen is how many paths no record had.
-func (s *fields) unseen() (n int64) {
+func (s *selected) unseen() (n int64) {
 	for i, seen := range s.seen {
 		if !seen && (i >= len(s.only) || s.only[i] != "*") {
 			n++

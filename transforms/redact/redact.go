@@ -33,7 +33,7 @@ func Tables() [][32]byte { return [][32]byte{name.Default().Digest()} }
 // step is what redact and scan share.
 type step struct {
 	finder *Detector
-	fields fields
+	fields selected
 	keys   bool
 	found  []span.Finding
 	paths  map[string]string // as the trace may show them
@@ -46,7 +46,7 @@ type step struct {
 // Schema says that records keep their form. The names of columns are the same for all records, and public to the code: where names
 // are looked at, one that holds personal data is refused, since no record could be left out for it. What it is called is not said.
 func (s *step) Schema(in transforms.Schema) (transforms.Schema, error) {
-	s.fields.columns(in.Columns)
+	s.fields.note(in.Columns)
 	if err := s.bind(in); err != nil {
 		return in, err
 	}

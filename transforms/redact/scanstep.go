@@ -5,6 +5,7 @@ package redact
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
@@ -65,7 +66,7 @@ func NewScan(raw json.RawMessage, _ transforms.Schema, _ *transforms.Env) (trans
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFields(c.Fields, c.Except)
+	f, err := newSelected(c.Fields, c.Except)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (s *Scan) Schema(in transforms.Schema) (transforms.Schema, error) {
 	if s.act != Report {
 		return s.step.Schema(in)
 	}
-	s.fields.columns(in.Columns)
+	s.fields.note(in.Columns)
 	if err := s.bind(in); err != nil || !s.keys {
 		return in, err
 	}
@@ -124,9 +125,9 @@ func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.
 	if err != nil {
 		return transforms.Refused, err
 	}
-	parts, _ := nameParts(r.Name)
-	for _, p := range parts {
-		if found := s.finder.Find(nil, []byte(p)); len(found) > 0 {
+	parts := strings.Split(r.Name, "/")
+	for i, p := range parts {
+		if found, _ := s.inName(p, i == len(parts)-1); len(found) > 0 {
 			look(ofName, []byte(p), found)
 		}
 	}

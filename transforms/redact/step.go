@@ -4,9 +4,7 @@ package redact
 
 import (
 	"errors"
-	"path"
 	"strconv"
-	"strings"
 
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact/span"
@@ -230,51 +228,3 @@ func (s *Redact) member(path, was string, out []byte) []byte {
 	s.taken[key] = name
 	return []byte(name)
 }
-
-// fileName redacts a file's name, part by part, and keeps its last extension.
-func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
-	if r.Name == "" {
-		return transforms.Keep, nil
-	}
-	parts, ext := nameParts(r.Name)
-	changed := false
-	for i, p := range parts {
-		found := s.finder.Find(nil, []byte(p))
-		if len(found) == 0 {
-			continue
-		}
-		out, err := s.replace(r, ofName, []byte(p), found, t)
-		if err != nil {
-			t.Reason("unstable")
-			return transforms.Quarantine, nil
-		}
-		parts[i], changed = strings.NewReplacer("/", "_", "\x00", "_").Replace(string(out)), true
-		if parts[i] == "" || parts[i] == "." || parts[i] == ".." {
-			parts[i] = "_"
-		}
-	}
-	if !changed {
-		return transforms.Keep, nil
-	}
-	name := strings.Join(parts, "/")
-	if s.files[name+ext]++; s.files[name+ext] > 1 {
-		name += "_" + strconv.FormatInt(s.files[name+ext], 10)
-	}
-	r.Name = name + ext
-	return transforms.Keep, nil
-}
-
-// nameParts are the parts of a file's name that are looked at, each alone, and its extension: "readme.md" is no domain in Moldova.
-func nameParts(name string) (parts []string, ext string) {
-	ext = path.Ext(name)
-	if len(ext) > maxExt || strings.ContainsAny(ext, "@ ") {
-		ext = ""
-	}
-	return strings.Split(strings.TrimSuffix(name, ext), "/"), ext
-}
-
-// ofName is the path of findings in the name of a file. Their offsets are of the part between slashes.
-const ofName = "{}"
-
-// maxExt is the longest extension of a file's name that says what it is, with its dot.
-const maxExt = 8

@@ -100,6 +100,57 @@ func TestRedactsFiles(t *testing.T) {
 	}
 }
 
+// TestPersonalDataInFileNames: what follows the last point of a name is no extension because it is short.
+func TestPersonalDataInFileNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"alice.smith@example.com":       "<EMAIL_ADDRESS>",
+		"203.0.113.77":                  "<IP_ADDRESS>",
+		"mail/219-09-9999":              "mail/<US_SSN>",
+		"alice.smith@example.com/1.txt": "<EMAIL_ADDRESS>/1.txt",
+		"box/bob@acme.org":              "box/<EMAIL_ADDRESS>",
+		"bob@acme.py":                   "<EMAIL_ADDRESS>",
+		"bob@acme.org.md":               "<EMAIL_ADDRESS>.md",
+		"bob@acme.org.zzz":              "<EMAIL_ADDRESS>",
+		"219-09-9999.TXT":               "<US_SSN>.TXT",
+		"readme.md":                     "readme.md",
+		"a.b/setup.py":                  "a.b/setup.py",
+		"x.tar.gz":                      "x.tar.gz",
+	} {
+		r := redacted(t, `{"detect":["contact","IP_ADDRESS","DOMAIN_NAME","US_SSN"]}`, "files", files(in, "x"))
+		if r.err != nil || len(r.names) != 1 || r.names[0] != want {
+			t.Errorf("%q became %q %v, want %q", in, r.names, r.err, want)
+		}
+		scanned := through(t, "scan", redact.NewScan, `{"act":"report","detect":["contact","IP_ADDRESS","DOMAIN_NAME","US_SSN"]}`, "files", []byte(files(in, "x")), "k")
+		if scanned.err != nil || (len(scanned.findings) == 0) != (in == want) {
+			t.Errorf("scan of %q found %d, %v", in, len(scanned.findings), scanned.err)
+		}
+	}
+}
+
+// TestFieldsWhateverTheirShape: whoever writes records does not choose by arrays and objects what is looked at.
+func TestFieldsWhateverTheirShape(t *testing.T) {
+	for _, c := range [][3]string{
+		{`["user.ssn"]`, `{"user":[{"ssn":"219-09-9999"}],"n":"219-09-9999"}`, `{"user":[{"ssn":"<US_SSN>"}],"n":"219-09-9999"}`},
+		{`["user.ssn"]`, `[{"user":{"ssn":"219-09-9999"}}]`, `[{"user":{"ssn":"<US_SSN>"}}]`},
+		{`["user.ssn"]`, `{"user":"219-09-9999"}`, `{"user":"<US_SSN>"}`},
+		{`["ssn"]`, `{"ssn":{"v":"219-09-9999"}}`, `{"ssn":{"v":"<US_SSN>"}}`},
+		{`["ssn"]`, `{"ssn":[[{"v":"219-09-9999"}]]}`, `{"ssn":[[{"v":"<US_SSN>"}]]}`},
+		{`["ssn"]`, `"219-09-9999"`, `"<US_SSN>"`},
+		{`["items[].ssn"]`, `{"items":{"ssn":"219-09-9999"}}`, `{"items":{"ssn":"<US_SSN>"}}`},
+		{`["items.*"]`, `[{"items":[["219-09-9999"]]}]`, `[{"items":[["<US_SSN>"]]}]`},
+		{`["ssn"]`, `{"ssns":"219-09-9999"}`, `{"ssns":"219-09-9999"}`},
+	} {
+		r := redacted(t, `{"detect":["US_SSN"],"fields":`+c[0]+`}`, "jsonl", c[1]+"\n")
+		if r.err != nil || r.out != c[2]+"\n" {
+			t.Errorf("%s: %s became %s %v", c[0], c[1], r.out, r.err)
+		}
+	}
+	r := redacted(t, `{"detect":["US_SSN"],"except":["id"]}`, "jsonl", `{"id":"219-09-9999"}`+"\n"+`{"id":{"v":"219-09-9999"}}`+"\n"+`[{"id":"219-09-9999"}]`+"\n")
+	if r.err != nil || r.out != `{"id":"219-09-9999"}`+"\n"+`{"id":{"v":"<US_SSN>"}}`+"\n"+`[{"id":"<US_SSN>"}]`+"\n" {
+		t.Errorf("except: %s %v", r.out, r.err)
+	}
+}
+
 func TestTrace(t *testing.T) {
 	in := `{"m":"é😀 j@acme.com é 219-09-9999"}` + "\n"
 	r := redacted(t, `{"detect":["EMAIL_ADDRESS","US_SSN"],"operators":{"US_SSN":{"op":"mask"}}}`, "jsonl", in)
