@@ -44,7 +44,7 @@ func fieldsOf(names ...string) (out []map[string]any) {
 // not delivered, and noise is debited once whatever the epochs.
 func TestSilentModes(t *testing.T) {
 	noise := func(field string) map[string]any {
-		return map[string]any{"field": field, "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}
+		return map[string]any{"field": field, "optional": true, "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}
 	}
 	for mode, c := range map[string]struct {
 		steps []dataset.Step
@@ -59,7 +59,7 @@ func TestSilentModes(t *testing.T) {
 		},
 		dataset.ModeLocalDP: {
 			steps: []dataset.Step{
-				pin(t, "keep", map[string]any{"fields": fieldsOf("ill")}),
+				pin(t, "keep", map[string]any{"fields": []map[string]any{{"field": "ill", "optional": true}}}),
 				pin(t, "k-rr", map[string]any{"fields": []map[string]any{noise("ill")}}),
 			},
 			terms: func(m *dataset.Manifest) {
@@ -101,7 +101,7 @@ func TestSilentModes(t *testing.T) {
 
 // TestNoiseThatHidesNothing: an enclave does not promise what steps do not keep, whatever terms say.
 func TestNoiseThatHidesNothing(t *testing.T) {
-	step := pin(t, "k-rr", map[string]any{"fields": []map[string]any{{"field": "ill", "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}}})
+	step := pin(t, "k-rr", map[string]any{"fields": []map[string]any{{"field": "ill", "optional": true, "categories": []string{"yes", "no"}, "default": "no", "epsilon": 1}}})
 	w := inMode(t, dataset.ModeLocalDP, people(6), func(m *dataset.Manifest) {
 		m.Terms.Privacy.Adjacency, m.Terms.Privacy.Epsilon, m.Terms.Privacy.BuyerEpsilon = dataset.ReplaceOne, 1_500_000, 1_500_000
 	}, step)

@@ -26,8 +26,9 @@ const (
 
 // Private refuses steps whose epsilons, added, do not bound what all of them tell of a record. Noise in one field is worth nothing if
 // another tells the same. So there must be a keep step, every field that it names must get noise, and up to the last
-// noise each step must make one record of each, whatever it has: none that leaves out or quarantines some. What comes after the last noise
-// sees only what is private already. Its errors wrap ErrNotPrivate.
+// noise each step must make one record of each, whatever it has: none that leaves out or quarantines some; and none may fail for what records
+// do not have, so that every field must be optional. What comes after the last noise sees only what is private already. Its errors
+// wrap ErrNotPrivate.
 func Private(steps []dataset.Step) error {
 	last := -1
 	for i := range steps {
@@ -43,7 +44,7 @@ func Private(steps []dataset.Step) error {
 	}
 	var kept, noisy []string
 	for i := range steps[:last+1] {
-		names, err := fieldNames(&steps[i])
+		names, required, err := fieldNames(&steps[i])
 		if err != nil {
 			return bad("step %d, %s: %v", i+1, steps[i].Name, err)
 		}
@@ -59,6 +60,9 @@ func Private(steps []dataset.Step) error {
 			return bad("step %d, %s, comes before the last noise and may leave records out by what they have: only %s, %s and %s may", i+1, steps[i].Name,
 				stepKeep, stepDrop, stepSuppress)
 		}
+		if required != "" {
+			return bad("step %d, %s: field %q needs \"optional\": true: whether the run fails where no record has it would be told without noise", i+1, steps[i].Name, required)
+		}
 	}
 	if kept == nil {
 		return bad("fields that get no noise pass as they are: add a %s step that names those that do", stepKeep)
@@ -71,19 +75,21 @@ func Private(steps []dataset.Step) error {
 	return nil
 }
 
-// fieldNames are the fields that a step's configuration names.
-func fieldNames(s *dataset.Step) ([]string, error) {
+// fieldNames are the fields that a step's configuration names, and the first of them that some record must have.
+func fieldNames(s *dataset.Step) (names []string, required string, err error) {
 	var c struct {
 		Fields []struct {
-			Field string `json:"field"`
+			Field    string `json:"field"`
+			Optional bool   `json:"optional"`
 		} `json:"fields"`
 	}
 	if err := json.Unmarshal(s.Config, &c); err != nil || len(c.Fields) == 0 {
-		return nil, errors.New("its configuration names no fields")
+		return nil, "", errors.New("its configuration names no fields")
 	}
-	var names []string
 	for _, f := range c.Fields {
-		names = append(names, f.Field)
+		if names = append(names, f.Field); !f.Optional && required == "" {
+			required = f.Field
+		}
 	}
-	return names, nil
+	return names, required, nil
 }

@@ -17,14 +17,17 @@ func TestPrivate(t *testing.T) {
 			if i > 0 {
 				s += ","
 			}
-			s += `{"field":"` + n + `"}`
+			s += `{"field":"` + n + `","optional":true}`
 		}
 		return pin(t, "keep", s+`]}`)
 	}
-	krr := pin(t, "k-rr", `{"fields":[{"field":"ill","categories":["flu","none"],"default":"none","epsilon":1}]}`)
-	laplace := pin(t, "discrete-laplace", `{"fields":[{"field":"age","lower":0,"upper":120,"default":40,"epsilon":2}]}`)
-	gaussian := pin(t, "discrete-gaussian", `{"fields":[{"field":"age","lower":0,"upper":120,"default":40,"epsilon":2,"delta":0.000001}]}`)
-	drop, code := pin(t, "drop", `{"fields":[{"field":"name"}]}`), pin(t, "code", `{"fields":[{"field":"age","top":90}]}`)
+	krr := pin(t, "k-rr", `{"fields":[{"field":"ill","categories":["flu","none"],"default":"none","epsilon":1,"optional":true}]}`)
+	laplace := pin(t, "discrete-laplace", `{"fields":[{"field":"age","lower":0,"upper":120,"default":40,"epsilon":2,"optional":true}]}`)
+	gaussian := pin(t, "discrete-gaussian", `{"fields":[{"field":"age","lower":0,"upper":120,"default":40,"epsilon":2,"delta":0.000001,"optional":true}]}`)
+	drop, code := pin(t, "drop", `{"fields":[{"field":"name","optional":true}]}`), pin(t, "code", `{"fields":[{"field":"age","top":90}]}`)
+	// Whether any record has a field is told without noise by a run that fails.
+	mustHave := pin(t, "discrete-laplace", `{"fields":[{"field":"age","lower":0,"upper":120,"default":40,"epsilon":2}]}`)
+	mustKeep, mustDrop := pin(t, "keep", `{"fields":[{"field":"age"}]}`), pin(t, "drop", `{"fields":[{"field":"name"}]}`)
 	for name, c := range map[string]struct {
 		steps []dataset.Step
 		ok    bool
@@ -39,6 +42,10 @@ func TestPrivate(t *testing.T) {
 		"nothing is left out":     {[]dataset.Step{krr, laplace}, false},
 		"one field has no noise":  {[]dataset.Step{keep("ill", "age"), krr}, false},
 		"a step that quarantines": {[]dataset.Step{keep("age"), code, laplace}, false},
+		"fails without noise":     {[]dataset.Step{keep("age"), mustHave}, false},
+		"fails without kept":      {[]dataset.Step{mustKeep, laplace}, false},
+		"fails without dropped":   {[]dataset.Step{mustDrop, keep("age"), laplace}, false},
+		"dropped after the noise": {[]dataset.Step{keep("age"), laplace, mustDrop}, true},
 		"a delta":                 {[]dataset.Step{keep("age"), gaussian}, false},
 		"a module":                {[]dataset.Step{keep("age"), {Name: dataset.StepModule, Config: []byte(`{"fields":[{"field":"age"}]}`)}, laplace}, false},
 	} {
