@@ -4,9 +4,11 @@ package main
 
 import (
 	"bufio"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"os"
@@ -17,7 +19,8 @@ import (
 )
 
 // scanReport is the list of findings in what is sealed, as lines of glovebox creator scan --json. It stays in the creator's
-// directory; its digest, which is its name, goes into the manifest.
+// directory; its digest, which is its name, goes into the manifest. What was found can be guessed, and its hash with it: the first line
+// is random, so that nobody can try guesses at the digest.
 type scanReport struct {
 	dir  string
 	file *os.File // under a temporary name
@@ -25,6 +28,9 @@ type scanReport struct {
 	sum  hash.Hash
 	err  error
 }
+
+// saltSize is how many random bytes a report begins with.
+const saltSize = 32
 
 func newScanReport(dir string) (*scanReport, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -36,6 +42,12 @@ func newScanReport(dir string) (*scanReport, error) {
 	}
 	r := &scanReport{dir: dir, file: f, sum: sha256.New()}
 	r.out = bufio.NewWriter(io.MultiWriter(f, r.sum))
+	salt := make([]byte, saltSize)
+	rand.Read(salt) //nolint:errcheck // never fails since Go 1.24
+	if _, err := fmt.Fprintf(r.out, "{\"salt\":\"%x\"}\n", salt); err != nil {
+		r.drop()
+		return nil, err
+	}
 	return r, nil
 }
 

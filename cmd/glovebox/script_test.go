@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"simulate": simulate(t), "replays": replays(t), "remeasure": remeasure, "vendor": vendor(t), "exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "prefix": prefix,
+			"simulate": simulate(t), "replays": replays(t), "remeasure": remeasure, "vendor": vendor(t), "exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "prefix": prefix, "predicate": predicateOf, "differ": differ,
 		},
 	})
 }
@@ -218,6 +219,26 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 	if got := member(ts, ts.ReadFile(args[0]), args[1]); (got == args[2]) == neg {
 		ts.Fatalf("%s is %q, want %q (negated: %v)", args[1], got, args[2], neg)
 	}
+}
+
+// differ FILE FILE PATH: the members at PATH of two JSON files are not the same.
+func differ(ts *testscript.TestScript, _ bool, args []string) {
+	if got := member(ts, ts.ReadFile(args[0]), args[2]); got == member(ts, ts.ReadFile(args[1]), args[2]) {
+		ts.Fatalf("%s is %q in both", args[2], got)
+	}
+}
+
+// predicate DST: writes what the manifest says that the last pack with --json, of alice, signed.
+func predicateOf(ts *testscript.TestScript, _ bool, args []string) {
+	id := strings.TrimPrefix(member(ts, ts.ReadFile("stdout"), "packages.0.manifest"), "sha256:")
+	signed := ts.ReadFile(filepath.Join("alice", "packages", id, "manifest.dsse"))
+	payload, err := base64.StdEncoding.DecodeString(member(ts, signed, "payload"))
+	ts.Check(err)
+	var statement struct {
+		Predicate json.RawMessage `json:"predicate"`
+	}
+	ts.Check(json.Unmarshal(payload, &statement))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), statement.Predicate, 0o600))
 }
 
 func member(ts *testscript.TestScript, text, path string) string {
