@@ -71,7 +71,7 @@ func TestFilter(t *testing.T) {
 		`{"where":[{"field":"country","in":["DE","AT"],"not":true}]}`:                     "4 5",
 		`{"where":[{"field":"age","range":{"max":44}}]}`:                                  "1 2 5",
 		`{"where":[{"field":"age","range":{"max":65,"min":18}}]}`:                         "2 4",
-		`{"where":[{"field":"age","not":true,"range":{"min":18}}]}`:                       "1 3 5",
+		`{"where":[{"field":"age","not":true,"range":{"min":18}}]}`:                       "1 5",
 		`{"where":[{"field":"country","range":{"max":"E","min":"B"}}]}`:                   "1 3",
 		`{"consent":{"field":"consent","scopes":["research"]}}`:                           "1 3 5",
 		`{"consent":{"field":"consent","scopes":["research","training"]}}`:                "1",
@@ -113,6 +113,53 @@ func TestFilterJSON(t *testing.T) {
 	} {
 		if out, _, err := run(t, dataset.FormatJSONL, "filter", config, text); err != nil || len(out) != want {
 			t.Errorf("%s: %v, %v, want %d", config, out, err, want)
+		}
+	}
+}
+
+// TestFilterThatCannotTell: what a condition cannot read does not hold, turned round or not.
+func TestFilterThatCannotTell(t *testing.T) {
+	long := strings.Repeat("0", 70)
+	for _, c := range []struct {
+		where string
+		in    []string
+		want  string // numbers of the records that stay
+	}{
+		{
+			`{"exists":false,"field":"optout"}`,
+			[]string{`{"optout":"2024"}`, `{"optout":{"date":"2024"}}`, `{"optout":["2024"]}`, `{"optout":[]}`, `[{"optout":1}]`, `{"optout":null}`, `{}`, `7`, `[]`},
+			"5 6 8",
+		},
+		{
+			`{"exists":true,"field":"optin"}`,
+			[]string{`{"optin":"2024"}`, `{"optin":{"date":"2024"}}`, `{"optin":["2024"]}`, `{"optin":null}`, `{}`, `7`},
+			"0 1 2",
+		},
+		{`{"exists":false,"field":"a.b"}`, []string{`{"a":"x"}`, `{"a":[{"b":1}]}`, `{"a":{"c":1}}`, `{"a":null}`}, "2 3"},
+		{`{"exists":false,"field":"a[]"}`, []string{`{"a":[]}`, `{"a":[1]}`, `{"a":1}`, `{"a":{}}`, `{"a":[[]]}`}, "0"},
+		{
+			`{"field":"age","not":true,"range":{"max":17}}`,
+			[]string{`{"age":17}`, `{"age":"17 years"}`, `{"age":17.` + long + `}`, `{"age":18}`, `{"age":"18"}`, `{"age":true}`, `{"age":[20]}`, `{"age":20,"age":"x"}`, `{"age":0.018e3}`},
+			"3 4 8",
+		},
+		{`{"field":"age","range":{"min":17}}`, []string{`{"age":17}`, `{"age":"17 years"}`, `{"age":17.` + long + `}`, `{"age":16}`}, "0 2"},
+		{`{"equals":"secret","field":"label","not":true}`, []string{`{"label":["secret"],"label":"x"}`, `{"label":"x"}`, `{"label":{"v":"secret"}}`}, "1"},
+		{`{"equals":"secret","field":"label[]","not":true}`, []string{`{"label":["x",["secret"]]}`, `{"label":["x",{"v":"secret"}]}`, `{"label":["x"]}`, `{"label":["x","secret"]}`}, "2"},
+		{`{"equals":"17","field":"n","not":true}`, []string{`{"n":17.0}`, `{"n":"17.0"}`, `{"n":1.7e1}`}, "1"},
+		{`{"field":"d","not":true,"range":{"max":"2020"}}`, []string{`{"d":2019}`, `{"d":"2019"}`, `{"d":"2021"}`}, "2"},
+	} {
+		var kept []string
+		for i, in := range c.in {
+			out, _, err := run(t, dataset.FormatJSONL, "filter", `{"where":[`+c.where+`]}`, in+"\n")
+			if err != nil {
+				t.Fatalf("%s %s: %v", c.where, in, err)
+			}
+			if len(out) > 0 {
+				kept = append(kept, fmt.Sprint(i))
+			}
+		}
+		if got := strings.Join(kept, " "); got != c.want {
+			t.Errorf("%s kept %s, want %s", c.where, got, c.want)
 		}
 	}
 }

@@ -6,15 +6,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/decimal"
+	"github.com/glovebox-dev/glovebox/transforms/fields"
 )
 
-// FilterConfig is the configuration of filter: a record stays if all of it holds. What a record lacks does not hold.
+// FilterConfig is the configuration of filter: a record stays if all of it holds. What a record lacks does not hold, nor does what
+// cannot be read.
 type FilterConfig struct {
 	Where    []Condition `json:"where,omitempty"`
 	Consent  *Consent    `json:"consent,omitempty"`
@@ -22,8 +24,9 @@ type FilterConfig struct {
 	Language *Language   `json:"language,omitempty"`
 }
 
-// Condition is on one field; exactly one member beside field and not says what. An array's elements are its field's values, and
-// one that holds is enough.
+// Condition is on one field; exactly one member beside field and not says what. A field "a[]" has the elements of an array as its
+// values, and one that holds is enough. Where a value cannot be compared, or is an object or in other arrays than the field says, nobody
+// can tell: the record does not hold, with not and without.
 type Condition struct {
 	Field  string   `json:"field"`
 	Equals *string  `json:"equals,omitempty"`
@@ -32,6 +35,8 @@ type Condition struct {
 	Range  *Range   `json:"range,omitempty"`
 	// Not turns it round. A record without the field still does not hold.
 	Not bool `json:"not,omitempty"`
+
+	set *fields.Set // of the field alone, in JSON; nil elsewhere
 }
 
 // Range holds for values from Min to Max: both numbers, or both texts, which are compared byte by byte as ISO dates are.
@@ -40,7 +45,7 @@ type Range struct {
 	Max json.RawMessage `json:"max,omitempty"`
 
 	numbers  bool
-	min, max float64
+	min, max decimal.Decimal
 	low      string
 	high     string
 }
@@ -136,7 +141,7 @@ func (r *Range) check(field string) error {
 		if raw == nil {
 			continue
 		}
-		var number float64
+		var number decimal.Number
 		var text string
 		isNumber := json.Unmarshal(raw, &number) == nil
 		if !isNumber && json.Unmarshal(raw, &text) != nil || string(raw) == "null" {
@@ -147,9 +152,9 @@ func (r *Range) check(field string) error {
 		}
 		r.numbers = isNumber
 		if i == 0 {
-			r.min, r.low = number, text
+			r.min, r.low = number.Decimal, text
 		} else {
-			r.max, r.high = number, text
+			r.max, r.high = number.Decimal, text
 		}
 	}
 	if r.Min == nil && r.Max == nil {
@@ -178,20 +183,29 @@ func (l *Language) check() error {
 
 // Schema is unchanged; fields that no record can have are refused.
 func (s *filter) Schema(in transforms.Schema) (transforms.Schema, error) {
-	var fields []string
+	var named []string
 	for i := range s.c.Where {
-		fields = append(fields, s.c.Where[i].Field)
+		c := &s.c.Where[i]
+		if named = append(named, c.Field); in.Format == dataset.FormatJSONL && c.Field != "" {
+			var err error
+			if c.set, err = fields.NewSet([]fields.Ref{{Field: c.Field, Optional: true}}); err != nil {
+				return in, err
+			}
+			if err := c.set.Bind(in); err != nil {
+				return in, err
+			}
+		}
 	}
 	if s.c.Consent != nil {
-		fields = append(fields, s.c.Consent.Field)
+		named = append(named, s.c.Consent.Field)
 	}
 	if s.c.Length != nil && s.c.Length.Field != "" {
-		fields = append(fields, s.c.Length.Field)
+		named = append(named, s.c.Length.Field)
 	}
 	if s.c.Language != nil {
-		fields = append(fields, s.c.Language.Fields...)
+		named = append(named, s.c.Language.Fields...)
 	}
-	for _, f := range fields {
+	for _, f := range named {
 		if err := checkField("filter", f, in); err != nil {
 			return in, err
 		}
@@ -213,47 +227,87 @@ func (s *filter) Transform(r *transforms.Record, _ *transforms.Trace) (transform
 }
 
 func (c *Condition) holds(r *transforms.Record) bool {
-	there, found := false, false
+	there, shaped := c.shape(r)
+	if c.Exists == nil && shaped {
+		return false
+	}
+	found, read := false, true
 	each(r, c.Field, func(text []byte, k transforms.Kind) bool {
 		if k == transforms.Null {
 			return true
 		}
 		there = true
-		found = c.value(text)
-		return !found
+		if c.Exists == nil {
+			is, ok := c.value(text, k)
+			found, read = found || is, read && ok
+		}
+		return read
 	})
-	if c.Exists != nil {
-		return there == *c.Exists
+	switch {
+	case c.Exists == nil:
+		return there && read && found != c.Not
+	case there:
+		return *c.Exists
 	}
-	return there && found != c.Not
+	return !*c.Exists && !shaped
 }
 
-func (c *Condition) value(text []byte) bool {
+// shape looks at a JSON record for the condition's field in another shape: whether there is something, and whether it is something that
+// the condition cannot read.
+func (c *Condition) shape(r *transforms.Record) (there, shaped bool) {
+	if c.set == nil {
+		return false, false
+	}
+	for path, s := range r.Compounds() {
+		if i, _ := c.set.At(path, s, nil, false); i >= 0 {
+			return true, true
+		}
+		if c.set.Index(path) >= 0 && !strings.HasPrefix(c.Field, path+"[]") { // not an array on the way
+			there, shaped = true, true
+		}
+	}
+	root, all := fields.Alone(r), r.Fields()
+	for k := range all {
+		f := &all[k]
+		i, instead := c.set.At(f.Path, transforms.Leaf, f, root)
+		shaped = shaped || instead
+		if i >= 0 && f.Kind != transforms.Null && c.set.Exact(f.Path) < 0 {
+			there, shaped = true, true
+		}
+	}
+	return there, shaped
+}
+
+// value reports whether the condition holds for a value, and whether anybody can tell.
+func (c *Condition) value(text []byte, k transforms.Kind) (is, ok bool) {
 	switch {
 	case c.Equals != nil:
-		return string(text) == *c.Equals
+		return equal(text, k, *c.Equals), true
 	case len(c.In) > 0:
-		for _, v := range c.In {
-			if string(text) == v {
-				return true
-			}
-		}
-		return false
-	case c.Range != nil:
-		return c.Range.holds(text)
+		return slices.ContainsFunc(c.In, func(v string) bool { return equal(text, k, v) }), true
 	}
-	return true
+	return c.Range.holds(text, k)
 }
 
-func (r *Range) holds(text []byte) bool {
+// equal compares texts as they are, and numbers of JSON by what they say: 17 and 17.0 are one.
+func equal(text []byte, k transforms.Kind, want string) bool {
+	if string(text) == want || k != transforms.Number {
+		return string(text) == want
+	}
+	a, ok := decimal.Parse(text)
+	b, is := decimal.Parse([]byte(want))
+	return ok && is && a.Cmp(&b) == 0
+}
+
+func (r *Range) holds(text []byte, k transforms.Kind) (is, ok bool) {
 	if !r.numbers {
-		return (r.Min == nil || string(text) >= r.low) && (r.Max == nil || string(text) <= r.high)
+		return (r.Min == nil || string(text) >= r.low) && (r.Max == nil || string(text) <= r.high), k == transforms.Text || k == transforms.Bytes
 	}
-	if len(text) > 64 {
-		return false
+	n, ok := decimal.Parse(text)
+	if !ok || k != transforms.Text && k != transforms.Number {
+		return false, false
 	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
-	return err == nil && n == n && (r.Min == nil || n >= r.min) && (r.Max == nil || n <= r.max)
+	return (r.Min == nil || n.Cmp(&r.min) >= 0) && (r.Max == nil || n.Cmp(&r.max) <= 0), true
 }
 
 // holds reports whether every scope was agreed to.
@@ -288,9 +342,9 @@ func lists(text []byte, separator, scope string) bool {
 func (l *Length) holds(r *transforms.Record) bool {
 	n, there := 0, false
 	if l.Field == "" {
-		fields := r.Fields()
-		for i := range fields {
-			n, there = n+utf8.RuneCount(fields[i].Text), true
+		all := r.Fields()
+		for i := range all {
+			n, there = n+utf8.RuneCount(all[i].Text), true
 		}
 	} else {
 		each(r, l.Field, func(text []byte, _ transforms.Kind) bool {
