@@ -15,6 +15,9 @@ func (r *Record) parseCSV() error {
 		if !ok {
 			return fmt.Errorf("%w: a quote inside a field must be doubled, and the field quoted", ErrRecord)
 		}
+		if len(r.fields) >= MaxValues {
+			return fmt.Errorf("%w: more than %d fields", errComplex, MaxValues)
+		}
 		r.fields = append(r.fields, Field{Path: r.codec.column(len(r.fields)), Kind: Text, Text: text, r: r, node: -1})
 		if end == len(b) {
 			break

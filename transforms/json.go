@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -15,16 +16,16 @@ const maxDepth = 128
 
 // node is a JSON value in its place.
 type node struct {
-	kind       byte // '{', '[' or 0 for a leaf
-	start, end int  // of the value in the raw text
-	kstart     int  // of the member's name with its quotes; kend is after them
-	kend       int
+	start, end int32 // of the value in the raw text
+	kstart     int32 // of the member's name with its quotes; kend is after them
+	kend       int32
 	parent     int32 // -1 at the top
 	next       int32 // sibling, -1 if none
 	child      int32 // first, -1 if none
 	field      int32 // of a leaf
 	key        int32 // of a member, -1 if none
 	path       string
+	kind       byte // '{', '[' or 0 for a leaf
 	dirty      bool // something in it was changed
 	dropped    bool
 	nulled     bool // an object or array that became null
@@ -35,14 +36,22 @@ type jsonParser struct {
 	r *Record
 	b []byte
 	i int
+	// full says that there are more values than a record may have.
+	full bool
 }
 
 func (r *Record) parseJSON() error {
-	p := &jsonParser{r, r.raw, 0}
+	if len(r.raw) > math.MaxInt32 {
+		return fmt.Errorf("%w: %d bytes of JSON", errComplex, len(r.raw))
+	}
+	p := &jsonParser{r: r, b: r.raw}
 	p.space()
 	_, ok := p.value(-1, "", -1, 0)
+	if p.full {
+		return fmt.Errorf("%w: more than %d values", errComplex, MaxValues)
+	}
 	if r.codec.spent > p.pathsLimit() {
-		return fmt.Errorf("%w: the paths of its members are too long for its size", ErrRecord)
+		return fmt.Errorf("%w: the paths of its members are too long for its size", errComplex)
 	}
 	if !ok {
 		return fmt.Errorf("%w: not one JSON value", ErrRecord)
@@ -75,8 +84,11 @@ func (p *jsonParser) value(parent int32, path string, key int32, depth int) (at 
 	if p.i >= len(p.b) || depth > maxDepth || p.r.codec.spent > p.pathsLimit() {
 		return 0, false
 	}
+	if p.full = len(p.r.nodes) >= MaxValues; p.full {
+		return 0, false
+	}
 	at = int32(len(p.r.nodes))
-	p.r.nodes = append(p.r.nodes, node{start: p.i, parent: parent, next: -1, child: -1, field: -1, key: key, path: path})
+	p.r.nodes = append(p.r.nodes, node{start: int32(p.i), parent: parent, next: -1, child: -1, field: -1, key: key, path: path})
 	switch c := p.b[p.i]; c {
 	case '{', '[':
 		p.i++
@@ -90,7 +102,7 @@ func (p *jsonParser) value(parent int32, path string, key int32, depth int) (at 
 	default:
 		ok = p.literal(at, path)
 	}
-	p.r.nodes[at].end = p.i
+	p.r.nodes[at].end = int32(p.i)
 	return at, ok
 }
 
@@ -126,7 +138,7 @@ func (p *jsonParser) members(at int32, path string, object bool, depth int) bool
 		if !ok {
 			return false
 		}
-		p.r.nodes[child].kstart, p.r.nodes[child].kend = kstart, kend
+		p.r.nodes[child].kstart, p.r.nodes[child].kend = int32(kstart), int32(kend)
 		if key >= 0 {
 			p.r.keys[key].node = child
 		}

@@ -110,7 +110,7 @@ func (s *stage) wellFormed(it Item) error {
 	if len(it.Raw) > dataset.MaxRecordBytes && s.out.Format != dataset.FormatFiles || len(it.Raw) > MaxFile {
 		return fmt.Errorf("%w: a record of %d bytes", ErrModule, len(it.Raw))
 	}
-	if err := s.codec.Parse(&s.rec, it.Name, it.Raw); err != nil {
+	if err := s.codec.Parse(&s.p.rec, it.Name, it.Raw); err != nil {
 		return fmt.Errorf("%w: what came back is no record: %w", ErrModule, err)
 	}
 	if s.out.Format == dataset.FormatFiles {

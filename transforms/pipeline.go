@@ -20,6 +20,10 @@ type Pipeline struct {
 	stages  []*stage
 	sink    func(Item) error
 	records int64
+	noisy   bool      // a step draws noise: see blank
+	rec     Record    // the one at hand: a stage is done with it before the next takes it apart anew
+	bufs    [2][]byte // of texts that stages made of it: one is read while the other is written
+	buf     int       // that was written last
 }
 
 // stage is one step in its place.
@@ -36,8 +40,6 @@ type stage struct {
 	codec  *Codec // of what comes in
 	next   *stage // nil: the sink
 	spool  Spool  // of a surveyor
-	rec    Record // taken apart here, where the stage before gave text
-	buf    []byte
 	batch  batch
 }
 
@@ -56,6 +58,7 @@ func New(ctx context.Context, steps []dataset.Step, in Schema, builtin Maker, en
 		return p, fmt.Errorf("%w: %d steps, at most %d", ErrConfig, len(steps), dataset.MaxSteps)
 	}
 	for i := range steps {
+		p.noisy = p.noisy || steps[i].Epsilon > 0
 		st, err := p.newStage(ctx, &steps[i], builtin, env)
 		if err != nil {
 			return p, fmt.Errorf("step %d, %s: %w", i+1, steps[i].Name, err)
@@ -141,9 +144,14 @@ func (p *Pipeline) Close() error {
 		if s.spool != nil {
 			errs = append(errs, s.spool.Close())
 		}
-		clear(s.buf[:cap(s.buf)])
-		clear(s.rec.buf[:cap(s.rec.buf)])
+		if w, ok := s.step.(Wiper); ok {
+			w.Wipe()
+		}
+		s.codec.paths = nil
 		s.batch.wipe()
+	}
+	for _, b := range [][]byte{p.rec.buf, p.bufs[0], p.bufs[1]} {
+		clear(b[:cap(b)])
 	}
 	return errors.Join(errs...)
 }
@@ -170,6 +178,7 @@ func (p *Pipeline) Run(ctx context.Context, src Source, sink func(Item) error) e
 		if err := give(it); err != nil {
 			return err
 		}
+		p.free()
 		p.records++
 	}
 	for _, s := range p.stages {
@@ -191,11 +200,16 @@ func (s *stage) push(ctx context.Context, it Item, r *Record) error {
 		return s.gather(ctx, it)
 	}
 	if r == nil {
-		if err := s.codec.Parse(&s.rec, it.Name, it.Raw); err != nil {
-			return fmt.Errorf("record at byte %d: %w", it.At, err)
+		r = &s.p.rec
+		if err := s.codec.Parse(r, it.Name, it.Raw); err != nil {
+			return s.unreadable(ctx, it, why(err))
 		}
-		r = &s.rec
 	}
+	return s.visit(ctx, it, r)
+}
+
+// visit is the first time that a built-in sees a record.
+func (s *stage) visit(ctx context.Context, it Item, r *Record) error {
 	if sv, ok := s.step.(Surveyor); ok {
 		if err := sv.Survey(r); err != nil {
 			return fmt.Errorf("%s: record at byte %d: %w", s.spec.Name, it.At, err)
@@ -224,10 +238,27 @@ func (s *stage) transform(ctx context.Context, it Item, r *Record) error {
 	}
 	it.Name = r.Name
 	if r.changed {
-		s.buf = r.Append(s.buf[:0])
-		it.Raw, r = s.buf, nil
+		it.Raw, r = s.p.write(r), nil
 	}
 	return s.handOn(ctx, it, r)
+}
+
+// write gives a record's text, in the buffer that what came in is not in.
+func (p *Pipeline) write(r *Record) []byte {
+	p.buf = 1 - p.buf
+	p.bufs[p.buf] = r.Append(p.bufs[p.buf][:0])
+	return p.bufs[p.buf]
+}
+
+// free lets go of what a large record took.
+func (p *Pipeline) free() {
+	p.rec.Free()
+	for i, b := range p.bufs {
+		if cap(b) > keepBytes {
+			clear(b[:cap(b)])
+			p.bufs[i] = nil
+		}
+	}
 }
 
 // handOn gives a record to the next stage or the sink.
@@ -253,12 +284,13 @@ func (s *stage) end(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
 			}
-			if err := s.codec.Parse(&s.rec, it.Name, it.Raw); err != nil {
+			if err := s.codec.Parse(&s.p.rec, it.Name, it.Raw); err != nil {
 				return err
 			}
 			s.trace.record = n
 			n++
-			return s.transform(ctx, it, &s.rec)
+			defer s.p.free()
+			return s.transform(ctx, it, &s.p.rec)
 		})
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ func (p *Pipeline) Push(ctx context.Context, it Item, sink func(Item) error) err
 	} else {
 		err = sink(it)
 	}
+	p.free()
 	p.records++
 	return err
 }

@@ -3,6 +3,7 @@
 package transforms
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -153,6 +154,22 @@ func (r *Record) Append(dst []byte) []byte {
 // Changed reports whether anything was changed.
 func (r *Record) Changed() bool { return r.changed }
 
+// Free lets go of what one large record took, so that the small ones after it do not keep it. The record is not to be used until the
+// next is taken apart.
+func (r *Record) Free() {
+	const keep = 1 << 12 // values
+	if cap(r.fields) > keep || cap(r.keys) > keep || cap(r.nodes) > keep {
+		r.fields, r.keys, r.nodes, r.added = nil, nil, nil, nil
+	}
+	if r.raw = nil; cap(r.buf) > keepBytes {
+		clear(r.buf[:cap(r.buf)])
+		r.buf = nil
+	}
+}
+
+// keepBytes is how much of texts is kept for the next record.
+const keepBytes = 1 << 20
+
 // touch marks a node and all above it as changed.
 func (r *Record) touch(node int32) {
 	r.changed = true
@@ -165,6 +182,7 @@ func (r *Record) touch(node int32) {
 type Codec struct {
 	schema Schema
 	paths  map[[2]string]string // of JSON, by the path above and the name
+	held   int                  // bytes of them
 	spent  int                  // bytes of paths of the record at hand that are not there
 }
 
@@ -209,24 +227,33 @@ func (c *Codec) path(above, name string) string {
 	}
 	if len(p) > MaxPath {
 		p = strings.Clone(p[:MaxPath])
-	} else if len(c.paths) < maxPaths {
+	} else if len(c.paths) < maxPaths && c.held < maxPathBytes {
 		c.paths[k] = p
+		c.held += len(p) + len(name)
 		return p
 	}
 	c.spent += len(p)
 	return p
 }
 
+// MaxValues bounds the values of a record: columns, or JSON values at any depth. A record with more is left out as too complex: one of
+// a few bytes each would take a hundred times its size.
+const MaxValues = 1 << 18
+
+// errComplex is a record that would take too much to take apart.
+var errComplex = fmt.Errorf("%w: too complex", ErrRecord)
+
 // MaxPath bounds the bytes of a path; no step should name a longer one.
 const MaxPath = 4096
 
 const (
 	// maxPaths bounds what is remembered of datasets whose members have names without end.
-	maxPaths = 4096
+	maxPaths     = 4096
+	maxPathBytes = 4 << 20
 	// pathsShare bounds the bytes of paths that are not remembered, for each byte of a record: a long name above many short ones
 	// would take its length times their number.
-	pathsShare = 32
-	pathsFloor = 1 << 20
+	pathsShare = 8
+	pathsFloor = 4 << 20
 )
 
 // Runes gives the code points before two bytes of a text; invalid bytes count as one each.

@@ -40,6 +40,7 @@ func (s *scratchSpool) Add(it Item) error {
 
 func (s *scratchSpool) Each(f func(it Item) error) error {
 	var buf []byte
+	defer func() { clear(buf[:cap(buf)]) }()
 	for at := int64(0); at < s.s.Size(); {
 		var head [spoolHead]byte
 		if _, err := s.s.ReadAt(head[:], at); err != nil {
@@ -59,7 +60,6 @@ func (s *scratchSpool) Each(f func(it Item) error) error {
 			return err
 		}
 	}
-	clear(buf)
 	return nil
 }
 

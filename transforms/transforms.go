@@ -76,6 +76,12 @@ type Finisher interface {
 	Finish(t *Trace) error
 }
 
+// Wiper is a step that holds texts of records or keys: it forgets them when the pipeline is closed.
+type Wiper interface {
+	Step
+	Wipe()
+}
+
 // Module is a module of the creator's, running. Batch takes records as text and gives back what became of each: with shape
 // map as many, with shape filter as many where nil is one left out, with shape any any number; the pipeline checks it.
 // An error wraps ErrModule and ends the run.
@@ -135,6 +141,6 @@ const (
 	MaxTypes  = 256                  // types of findings that one step may have
 	MaxType   = dataset.MaxCountName // bytes of a type's name
 	MaxMemory = 64 << 20             // of a Spool in memory
-	// MaxFile is the largest file that a step takes: files are held whole. A larger one is quarantined.
+	// MaxFile is the largest file that a step takes: files are held whole. A larger one passes steps that only look, and is quarantined by all others.
 	MaxFile = 64 << 20
 )

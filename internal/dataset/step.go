@@ -51,7 +51,7 @@ const (
 	MaxSteps       = 32
 	MaxStepConfig  = 256 << 10 // bytes
 	MaxStepName    = 64
-	MaxStepTypes   = 64 // of a module's findings
+	MaxStepTypes   = 128 // of a module's findings
 	stepLabel      = "glovebox.dev/step/v1"
 	configLabel    = "glovebox.dev/step-config/v1"
 	maxStepEpsilon = 1_000_000_000 // a thousand
