@@ -5,6 +5,7 @@ package media
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // Markers (ITU T.81, table B.1).
@@ -46,8 +47,17 @@ type jpegFile struct {
 
 	head     frameHeader
 	tables   [2][4]*huffman // by class and number, as they stand
-	interval int            // of restarts
-	selects  []byte         // the header of the scan at hand
+	quants   [4][]byte      // the same of quantisation, as segments have them
+	written  written
+	interval int    // of restarts
+	selects  []byte // the header of the scan at hand
+}
+
+// written is what was written that scans use: nothing else is, since anything can be in a table that nobody uses.
+type written struct {
+	huffman  [2][4]*huffman
+	quants   [4][]byte
+	interval int
 }
 
 // jpeg writes a JPEG anew: JFIF's density, Adobe's colour transform, the clean profile, the orientation if the configuration has
@@ -159,7 +169,7 @@ func (j *jpegFile) take(marker byte, p []byte) (reason string) {
 	case marker == mDHT:
 		ok = j.huffmanTables(p)
 	case marker == mDQT:
-		ok = quantisationTables(p)
+		ok = j.quantisationTables(p)
 	case marker == mDRI:
 		if ok = len(p) == 2; ok {
 			j.interval = int(binary.BigEndian.Uint16(p))
@@ -169,16 +179,67 @@ func (j *jpegFile) take(marker byte, p []byte) (reason string) {
 		if j.scans++; j.scans > maxScans {
 			return reasonUnsupported
 		}
-		j.selects = p
+		if j.selects = p; ok {
+			ok = j.define(p)
+		}
 	default: // arithmetic, lossless, hierarchical, and what is reserved
 		return reasonUnsupported
 	}
 	if !ok {
 		return reasonMalformed
 	}
-	j.body = append(j.body, 0xff, marker)
-	j.body = append(binary.BigEndian.AppendUint16(j.body, uint16(len(p)+2)), p...)
+	if marker == mSOS || marker >= mSOF0 && marker <= mSOF2 { // tables come with the scan that uses them
+		j.segment(marker, p)
+	}
 	return ""
+}
+
+func (j *jpegFile) segment(marker byte, parts ...[]byte) {
+	n := 2
+	for _, p := range parts {
+		n += len(p)
+	}
+	j.body = binary.BigEndian.AppendUint16(append(j.body, 0xff, marker), uint16(n))
+	for _, p := range parts {
+		j.body = append(j.body, p...)
+	}
+}
+
+// define writes the tables that a scan uses, if they were not written before.
+func (j *jpegFile) define(header []byte) bool {
+	s := newBlocks(&j.head, header)
+	list, ok := j.selected(header, s)
+	if !ok {
+		return false
+	}
+	w := &j.written
+	for i, c := range list {
+		q := j.quants[c.quant]
+		if q == nil || c.table != nil && !bytes.Equal(c.table, q) { // some decoders take the first, others the last
+			return false
+		}
+		c.table = q
+		if !bytes.Equal(w.quants[c.quant], q) {
+			w.quants[c.quant] = q
+			j.segment(mDQT, q)
+		}
+		tables := header[2+2*i]
+		j.defineHuffman(0, tables>>4, c.dc)
+		j.defineHuffman(1, tables&15, c.ac)
+	}
+	if j.interval != w.interval {
+		w.interval = j.interval
+		j.segment(mDRI, binary.BigEndian.AppendUint16(nil, uint16(j.interval)))
+	}
+	return true
+}
+
+func (j *jpegFile) defineHuffman(class, number byte, h *huffman) {
+	if h == nil || j.written.huffman[class][number] == h {
+		return
+	}
+	j.written.huffman[class][number] = h
+	j.segment(mDHT, []byte{class<<4 | number}, h.counts, h.values)
 }
 
 // start reads the frame header.
@@ -199,10 +260,10 @@ func (j *jpegFile) start(p []byte, progressive bool) (reason string, ok bool) {
 	j.head = frameHeader{progressive: progressive, wide: int(wide), high: int(high), h: 1, v: 1}
 	for c := p[6:]; len(c) > 0; c = c[3:] {
 		h, v := c[1]>>4, c[1]&15
-		if h < 1 || h > 4 || v < 1 || v > 4 {
+		if h < 1 || h > 4 || v < 1 || v > 4 || c[2] > 3 {
 			return "", false
 		}
-		j.head.components = append(j.head.components, component{id: c[0], h: h, v: v})
+		j.head.components = append(j.head.components, component{id: c[0], h: h, v: v, quant: c[2]})
 		j.head.h, j.head.v = max(j.head.h, int(h)), max(j.head.v, int(v))
 	}
 	return "", true
@@ -319,7 +380,7 @@ func (j *jpegFile) huffmanTables(p []byte) bool {
 			return false
 		}
 		h := newHuffman(p[1:17], p[17:n])
-		if h == nil {
+		if h == nil || p[0]>>4 == 0 && slices.ContainsFunc(p[17:n], func(v byte) bool { return v > maxDC }) {
 			return false
 		}
 		j.tables[p[0]>>4][p[0]&15] = h
@@ -328,13 +389,13 @@ func (j *jpegFile) huffmanTables(p []byte) bool {
 	return true
 }
 
-func quantisationTables(p []byte) bool {
+func (j *jpegFile) quantisationTables(p []byte) bool {
 	for len(p) > 0 {
 		n := 1 + 64*(1+int(p[0]>>4))
 		if p[0]>>4 > 1 || p[0]&0x0f > 3 || len(p) < n {
 			return false
 		}
-		p = p[n:]
+		j.quants[p[0]&15], p = p[:n], p[n:]
 	}
 	return true
 }

@@ -13,6 +13,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -499,4 +500,48 @@ func stored(b []byte) []byte {
 	out = binary.LittleEndian.AppendUint16(out, uint16(len(b)))
 	out = binary.LittleEndian.AppendUint16(out, ^uint16(len(b)))
 	return binary.BigEndian.AppendUint32(append(out, b...), adler32.Checksum(b))
+}
+
+// TestTextInTablesThatNobodyUses: tables stand for numbers, and can stand for letters.
+func TestTextInTablesThatNobodyUses(t *testing.T) {
+	secret := strings.Repeat("alice.smith@example.com 219-09-9999 ", 2)[:64]
+	values := "abcdefghijkl" // of an AC table: twelve codes of four bits
+	counts := "\x00\x00\x00\x0c" + strings.Repeat("\x00", 12)
+	clean := jpegOf(t, picture(20, 20))
+	for name, more := range map[string][][]byte{
+		"quantisation":            {segment(0xdb, "\x03"+secret), segment(0xdb, "\x02"+secret)},
+		"replaced quantisation":   {segment(0xdb, "\x00"+secret)},
+		"Huffman":                 {segment(0xc4, "\x13"+counts+values)},
+		"replaced Huffman":        {segment(0xc4, "\x10"+counts+values)},
+		"restart intervals":       {segment(0xdd, "al"), segment(0xdd, "ic"), segment(0xdd, "e."), segment(0xdd, "\x00\x00")},
+		"tables behind the scans": nil,
+	} {
+		in := clean
+		for _, m := range slices.Backward(more) {
+			in = insert(in, m)
+		}
+		if more == nil {
+			in = append(append(bytes.Clone(clean[:len(clean)-2]), segment(0xdb, "\x00"+secret)...), clean[len(clean)-2:]...)
+		}
+		out, kept, report := run(t, `{}`, "a.jpg", in)
+		if !kept {
+			t.Errorf("%s: %v", name, report.Quarantined)
+		}
+		for _, s := range []string{secret, secret[:2], values} {
+			if bytes.Contains(out.Raw, []byte(s)) {
+				t.Errorf("%s: %q passes", name, s)
+			}
+		}
+		if _, err := jpeg.Decode(bytes.NewReader(out.Raw)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, m := range map[string][]byte{
+		"one value twice":   segment(0xc4, "\x13"+counts+"ababababab"+"cd"),
+		"letters for sizes": segment(0xc4, "\x03"+counts+values),
+	} {
+		if _, kept, _ := run(t, `{}`, "a.jpg", insert(clean, m)); kept {
+			t.Errorf("%s: passes", name)
+		}
+	}
 }

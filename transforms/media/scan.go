@@ -8,9 +8,14 @@ package media
 // maxScans bounds a progressive picture. Each scan goes over all blocks.
 const maxScans = 64
 
+// maxDC is the most bits that a difference has.
+const maxDC = 16
+
 // component is one colour of the frame.
 type component struct {
 	id, h, v byte
+	quant    byte     // the number of its quantisation table
+	table    []byte   // and the table, once a scan used it
 	seen     []uint64 // of a progressive picture: the coefficients of each block that are not zero
 	dc, ac   *huffman // of the scan at hand
 }
@@ -27,13 +32,21 @@ type frameHeader struct {
 type huffman struct {
 	first  [18]int32 // of each length: the first code, and where its value stands
 	value  [18]int32
+	counts []byte // of codes of each length
 	values []byte
 	short  [256]uint16 // of codes up to eight bits: length and value; 0 for longer ones
 }
 
-// newHuffman makes a table of sixteen counts and the values; nil if there are more codes than fit.
+// newHuffman makes a table of sixteen counts and the values; nil if there are more codes than fit, or two for one value.
 func newHuffman(counts, values []byte) *huffman {
-	h := &huffman{values: values}
+	h := &huffman{counts: counts, values: values}
+	var has [256]bool
+	for _, v := range values {
+		if has[v] {
+			return nil
+		}
+		has[v] = true
+	}
 	code, n := int32(0), int32(0)
 	for length := 1; length <= 16; length++ {
 		h.first[length], h.value[length] = code, n
@@ -138,6 +151,11 @@ type blocks struct {
 	run            int // blocks without anything to come
 }
 
+func newBlocks(f *frameHeader, header []byte) *blocks {
+	n := int(header[0])
+	return &blocks{progressive: f.progressive, from: int(header[1+2*n]), to: int(header[2+2*n]), high: int(header[3+2*n] >> 4)}
+}
+
 // block reads the nth block of a component.
 func (s *blocks) block(c *component, n int) {
 	switch {
@@ -162,7 +180,7 @@ func (s *blocks) block(c *component, n int) {
 // size reads how many bits a difference has.
 func (s *blocks) size(h *huffman) int {
 	n := s.code(h)
-	if n > 16 {
+	if n > maxDC {
 		s.bad = true
 		return 0
 	}
@@ -234,7 +252,7 @@ func (s *blocks) refine(c *component, seen *uint64) {
 func (j *jpegFile) walk(header, data []byte) (end int, ok bool) {
 	f := &j.head
 	n := int(header[0])
-	s := &blocks{progressive: f.progressive, from: int(header[1+2*n]), to: int(header[2+2*n]), high: int(header[3+2*n] >> 4)}
+	s := newBlocks(f, header)
 	s.b = data
 	list, ok := j.selected(header, s)
 	if !ok {
@@ -298,10 +316,16 @@ func (j *jpegFile) selected(header []byte, s *blocks) (list []*component, ok boo
 				return nil, false
 			}
 		}
-		c.dc, c.ac = j.tables[0][tables>>4], j.tables[1][tables&15]
-		needsDC, needsAC := !s.progressive || s.from == 0 && s.high == 0, !s.progressive || s.from > 0
-		if needsDC && c.dc == nil || needsAC && c.ac == nil {
-			return nil, false
+		c.dc, c.ac = nil, nil
+		if !s.progressive || s.from == 0 && s.high == 0 {
+			if c.dc = j.tables[0][tables>>4]; c.dc == nil {
+				return nil, false
+			}
+		}
+		if !s.progressive || s.from > 0 {
+			if c.ac = j.tables[1][tables&15]; c.ac == nil {
+				return nil, false
+			}
 		}
 		list = append(list, c)
 	}
