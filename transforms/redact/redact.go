@@ -113,8 +113,10 @@ func (s *step) find(f *transforms.Field) []span.Finding {
 	return s.found
 }
 
-// plain reports whether a file is text: UTF-8, without zero bytes.
-func plain(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
+// plain reports whether bytes are text: UTF-8, without zero bytes.
+func plain(b []byte) bool { return utf8.Valid(b) && !hasZero(b) }
+
+func hasZero(b []byte) bool { return bytes.IndexByte(b, 0) >= 0 }
 
 // tell counts findings and, where somebody listens, says where they are. Offsets are code points; it counts them once over the text.
 func (s *step) tell(t *transforms.Trace, r *transforms.Record, path string, text []byte, found []span.Finding, action func(*span.Finding) string) {

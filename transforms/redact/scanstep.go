@@ -110,13 +110,13 @@ func (s *Scan) tellColumns(r *transforms.Record, t *transforms.Trace) {
 // Transform looks and decides.
 func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.Verdict, error) {
 	s.tellColumns(r, t)
-	total, whole := 0, true
+	total, whole, hidden := 0, true, false
 	look := func(path string, text []byte, found []span.Finding) {
 		total += len(found)
 		s.tell(t, r, path, text, found, func(*span.Finding) string { return "" })
 	}
 	text, err := s.each(r, func(f *transforms.Field) error {
-		whole = whole && plain(f.Text)
+		whole, hidden = whole && plain(f.Text), hidden || hasZero(f.Text)
 		if found := s.find(f); len(found) > 0 {
 			look(f.Path, f.Text, found)
 		}
@@ -137,7 +137,7 @@ func (s *Scan) Transform(r *transforms.Record, t *transforms.Trace) (transforms.
 			t.Unread()
 		}
 		return transforms.Keep, nil
-	case !text:
+	case !text || hidden:
 		t.Reason("not-text")
 	case total == 0:
 		return transforms.Keep, nil

@@ -65,6 +65,29 @@ func TestScanOfWhatIsNoText(t *testing.T) {
 	}
 }
 
+// TestFieldsWithZeroBytes: UTF-16 in a table, or a zero byte in the middle, hides what it says from recognisers, and nothing else. Such a
+// record passes no step that acts; where the field is not looked at, it does.
+func TestFieldsWithZeroBytes(t *testing.T) {
+	for name, c := range map[string]struct{ format, in, out string }{
+		"UTF-16 in CSV": {"csv", "a,b\n1,ok\n2," + wide("ssn 219-09-9999") + "\n", "a,b\n1,ok\n"},
+		"NUL in JSON":   {"jsonl", `{"a":"ok"}` + "\n" + `{"a":"j\u0000@acme.com"}` + "\n", `{"a":"ok"}` + "\n"},
+		"NUL in a name": {"jsonl", `{"a":"ok"}` + "\n" + `{"j\u0000@acme.com":"ok"}` + "\n", `{"a":"ok"}` + "\n"},
+	} {
+		for step, r := range map[string]run{
+			"redact": redacted(t, `{"detect":["contact","US_SSN"]}`, dataset.Format(c.format), c.in),
+			"scan":   scanned(t, redact.Quarantine, c.format, c.in),
+		} {
+			if r.err != nil || r.out != c.out || fmt.Sprint(r.report.Quarantined) != "[{not-text 1}]" {
+				t.Errorf("%s, %s: %q, %v, %v", name, step, r.out, r.report.Quarantined, r.err)
+			}
+		}
+	}
+	in := "a,b\nx,J\x00\n"
+	if r := redacted(t, `{"fields":["a"]}`, "csv", in); r.err != nil || r.out != in {
+		t.Errorf("not looked at: %q, %v", r.out, r.err)
+	}
+}
+
 // TestScanOfColumnNames: names of columns are looked at where names are, also those of a table without rows.
 func TestScanOfColumnNames(t *testing.T) {
 	for _, in := range []string{"n,j@acme.com\n1,2\n3,4\n", "n,j@acme.com\n"} {

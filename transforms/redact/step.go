@@ -27,11 +27,11 @@ func (s *Redact) Transform(r *transforms.Record, t *transforms.Trace) (transform
 	case errors.Is(err, errUnstable):
 		t.Reason("unstable")
 		return transforms.Quarantine, nil
-	case err != nil:
-		return transforms.Refused, err
-	case !text:
+	case !text || errors.Is(err, errNotText):
 		t.Reason("not-text")
 		return transforms.Quarantine, nil
+	case err != nil:
+		return transforms.Refused, err
 	}
 	return s.fileName(r, t)
 }
@@ -46,11 +46,18 @@ func (s *Redact) remember(r *transforms.Record) {
 	}
 }
 
+// errNotText is a field with zero bytes: it is in UTF-16, or hides something from recognisers. Single bytes that are no UTF-8 are no such
+// sign; what is around them is found.
+var errNotText = errors.New("redact: zero bytes in a text")
+
 // errUnstable is a text that shows personal data again whenever some of it is replaced.
 var errUnstable = errors.New("redact: no end of findings")
 
 // field redacts one field.
 func (s *Redact) field(r *transforms.Record, f *transforms.Field, t *transforms.Trace) error {
+	if hasZero(f.Text) {
+		return errNotText
+	}
 	found := s.find(f)
 	if len(found) == 0 {
 		return nil
