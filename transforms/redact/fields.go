@@ -50,7 +50,7 @@ func (s *selected) has(path string) bool {
 		case below(path, p):
 			is, s.seen[i] = true, true
 		case !s.columns && beside(path, p):
-			is = true
+			is, s.seen[i] = true, s.seen[i] || leads(fields.Plain(strings.TrimSuffix(p, ".*")), fields.Plain(path))
 		}
 	}
 	for i, p := range s.except {

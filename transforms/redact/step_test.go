@@ -140,10 +140,13 @@ func TestFieldsWhateverTheirShape(t *testing.T) {
 		{`["items.*"]`, `[{"items":[["219-09-9999"]]}]`, `[{"items":[["<US_SSN>"]]}]`},
 		{`["ssn"]`, `{"ssns":"219-09-9999"}`, `{"ssns":"219-09-9999"}`},
 	} {
-		r := redacted(t, `{"detect":["US_SSN"],"fields":`+c[0]+`}`, "jsonl", c[1]+"\n")
+		r := redacted(t, `{"detect":["US_SSN"],"optional":true,"fields":`+c[0]+`}`, "jsonl", c[1]+"\n")
 		if r.err != nil || r.out != c[2]+"\n" {
 			t.Errorf("%s: %s became %s %v", c[0], c[1], r.out, r.err)
 		}
+	}
+	if r := redacted(t, `{"fields":["user.ssn"]}`, "jsonl", `{"user":[{"ssn":"x"}]}`+"\n"); r.err != nil {
+		t.Errorf("a path in another shape counts as missing: %v", r.err)
 	}
 	r := redacted(t, `{"detect":["US_SSN"],"except":["id"]}`, "jsonl", `{"id":"219-09-9999"}`+"\n"+`{"id":{"v":"219-09-9999"}}`+"\n"+`[{"id":"219-09-9999"}]`+"\n")
 	if r.err != nil || r.out != `{"id":"219-09-9999"}`+"\n"+`{"id":{"v":"<US_SSN>"}}`+"\n"+`[{"id":"<US_SSN>"}]`+"\n" {
