@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/transforms/redact/name"
 	"github.com/glovebox-dev/glovebox/transforms/redact/national"
@@ -42,7 +43,8 @@ type Words struct {
 // Detector finds personal data in texts. It is for one goroutine.
 type Detector struct {
 	want     selection
-	custom   map[span.Type]bool      // types of the creator's patterns and lists that are no others
+	custom   map[span.Type]bool       // types of the creator's patterns and lists that are no others
+	numbers  map[span.Type]bool       // types of national identifiers
 	least    map[span.Type]span.Score // by type
 	scanner  *scan.Scanner
 	tagger   *name.Tagger // nil: no names are wanted
@@ -69,7 +71,7 @@ type pattern struct {
 
 // NewDetector checks what is to be found. Its errors wrap transforms.ErrConfig.
 func NewDetector(c Detect) (*Detector, error) {
-	d := &Detector{custom: map[span.Type]bool{}, least: map[span.Type]span.Score{}}
+	d := &Detector{custom: map[span.Type]bool{}, numbers: map[span.Type]bool{}, least: map[span.Type]span.Score{}}
 	custom, err := d.own(&c)
 	if err != nil {
 		return nil, err
@@ -94,6 +96,9 @@ func NewDetector(c Detect) (*Detector, error) {
 		tokens[string(t)] = true
 	}
 	d.views[0].types, d.views[1].types = tokens, tokens
+	for _, t := range nationalTypes() {
+		d.numbers[t] = !strings.Contains(string(t), "POST")
+	}
 	var o scan.Options
 	if d.want.any(nationalTypes()) {
 		o.National = national.Match
@@ -228,13 +233,14 @@ func (d *Detector) settle(all []span.Finding, text []byte) []span.Finding {
 // sure is the score from which a form decides against the tagger.
 const sure span.Score = 700
 
-// formed are the types whose form is their own: no name and no postal address has such a thing in it.
-func formed(t span.Type) bool {
+// formed are the types whose form is their own: no name and no postal address has such a thing in it. National identifiers are, but for
+// postal codes.
+func (d *Detector) formed(t span.Type) bool {
 	switch t {
 	case span.Email, span.URL, span.Phone, span.IP, span.CreditCard, span.IBAN:
 		return true
 	}
-	return false
+	return d.numbers[t]
 }
 
 func isName(t span.Type) bool {
@@ -246,7 +252,7 @@ func isName(t span.Type) bool {
 func (d *Detector) cut(all []span.Finding, text []byte) []span.Finding {
 	d.solid, d.soft = d.solid[:0], d.soft[:0]
 	for _, f := range all {
-		if formed(f.Type) && f.Score >= sure {
+		if d.formed(f.Type) && f.Score >= sure {
 			d.solid = append(d.solid, f)
 		} else if isName(f.Type) {
 			d.soft = append(d.soft, f)
@@ -272,7 +278,8 @@ func (d *Detector) cut(all []span.Finding, text []byte) []span.Finding {
 			if j < len(solid) && solid[j].Start < f.End {
 				part.End, next = solid[j].Start, solid[j].End
 			}
-			if part.Start, part.End = trim(text, from, max(from, part.End)); part.Start < part.End {
+			part.Start, part.End = trim(text, from, max(from, part.End))
+			if part.Start < part.End && (f.Type != span.Address || bytes.ContainsAny(text[part.Start:part.End], "0123456789")) {
 				all = append(all, part)
 			}
 			from = max(from, next)

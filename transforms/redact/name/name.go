@@ -123,11 +123,18 @@ func (t *Tagger) piece(dst []span.Finding, text []byte, s *scratch) []span.Findi
 			continue
 		}
 		j := nameEnd(s, i)
+		next := j
+		if labels[i].Type() == chain.AddressFirst.Type() {
+			if j, next = addressEnd(text, s.tokens, i, j); !postal(text, s.tokens[i:j]) {
+				i = next
+				continue
+			}
+		}
 		if f, ok := t.finding(text, s, i, j); ok {
 			dst = append(dst, f)
 			s.remember(s.tokens[i:j], &f)
 		}
-		i = j
+		i = next
 	}
 	return dst
 }
@@ -136,8 +143,15 @@ func (t *Tagger) piece(dst []span.Finding, text []byte, s *scratch) []span.Findi
 // takes rare given names and family names for two.
 func nameEnd(s *scratch, i int) int {
 	first := s.Labels[i]
+	if !first.First() { // after a semicolon in an address
+		first--
+	}
 	j := i + 1
 	for j < len(s.Labels) {
+		if first.Type() == chain.PersonFirst.Type() && hyphenated(s.tokens, j) {
+			j += 2
+			continue
+		}
 		again := first == chain.PersonFirst && s.Labels[j] == first && s.tokens[j].Start == s.tokens[j-1].End+1 && s.tokens[j-1].Kind.Word()
 		if s.Labels[j] != first+1 && !again {
 			break
@@ -145,6 +159,15 @@ func nameEnd(s *scratch, i int) int {
 		j++
 	}
 	return j
+}
+
+// hyphenated says whether the name before token j goes on with a hyphen: Kim Jong-un.
+func hyphenated(ts []chain.Token, j int) bool {
+	if j+1 >= len(ts) || ts[j].Kind != chain.Dash || !ts[j].Left || !ts[j].Right || !ts[j-1].Kind.Capital() {
+		return false
+	}
+	t := &ts[j+1]
+	return t.Kind == chain.Title || t.Kind == chain.Lower && t.End-t.Start <= 3
 }
 
 // finding makes a finding of tokens from..to-1.
