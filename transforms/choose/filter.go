@@ -55,6 +55,8 @@ type Consent struct {
 	Field     string   `json:"field"`
 	Scopes    []string `json:"scopes"`
 	Separator string   `json:"separator,omitempty"` // of a text: ";" unless given
+
+	elements string // the path of the array's, in JSON; "" elsewhere
 }
 
 // Length holds for records whose field, or whose text as a whole if none is named, has so many code points.
@@ -197,6 +199,9 @@ func (s *filter) Schema(in transforms.Schema) (transforms.Schema, error) {
 		}
 	}
 	if s.c.Consent != nil {
+		if in.Format == dataset.FormatJSONL {
+			s.c.Consent.elements = s.c.Consent.Field + "[]"
+		}
 		named = append(named, s.c.Consent.Field)
 	}
 	if s.c.Length != nil && s.c.Length.Field != "" {
@@ -314,10 +319,13 @@ func (r *Range) holds(text []byte, k transforms.Kind) (is, ok bool) {
 func (c *Consent) holds(r *transforms.Record) bool {
 	for _, scope := range c.Scopes {
 		given := false
-		each(r, c.Field, func(text []byte, k transforms.Kind) bool {
+		look := func(text []byte, k transforms.Kind) bool {
 			given = k == transforms.Text && lists(text, c.Separator, scope)
 			return !given
-		})
+		}
+		if each(r, c.Field, look); !given && c.elements != "" {
+			each(r, c.elements, look)
+		}
 		if !given {
 			return false
 		}
