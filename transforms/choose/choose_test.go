@@ -105,7 +105,7 @@ func TestFilterJSON(t *testing.T) {
 	const text = `{"n":1,"purposes":["research","care"],"label":"ham"}` + "\n" + `{"n":2,"purposes":[],"label":null}` + "\n" + `{"n":3,"purposes":"research"}` + "\n"
 	for config, want := range map[string]int{
 		`{"consent":{"field":"purposes[]","scopes":["care","research"]}}`: 1,
-		`{"consent":{"field":"purposes","scopes":["research"]}}`:          1,
+		`{"consent":{"field":"purposes","scopes":["research"]}}`:          2,
 		`{"where":[{"exists":true,"field":"label"}]}`:                     1,
 		`{"where":[{"exists":false,"field":"label"}]}`:                    2,
 		`{"where":[{"field":"n","range":{"min":2}}]}`:                     2,
