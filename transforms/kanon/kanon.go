@@ -159,8 +159,14 @@ func (s *step) read(r *transforms.Record) (reason string) {
 	clear(s.row.values)
 	reason = s.set.Walk(r, func(i int, f *transforms.Field) string {
 		exact := i < len(s.c.Quasi)
-		if !exact && (f.Kind == transforms.Null || len(trim(f.Text)) == 0) {
-			return "" // no value: it adds nothing to how many there are
+		var loose []byte
+		if !exact {
+			if f.Kind != transforms.Null {
+				loose = fold(f.Text)
+			}
+			if len(loose) == 0 {
+				return "" // no value: it adds nothing to how many there are
+			}
 		}
 		if !exact && s.row.values[i] != nil {
 			return reasonSeveral
@@ -172,7 +178,7 @@ func (s *step) read(r *transforms.Record) (reason string) {
 		if exact {
 			to = appendExact(to, f)
 		} else {
-			to = appendLoose(to, f)
+			to = appendLoose(to, loose)
 		}
 		s.row.values[i], s.row.buffers[i] = to, to
 		return ""
@@ -208,7 +214,7 @@ func (s *step) Survey(r *transforms.Record) error {
 		return nil // Transform says why
 	}
 	s.count(s.survey)
-	return nil
+	return s.survey.full()
 }
 
 // holds reports whether a class has what is asked for.

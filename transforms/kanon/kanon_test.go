@@ -34,6 +34,34 @@ func TestShapesAreNoClassOfTheirOwn(t *testing.T) {
 	}
 }
 
+// TestSpellingsAreNoOthers: one value, or contributor, in other spellings is still one.
+func TestSpellingsAreNoOthers(t *testing.T) {
+	for _, spellings := range [][]string{
+		{"sid\u00e1", "sida\u0301", "SID\u00c1", "sid\u00e1\u200b", "\ufeffsid\u00e1", "si\u00add\u00e1", "sid\u00e1 ", "\u00a0sid\u00e1", "\uff53id\u00e1", "sid\u00e1\ufe0f", "sida\u034f\u0301", "sid\u00e1\u0000"},
+		{"\ud55c\uad6d", "\u1112\u1161\u11ab\u1100\u116e\u11a8", "\u3164\ud55c\uad6d"},
+		{"1000", "1e3", "\uff11000", "1000.0", "1\u200b000"},
+		{"bob  smith", "Bob smith", "bob\u2003smith", "bob \u200b smith"},
+	} {
+		for k := 1; k < len(spellings); k++ {
+			in := `{"z":1,"d":"` + spellings[0] + `"}` + "\n" + `{"z":1,"d":"` + spellings[k] + `"}` + "\n"
+			for _, config := range []string{
+				`{"quasi":[{"field":"z"}],"k":2,"maxSuppressed":1,"sensitive":[{"field":"d","l":2}]}`,
+				`{"quasi":[{"field":"z"}],"k":2,"maxSuppressed":1,"unit":{"field":"d"}}`,
+			} {
+				r, err := steptest.Run(t, kanon.New, config, jsonl, in, steptest.Env())
+				if err != nil || r.Out != "" {
+					t.Errorf("%q passes as two: %v", spellings[k], err)
+				}
+			}
+		}
+	}
+	in := `{"z":1,"d":"sida"}` + "\n" + `{"z":1,"d":"sid\u00e1"}` + "\n" + `{"z":1,"d":"\u200b"}` + "\n"
+	r, err := steptest.Run(t, kanon.New, `{"quasi":[{"field":"z"}],"k":3,"sensitive":[{"field":"d","l":2}]}`, jsonl, in, steptest.Env())
+	if err != nil || r.Out != in {
+		t.Errorf("two words: %q %v", r.Out, err)
+	}
+}
+
 // task is what a dataset of rows is asked for. Rows have as many quasi-identifiers as quasi, as many sensitive values as l, and
 // a contributor.
 type task struct {

@@ -3,13 +3,12 @@
 package kanon
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash"
 
 	"github.com/glovebox-dev/glovebox/transforms"
-	"github.com/glovebox-dev/glovebox/transforms/decimal"
 )
 
 // id names a combination of values: half of a keyed hash. That two combinations have one has a chance of one in 2⁶⁴ for 2³² of them;
@@ -22,15 +21,27 @@ type class struct {
 	distinct     []int64 // values of each sensitive field
 }
 
+// maxEntries bounds what a tally remembers: about a gigabyte.
+const maxEntries = 1 << 23
+
 // tally counts classes.
 type tally struct {
 	classes   map[id]*class
 	seen      map[id]struct{} // contributors and values of classes
 	sensitive int
+	most      int // of both together
+}
+
+// full refuses to remember more.
+func (t *tally) full() error {
+	if len(t.classes)+len(t.seen) <= t.most {
+		return nil
+	}
+	return fmt.Errorf("%w: memory for more than %d combinations of values: make the quasi-identifiers coarser", transforms.ErrEnv, t.most)
 }
 
 func newTally(sensitive int) *tally {
-	return &tally{classes: map[id]*class{}, seen: map[id]struct{}{}, sensitive: sensitive}
+	return &tally{classes: map[id]*class{}, seen: map[id]struct{}{}, sensitive: sensitive, most: maxEntries}
 }
 
 func (t *tally) class(i id) *class {
@@ -93,17 +104,8 @@ func appendExact(dst []byte, f *transforms.Field) []byte {
 	return append(dst, f.Text...)
 }
 
-// appendLoose appends a sensitive value, or a contributor: spaces around, case, and how a number is written make no other of them,
-// as two that are one in truth would make more of them than there are.
-func appendLoose(dst []byte, f *transforms.Field) []byte {
-	text := trim(f.Text)
-	if d, ok := decimal.Parse(text); ok {
-		text = d.AppendKey(nil)
-	} else {
-		text = bytes.ToLower(bytes.ToUpper(text))
-	}
+// appendLoose appends a sensitive value, or a contributor, that was folded.
+func appendLoose(dst, text []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(text)))
 	return append(dst, text...)
 }
-
-func trim(text []byte) []byte { return bytes.TrimSpace(text) }
