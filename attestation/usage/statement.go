@@ -38,7 +38,7 @@ const (
 	ReasonModule       = "module"        // the code is not a module this runtime admits
 	ReasonDataset      = "dataset-fault" // a proof, a decryption or a batch failed
 	ReasonStopped      = "stopped"       // revoked, cancelled or expired
-	ReasonUnavailable  = "unavailable"   // host or broker did not answer in time
+	ReasonUnavailable  = "unavailable"   // host or broker did not answer in time, or the machine had no room for the records
 	ReasonWorker       = "worker"        // the worker process died
 	ReasonNotPermitted = "not-permitted" // the obligations forbid what the job asks for
 	ReasonTransform    = "transform"     // a step failed, or left no record, before the code was started

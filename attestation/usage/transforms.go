@@ -132,6 +132,11 @@ func (p *problems) checkStep(t *Transform, step *dataset.Step, id envelope.Diges
 		})
 		p.must(!other, "use.transforms", "step %q found what its terms do not pin", t.Step)
 	}
+	left := t.RecordsIn - t.RecordsOut
+	if dataset.KeepsAll(step.Name) {
+		p.must(left == dataset.SumCounts(t.Quarantined), "use.transforms", "step %q left %d records out, %d of them for a reason; it chooses none",
+			t.Step, left, dataset.SumCounts(t.Quarantined))
+	}
 	switch step.Shape {
 	case dataset.ShapeMap:
 		p.must(t.RecordsOut == t.RecordsIn, "use.transforms", "step %q made %d records of %d, its shape allows none but as many", t.Step, t.RecordsOut, t.RecordsIn)

@@ -107,6 +107,11 @@ func transformCases() map[string]bad {
 		"a step of another release": last(func(t *usage.Transform) { t.Digest = other }),
 		"another configuration":     last(func(t *usage.Transform) { t.Config = other }),
 		"fewer records went in":     both(func(t *usage.Transform) { t.RecordsIn--; t.RecordsOut-- }),
+		"a built-in that keeps all drops": {rule: "use.transforms", part: "usage", scenario: func() usagetest.Scenario {
+			s := withUsage(dataset.ModeRedacted, func(s *usage.Statement) { s.Transforms[2].RecordsOut-- })
+			s.Steps = append(s.Steps, pinned("drop"))
+			return s
+		}()},
 		"a map that drops": redacted(func(s *usage.Statement) {
 			s.Transforms[0].RecordsOut--
 			s.Transforms[1].RecordsIn--

@@ -89,3 +89,8 @@ func CheckRounded(all []StepReport) bool {
 	}
 	return true
 }
+
+// KeepsAll reports whether a built-in makes one record of each: those that it leaves out are quarantined, and counted.
+func KeepsAll(name string) bool {
+	return slices.Contains([]string{"discrete-gaussian", "discrete-laplace", "drop", "k-rr", "keep", "suppress"}, name)
+}

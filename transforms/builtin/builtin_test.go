@@ -70,6 +70,8 @@ func TestCatalogue(t *testing.T) {
 		switch {
 		case e.Name == "" || e.Version == "" || e.What == "" || e.New == nil || len(e.Name) > dataset.MaxStepName:
 			t.Errorf("%q is incomplete", e.Name)
+		case (e.Shape == dataset.ShapeMap) != dataset.KeepsAll(e.Name):
+			t.Errorf("%s has shape %s, and auditors hold it to another", e.Name, e.Shape)
 		case e.Shape != dataset.ShapeMap && e.Shape != dataset.ShapeFilter:
 			t.Errorf("%s has shape %q", e.Name, e.Shape)
 		}
