@@ -107,8 +107,16 @@ func (c *Caller) done(size, limit int64) (r Result, answer []byte, err error) {
 	return r, c.buf, err
 }
 
-// Wipe clears the last answer. It is for when there will be no more.
-func (c *Caller) Wipe() { clear(c.buf[:cap(c.buf)]) }
+// Wiper is [Services] that hold keys: they forget them when the conversation is over.
+type Wiper interface{ Wipe() }
+
+// Wipe clears the last answer, and what was lent. It is for when there will be no more.
+func (c *Caller) Wipe() {
+	clear(c.buf[:cap(c.buf)])
+	if w, ok := c.lent.Services.(Wiper); ok {
+		w.Wipe()
+	}
+}
 
 // checkFindings refuses names of types that may not go into signed statements, and more types than there may be.
 func (c *Caller) checkFindings(all []Count) error {

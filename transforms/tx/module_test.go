@@ -236,3 +236,36 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestEmptyFileIsAFile: a file of which a command makes nothing is empty, not left out; the first answer of all too.
+func TestEmptyFileIsAFile(t *testing.T) {
+	for _, first := range []string{"", "x"} {
+		c := &talk{answer: func([]byte) ([]byte, error) { return nil, nil }}
+		m := newModule(t, c, step(dataset.ABIWASI, dataset.ShapeMap), transforms.Schema{Format: dataset.FormatFiles})
+		out, _, err := m.Batch(t.Context(), [][]byte{[]byte(first), {}})
+		if err != nil || len(out) != 2 || out[0] == nil || out[1] == nil || len(out[0]) != 0 {
+			t.Errorf("%q: %q, %v", first, out, err)
+		}
+	}
+}
+
+// TestLentKeysAreWiped: once a conversation is over, no token can be made with its keys.
+func TestLentKeysAreWiped(t *testing.T) {
+	keys, err := transforms.NewPackageKeys(bytes.Repeat([]byte{1}, 32), envelope.Digest{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lent, err := tx.Lend(step(dataset.ABITransform, dataset.ShapeMap), keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := lent.Services.Token(tx.TokenDigits, []byte("123456")); !ok || err != nil {
+		t.Fatal(err)
+	}
+	tx.NewCaller(nil, nil, lent).Wipe()
+	for kind := range uint32(3) {
+		if _, ok, err := lent.Services.Token(kind, []byte("123456")); ok || err == nil {
+			t.Errorf("kind %d: a token", kind)
+		}
+	}
+}

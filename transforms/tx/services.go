@@ -43,6 +43,12 @@ type lender struct {
 	noise   *sampler.Source
 }
 
+// Wipe implements [Wiper].
+func (l *lender) Wipe() {
+	clear(l.hmacKey[:])
+	l.digits, l.keyed = nil, false
+}
+
 // Lend is what a pinned step may ask for: tokens, made with keys of this grant and this step alone, where keys are lent; and
 // noise for as much as the step's epsilon, where there is a source of it.
 func Lend(s *dataset.Step, keys transforms.Keys, noise io.Reader) (Lent, error) {
@@ -78,7 +84,7 @@ func (l *lender) Token(kind uint32, text []byte) (token []byte, ok bool, err err
 		h := hmac.New(sha256.New, l.hmacKey[:])
 		h.Write(text)
 		return hex.AppendEncode(nil, h.Sum(nil)[:tokenBytes]), true, nil
-	case kind == TokenDigits:
+	case kind == TokenDigits && l.digits != nil:
 		token, err := l.digits.Encrypt(nil, text, nil)
 		return token, err == nil, nil // too few digits, or other characters: there is no such token
 	}

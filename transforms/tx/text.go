@@ -36,7 +36,7 @@ func (t *text) add(batch, record []byte) []byte {
 
 func (t *text) parse(answer []byte, in [][]byte) ([][]byte, error) {
 	if t.format == dataset.FormatFiles {
-		return [][]byte{answer}, nil
+		return [][]byte{append([]byte{}, answer...)}, nil // never nil, which would be a file that is left out
 	}
 	if t.header != nil {
 		rest, same := bytes.CutPrefix(answer, t.header)

@@ -204,6 +204,9 @@ func (c *Child) Close() error {
 	<-c.done
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.caller != nil {
+		c.caller.Wipe()
+	}
 	if c.ended == nil {
 		c.ended = fmt.Errorf("glovebox-run: %w", errClosed)
 	}
