@@ -17,6 +17,7 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/door"
+	"github.com/glovebox-dev/glovebox/internal/scratch"
 )
 
 // mainModule is the file of a code package that is run.
@@ -168,6 +169,8 @@ func reasonOf(err error, worker string) string {
 		return usage.ReasonUnavailable
 	case refused, errors.Is(err, ErrGrant), errors.Is(err, errNotPermitted):
 		return usage.ReasonNotPermitted
+	case errors.Is(err, scratch.ErrFull): // of the machine, not of the data
+		return usage.ReasonUnavailable
 	case errors.Is(err, errModule):
 		return usage.ReasonModule
 	case errors.Is(err, errTransform):

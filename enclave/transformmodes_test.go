@@ -19,6 +19,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/scratch"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
 
@@ -107,6 +108,13 @@ func TestNoiseThatHidesNothing(t *testing.T) {
 	}, step)
 	if res, a := w.run(newCopier(1)); res != nil || a == nil || a.Retry || !strings.Contains(a.Message, "keep") {
 		t.Errorf("%+v %+v", res, a)
+	}
+}
+
+// TestFullDiskIsNoStep: a machine without room says nothing about steps and records, and the job can be tried elsewhere.
+func TestFullDiskIsNoStep(t *testing.T) {
+	if got := reasonOf(fmt.Errorf("%w: %w", errTransform, scratch.ErrFull), ""); got != usage.ReasonUnavailable {
+		t.Errorf("told as %s", got)
 	}
 }
 
