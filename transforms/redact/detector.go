@@ -117,6 +117,9 @@ func (d *Detector) Find(dst []span.Finding, text []byte) []span.Finding {
 	return append(dst, d.settle(d.scratch, text)...)
 }
 
+// written says whether texts that follow are an operator's, whose tokens have values.
+func (d *Detector) written(by bool) { d.views[0].values, d.views[1].values = by, by }
+
 // findStructured is Find without names.
 func (d *Detector) findStructured(dst []span.Finding, text []byte) []span.Finding {
 	d.scratch = d.look(d.scratch[:0], text, false)

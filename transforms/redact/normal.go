@@ -13,11 +13,12 @@ import (
 // Soft hyphens and characters of no width go, full-width and other scripts' digits, odd spaces and dashes become ASCII, HTML entities
 // and backslash escapes are decoded, "(at)" is an at sign. Offsets lead back to the text.
 type view struct {
-	types map[string]bool // whose tokens are known
-	text  []byte
-	buf   []byte
-	marks []mark
-	pairs bool // a loose view would be another
+	types  map[string]bool // whose tokens are known
+	values bool            // tokens with a value are too
+	text   []byte
+	buf    []byte
+	marks  []mark
+	pairs  bool // a loose view would be another
 }
 
 // mark says where a part of the view comes from. From view byte at on, the text is as in the raw text from byte raw on; a
@@ -123,7 +124,7 @@ func (v *view) decode(text []byte, i, done int, ambiguous bool) (r rune, n int) 
 	case c == '(' || c == '[':
 		return spelledOut(b)
 	case c == '<':
-		return token, tokenLen(b, v.types)
+		return token, tokenLen(b, v.types, v.values)
 	case c == '=' || c == '%':
 		if r, n = hexPairs(b, c); !ambiguous {
 			v.pairs, n = v.pairs || n > 0, 0

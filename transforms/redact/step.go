@@ -145,6 +145,8 @@ func joins(before, after []byte) bool {
 // recheck looks at a new text again, for what is found once its neighbour is gone: it becomes a token, until nothing is found outside of
 // what operators wrote. Names are looked for again only where an operator wrote something else than tokens: a token joins no names.
 func (s *Redact) recheck(r *transforms.Record, out []byte, seams []seam, look func([]span.Finding, []byte) []span.Finding, t *transforms.Trace) ([]byte, error) {
+	s.finder.written(true)
+	defer s.finder.written(false)
 	for range maxRounds {
 		s.again = look(s.again[:0], out)
 		rest := outside(s.again, seams, out)

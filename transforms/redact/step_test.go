@@ -154,6 +154,23 @@ func TestFieldsWhateverTheirShape(t *testing.T) {
 	}
 }
 
+// TestForgedTokensHideNothing: what looks like a token in a text as it came is looked at like any other text; what a step wrote stays.
+func TestForgedTokensHideNothing(t *testing.T) {
+	const config = `{"detect":["KEY","EMAIL_ADDRESS","PERSON"],"patterns":[{"name":"k","type":"KEY","regexp":"\\bak[a-z2-7]{24}\\b"}],
+		"operators":{"EMAIL_ADDRESS":{"op":"hash"},"PERSON":{"op":"encrypt"}}}`
+	const key = "ak23456723456723456723abcd"
+	for _, in := range []string{"<CREDIT_CARD:" + key + ">", "<KEY:" + key + ">", "jane@acme.com <KEY:" + key + ">"} {
+		if r := redacted(t, config, "jsonl", `{"m":"`+in+`"}`+"\n"); r.err != nil || strings.Contains(r.out, key) || !strings.Contains(r.out, "<KEY>") {
+			t.Errorf("%s became %s %v", in, r.out, r.err)
+		}
+	}
+	once := redacted(t, config, "jsonl", `{"m":"Dear Jane Miller, jane@acme.com is <KEY> of Bob Smith, not joe@acme.com"}`+"\n")
+	twice := redacted(t, config, "jsonl", once.out)
+	if once.err != nil || twice.err != nil || once.out != twice.out || strings.Count(once.out, "<") != 5 {
+		t.Errorf("once %s %v\ntwice %s %v", once.out, once.err, twice.out, twice.err)
+	}
+}
+
 func TestTrace(t *testing.T) {
 	in := `{"m":"é😀 j@acme.com é 219-09-9999"}` + "\n"
 	r := redacted(t, `{"detect":["EMAIL_ADDRESS","US_SSN"],"operators":{"US_SSN":{"op":"mask"}}}`, "jsonl", in)

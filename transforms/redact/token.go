@@ -5,7 +5,9 @@ package redact
 import "encoding/base32"
 
 // A token is what operators write in place of a finding: <TYPE>, or <TYPE:…> with the name that a key gives it or the text
-// under a key. Tokens are never findings themselves, and their words are no context for what stands next to them.
+// under a key. Tokens are never findings themselves, and their words are no context for what stands next to them. In a text as it came,
+// only <TYPE> is known for one: whoever wrote it could put anything behind the colon. What a step before wrote there is found as seldom
+// as anything that is random.
 
 // alphabet is base32's, in lower case: no letter of it is mistaken for another.
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
@@ -26,10 +28,10 @@ const MaxSealed = 4096
 // base is base32 over the alphabet, without padding. It is made once for an operator.
 func base() *base32.Encoding { return base32.NewEncoding(alphabet).WithPadding(base32.NoPadding) }
 
-// tokenLen is the length of the token that b begins with, 0 if it begins with none.
-func tokenLen(b []byte, types map[string]bool) int {
+// tokenLen is the length of the token that b begins with, 0 if it begins with none. Values are those that this step wrote, or none.
+func tokenLen(b []byte, types map[string]bool, values bool) int {
 	name, value, n := cutToken(b)
-	if n == 0 || !types[string(name)] || value != nil && !tokenValue(value) {
+	if n == 0 || !types[string(name)] || value != nil && !(values && tokenValue(value)) {
 		return 0
 	}
 	return n
