@@ -212,7 +212,7 @@ func (s *stage) push(ctx context.Context, it Item, r *Record) error {
 func (s *stage) visit(ctx context.Context, it Item, r *Record) error {
 	if sv, ok := s.step.(Surveyor); ok {
 		if err := sv.Survey(r); err != nil {
-			return fmt.Errorf("%s: record at byte %d: %w", s.spec.Name, it.At, err)
+			return fmt.Errorf("%s: %s: %w", s.spec.Name, s.place(it), err)
 		}
 		return s.spool.Add(it)
 	}
@@ -225,16 +225,16 @@ func (s *stage) transform(ctx context.Context, it Item, r *Record) error {
 	v, err := s.step.Transform(r, s.trace)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: record at byte %d: %w", s.spec.Name, it.At, err)
+		return fmt.Errorf("%s: %s: %w", s.spec.Name, s.place(it), err)
 	case s.looks && (v != Keep || r.changed):
-		return fmt.Errorf("%s: record at byte %d: %w: it may only look", s.spec.Name, it.At, ErrShape)
+		return fmt.Errorf("%s: %s: %w: it may only look", s.spec.Name, s.place(it), ErrShape)
 	case v == Drop:
 		return nil
 	case v == Quarantine:
 		s.trace.quarantine()
 		return nil
 	case v != Keep:
-		return fmt.Errorf("%s: record at byte %d: %w: no verdict", s.spec.Name, it.At, ErrShape)
+		return fmt.Errorf("%s: %s: %w: no verdict", s.spec.Name, s.place(it), ErrShape)
 	}
 	it.Name = r.Name
 	if r.changed {
@@ -259,6 +259,11 @@ func (p *Pipeline) free() {
 			p.bufs[i] = nil
 		}
 	}
+}
+
+// place says which record is at hand, without a word of it. In JSON Lines its number is that of its line.
+func (s *stage) place(it Item) string {
+	return fmt.Sprintf("record %d, at byte %d", s.trace.record+1, it.At)
 }
 
 // handOn gives a record to the next stage or the sink.

@@ -64,12 +64,8 @@ func projectName(dir string) string {
 
 // writeProject fills a directory that is new or empty.
 func writeProject(dir string, files map[string][]byte) error {
-	entries, err := os.ReadDir(dir)
-	switch {
-	case err == nil && len(entries) > 0:
-		return Errorf(KindUsage, "choose another directory, or empty this one").because("%s is not empty", dir)
-	case err != nil && !os.IsNotExist(err):
-		return Errorf(KindUsage, "choose another directory").from(err)
+	if err := newOrEmpty(dir); err != nil {
+		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		path := filepath.Join(dir, filepath.FromSlash(name))

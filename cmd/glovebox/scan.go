@@ -106,7 +106,7 @@ func (f *scanFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	for _, name := range s.skipped {
-		say(cmd, "not looked at: %s is not text", name)
+		say(cmd, "not looked at: %s is no text file", name)
 	}
 	if s.unread > 0 {
 		say(cmd, "not looked at, or not all of them: %s that are no text in UTF-8, or cannot be taken apart", amount(s.unread, "records"))
@@ -138,14 +138,17 @@ func (f *scanFlags) formatOf() (dataset.Format, error) {
 		return formatText, nil
 	}
 	if f.format == "auto" {
-		if st, err := os.Stat(f.input); err == nil && st.Mode().IsRegular() {
-			switch filepath.Ext(f.input) {
-			case ".txt", ".md", ".eml", ".log":
-				return formatText, nil
-			}
+		if isText(f.input) {
+			return formatText, nil
 		}
 	}
 	return formatOf(f.input, f.format)
+}
+
+// isText reports whether a path is that of a file that is one text, by its extension.
+func isText(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular() && slices.Contains([]string{".txt", ".md", ".eml", ".log"}, strings.ToLower(filepath.Ext(path)))
 }
 
 // step is the built-in that finds and changes nothing.
@@ -205,14 +208,18 @@ const maxScanText = 1 << 30
 // scanFiles looks at every file of a directory that is text.
 func (f *scanFlags) scanFiles(ctx context.Context, w *findingWriter) error {
 	return filepath.WalkDir(f.input, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		text, err := readBounded(path, maxScanText)
-		if err != nil {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		name, err := filepath.Rel(f.input, path)
+		if err != nil {
+			return err
+		}
+		if !d.Type().IsRegular() {
+			w.scanned.skipped = append(w.scanned.skipped, name)
+			return nil
+		}
+		text, err := readBounded(path, maxScanText)
 		if err != nil {
 			return err
 		}

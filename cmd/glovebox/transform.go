@@ -59,6 +59,9 @@ wasm32-unknown-unknown. DIR is NAME if it is not given.`,
 			if !slices.Contains(sdk.TransformLanguages(), language) {
 				return Errorf(KindUsage, "use --lang %s", strings.Join(sdk.TransformLanguages(), ", ")).because("there is no SDK for %q", language)
 			}
+			if !isProjectName(args[0]) {
+				return Errorf(KindUsage, "use letters, digits and . - _, beginning with a letter or digit; a directory comes after it").because("no name for a transform: %q", args[0])
+			}
 			dir := args[len(args)-1]
 			files, err := sdk.TransformProject(language, projectName(args[0]))
 			if err != nil {
@@ -81,6 +84,17 @@ wasm32-unknown-unknown. DIR is NAME if it is not given.`,
 	return cmd
 }
 
+// isProjectName reports whether a name can be one of a directory, a Go module and a crate.
+func isProjectName(s string) bool {
+	for i, c := range []byte(s) {
+		alone := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alone && (i == 0 || c != '.' && c != '-' && c != '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
 // stepFlags are what test and pack make a step of.
 type stepFlags struct {
 	config, shape, abi, epsilon string
@@ -89,7 +103,7 @@ type stepFlags struct {
 
 func (f *stepFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.config, "config", "", "JSON file with the step's configuration, an object (default: {})")
+	fl.StringVar(&f.config, "config", "", "file with the step's configuration, a JSON object (default: {})")
 	fl.StringVar(&f.shape, "shape", dataset.ShapeMap, "what it may make of records: map (one of each), filter (one or none) or any")
 	fl.StringVar(&f.abi, "abi", "auto", "how it takes records: tx/1, wasi (a command with stdin and stdout), or auto (by what it exports)")
 	fl.StringVar(&f.epsilon, "epsilon", "0", "what its noise may spend for each record; 0: it draws none")
@@ -131,7 +145,7 @@ func (f *stepFlags) step(path string) (s dataset.Step, module []byte, err error)
 // canonicalJSON is a text as canonical JSON, if it is strict JSON.
 func canonicalJSON(b []byte) ([]byte, error) {
 	var v json.RawMessage
-	if err := envelope.DecodeStrict(b, dataset.MaxStepConfig, &v); err != nil {
+	if err := transforms.DecodeWords(b, dataset.MaxStepConfig, &v); err != nil {
 		return nil, err
 	}
 	return envelope.Canonical(v)

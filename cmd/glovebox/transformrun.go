@@ -23,17 +23,18 @@ import (
 
 // transformRunFlags say what goes through which steps.
 type transformRunFlags struct {
-	dir, format, keys, trace string
-	modules                  []string
+	dir, format, keys, trace, out string
+	modules                       []string
 }
 
 func newTransformRun() *cobra.Command {
 	var f transformRunFlags
 	cmd := &cobra.Command{
-		Use: "run STEPS SOURCE", Short: "Show what steps make of a dataset, without sealing it", Args: exactArgs(2, "a file with steps, and a CSV or JSON Lines file"),
-		Long: `Run takes SOURCE through the steps and writes what becomes of it to standard output, as a job would see it. Steps that hash,
-encrypt or replace consistently use a fresh key each time, or with --keys those of a package, whose data key is unwrapped for it.`,
-		Example: "  glovebox creator transform run steps.json patients.csv | head",
+		Use: "run STEPS SOURCE", Short: "Show what steps make of a dataset, without sealing it", Args: exactArgs(2, "a file with steps, and a CSV or JSON Lines file or a directory"),
+		Long: `Run takes SOURCE through the steps and writes what becomes of it to standard output, as a job would see it. Of a directory it
+lists what becomes of each file, and with --out writes the files into a new directory. Steps that hash, encrypt or replace
+consistently use a fresh key each time, or with --keys those of a package, whose data key is unwrapped for it.`,
+		Example: "  glovebox creator transform run steps.json patients.csv | head\n  glovebox creator transform run media.json photos --out cleaned",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			steps, err := readSteps(args[0])
 			if err != nil {
@@ -48,7 +49,8 @@ encrypt or replace consistently use a fresh key each time, or with --keys those 
 	}
 	fl := cmd.Flags()
 	dirFlag(cmd, &f.dir, config.Creator)
-	fl.StringVar(&f.format, "format", "auto", "format of SOURCE: csv, jsonl, or auto (by extension)")
+	fl.StringVar(&f.format, "format", "auto", "format of SOURCE: csv, jsonl, files, or auto (by extension; files for a directory)")
+	fl.StringVar(&f.out, "out", "", "directory for the files that come of a directory; it must be new or empty")
 	fl.StringVar(&f.keys, "keys", "", "package whose keys steps get")
 	fl.StringVar(&f.trace, "trace", "", "write each finding of the steps to this file, one JSON object a line; no text is in it")
 	fl.StringArrayVar(&f.modules, "module", nil, "file of a WebAssembly module that a step names by its digest; several")
@@ -57,8 +59,8 @@ encrypt or replace consistently use a fresh key each time, or with --keys those 
 
 func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path string, format dataset.Format) (err error) {
 	ctx := cmd.Context()
-	if format == dataset.FormatFiles {
-		return Errorf(KindUsage, "give a CSV or JSON Lines file").because("%s holds files", path)
+	if f.out != "" && format != dataset.FormatFiles {
+		return Errorf(KindUsage, "redirect standard output to a file").because("--out is a directory for files, and %s is %s", path, format)
 	}
 	modules, err := readModules(f.modules)
 	if err != nil {
@@ -69,15 +71,11 @@ func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path s
 		return err
 	}
 	defer wipe()
-	in, err := os.Open(path)
-	if err != nil {
-		return Errorf(KindUsage, "check the path").from(err)
-	}
-	defer in.Close()
-	src, err := transforms.NewSource(in, format)
+	src, done, err := openSource(path, format)
 	if err != nil {
 		return err
 	}
+	defer done()
 	trace, err := newTraceFile(f.trace)
 	if err != nil {
 		return err
@@ -91,7 +89,27 @@ func (f *transformRunFlags) run(cmd *cobra.Command, steps []dataset.Step, path s
 		env.Finding = func(x transforms.Finding) { trace.found(&x) }
 	}
 	env.Module = startModule(modules, env)
+	if format == dataset.FormatFiles {
+		return runFiles(cmd, steps, src, env, f.out)
+	}
 	return runSteps(ctx, cmd, steps, src, env)
+}
+
+// openSource reads a file record by record, or a directory file by file.
+func openSource(path string, format dataset.Format) (src transforms.Source, done func(), err error) {
+	if format == dataset.FormatFiles {
+		src, err = transforms.NewFilesSource(os.DirFS(path))
+		return src, func() {}, err
+	}
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, nil, Errorf(KindUsage, "check the path").from(err)
+	}
+	done = func() { in.Close() } //nolint:errcheck // it was only read
+	if src, err = transforms.NewSource(in, format); err != nil {
+		done()
+	}
+	return src, done, err
 }
 
 // runSteps writes what the steps make of a source, and says what each did.

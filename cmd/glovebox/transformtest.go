@@ -67,6 +67,9 @@ more, fewer or other records than its shape allows.`,
 			if input == "" || most < 0 {
 				return Errorf(KindUsage, "give data to run it on: --input FILE").because("--input is missing, or --differences is negative")
 			}
+			if format, err = testFormat(input, format); err != nil {
+				return err
+			}
 			v, err := testTransform(cmd, &s, module, input, format, out, most)
 			if err != nil {
 				return notTransformed(err)
@@ -77,11 +80,30 @@ more, fewer or other records than its shape allows.`,
 	f.register(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&input, "input", "", "file to run it on")
-	fl.StringVar(&format, "format", string(dataset.FormatJSONL), "format of it: jsonl, csv, or text, which is one record")
+	fl.StringVar(&format, "format", "auto", "format of it: jsonl, csv, text, which is one record, or auto (by extension)")
 	fl.StringVar(&out, "out", "", "file for what came out (default: it is counted and dropped)")
 	fl.IntVar(&most, "differences", 3, "how many changed records to show")
 	jsonFlag(cmd, &asJSON)
 	return cmd
+}
+
+// testFormat is how a file is read.
+func testFormat(path, format string) (string, error) {
+	switch format {
+	case textInput, string(dataset.FormatCSV), string(dataset.FormatJSONL):
+		return format, nil
+	case "auto":
+	default:
+		return "", Errorf(KindUsage, "use --format jsonl, csv, text or auto").because("no format %q", format)
+	}
+	if isText(path) {
+		return textInput, nil
+	}
+	f, err := formatOf(path, format)
+	if err == nil && f == dataset.FormatFiles {
+		return "", Errorf(KindUsage, "give one of its files; each is a record").because("%s is a directory", path)
+	}
+	return string(f), err
 }
 
 // runKeys are keys of one run, which die with it.
@@ -142,6 +164,8 @@ func testTransform(cmd *cobra.Command, s *dataset.Step, module []byte, input, fo
 // testInput remembers the records that went in, for as long as what became of them may come.
 type testInput struct {
 	transforms.Source
+	codec *transforms.Codec // nil: any bytes are a record
+	rec   transforms.Record
 	file  *os.File
 	most  int // differences to keep
 	count int64
@@ -166,12 +190,11 @@ func openInput(path, format string) (*testInput, error) {
 	switch format {
 	case textInput:
 		in.Source = &oneFile{in: f}
-	case string(dataset.FormatCSV), string(dataset.FormatJSONL):
+	default:
 		if in.Source, err = transforms.NewSource(f, dataset.Format(format)); err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-	default:
-		return nil, errors.Join(Errorf(KindUsage, "use --format jsonl, csv or text").because("no format %q", format), f.Close())
+		in.codec = transforms.NewCodec(in.Schema())
 	}
 	return in, nil
 }
@@ -181,6 +204,11 @@ func (in *testInput) Next() (transforms.Item, error) {
 	it, err := in.Source.Next()
 	if err == nil {
 		in.count++
+		if in.codec != nil { // what could not be packed is no fault of the module's
+			if err := in.codec.Parse(&in.rec, it.Name, it.Raw); err != nil {
+				return it, fmt.Errorf("record %d, at byte %d: %w", in.count, it.At, err)
+			}
+		}
 		if len(in.waits) < maxWaiting {
 			in.waits = append(in.waits, waiting{in.count, it.At, bytes.Clone(it.Raw)})
 		}
