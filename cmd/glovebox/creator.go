@@ -93,6 +93,11 @@ The public card says what the terms do not. --card takes a JSON file with any of
 			if err := checkModes(cmd.Context(), &m, args[0], before); err != nil {
 				return err
 			}
+			if in == nil {
+				if err := warnUnreadable(cmd, &m, args[0]); err != nil {
+					return err
+				}
+			}
 			if err := o.keepModules(cmd.Context(), &m.Terms, steps.modules); err != nil {
 				return err
 			}

@@ -7,7 +7,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+
+	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -89,3 +92,37 @@ func (idleModule) Flush(context.Context) ([][]byte, transforms.ModuleReport, err
 }
 
 func (idleModule) Close() error { return nil }
+
+// warnUnreadable says how many records the steps of modes will leave out because they cannot be taken apart; packing takes them.
+func warnUnreadable(cmd *cobra.Command, m *dataset.Manifest, path string) error {
+	if len(m.Terms.Steps) == 0 || m.Format == dataset.FormatFiles {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return Errorf(KindUsage, "check the path").from(err)
+	}
+	defer f.Close()
+	src, err := transforms.NewSource(f, m.Format)
+	if err != nil {
+		return nil // packing says what is wrong
+	}
+	codec, record, all, bad := transforms.NewCodec(src.Schema()), transforms.Record{}, 0, 0
+	for {
+		it, err := src.Next()
+		switch {
+		case errors.Is(err, io.EOF) && bad > 0:
+			say(cmd, "warning: %d of %d records are nested too deep, or have too many values, for steps to take apart: modes with steps leave them out, or show an empty record where they draw noise", bad, all)
+			return nil
+		case err != nil:
+			return nil //nolint:nilerr // the end, or packing says what is wrong
+		case cmd.Context().Err() != nil:
+			return cmd.Context().Err()
+		}
+		all++
+		if codec.Parse(&record, it.Name, it.Raw) != nil {
+			bad++
+		}
+		record.Free()
+	}
+}
