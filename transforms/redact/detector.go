@@ -97,7 +97,7 @@ func NewDetector(c Detect) (*Detector, error) {
 	}
 	d.views[0].types, d.views[1].types = tokens, tokens
 	for _, t := range nationalTypes() {
-		d.numbers[t] = !strings.Contains(string(t), "POST")
+		d.numbers[t] = !strings.Contains(string(t), "POST") && !strings.Contains(string(t), "PLZ")
 	}
 	var o scan.Options
 	if d.want.any(nationalTypes()) {
@@ -139,6 +139,10 @@ func (d *Detector) findInName(dst []span.Finding, text []byte) []span.Finding {
 // FindLabelled is Find for a short value that has a name, such as a column of CSV: the name is context for it, as a label is in a text.
 func (d *Detector) FindLabelled(dst []span.Finding, label string, text []byte) []span.Finding {
 	label = lastPart(label)
+	words := labelWords(label)
+	if silent[words] {
+		label = ""
+	}
 	if label == "" || len(label) > maxLabel || len(text) > maxLabelled {
 		return d.Find(dst, text)
 	}
@@ -151,7 +155,7 @@ func (d *Detector) FindLabelled(dst []span.Finding, label string, text []byte) [
 			kept = append(kept, f)
 		}
 	}
-	return append(dst, d.settle(kept, text)...)
+	return append(dst, d.labelledWhole(d.settle(kept, text), words, text)...)
 }
 
 // Bounds of values that are read together with their names.
@@ -213,6 +217,7 @@ func (d *Detector) recognise(dst []span.Finding, text []byte, names bool) []span
 	if d.tagger != nil && names {
 		d.pass = d.tagger.Tag(d.pass, text)
 	}
+	d.pass = said(d.pass, text)
 	for _, f := range d.pass {
 		if least, ok := d.least[f.Type]; ok && f.Score >= least {
 			dst = append(dst, f)

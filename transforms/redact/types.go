@@ -21,7 +21,7 @@ func groups() map[string][]span.Type {
 	return map[string][]span.Type{
 		"contact":   {span.Email, span.Phone, span.Address},
 		"network":   {span.IP, span.MAC, span.URL, span.Domain},
-		"financial": {span.CreditCard, span.IBAN, span.BIC, span.Crypto},
+		"financial": {span.CreditCard, span.CVV, span.IBAN, span.BIC, span.Crypto},
 		"dates":     {span.Date, span.Age},
 		"places":    {span.Location, span.Address, span.GPS},
 		Named:       named(),
@@ -35,8 +35,8 @@ func named() []span.Type {
 // general are the types that belong to no country.
 func general() []span.Type {
 	return []span.Type{
-		span.Address, span.Age, span.BIC, span.CreditCard, span.Crypto, span.Date, span.Domain, span.Email, span.GPS, span.IBAN,
-		span.IP, span.Location, span.MAC, span.Organisation, span.Person, span.Phone, span.URL,
+		span.Address, span.Age, span.BIC, span.CVV, span.CreditCard, span.Crypto, span.Date, span.Domain, span.Email, span.GPS, span.IBAN,
+		span.IP, span.Location, span.MAC, span.Organisation, span.Password, span.Person, span.Phone, span.URL, span.Username,
 	}
 }
 

@@ -2,6 +2,8 @@
 
 package national
 
+import "github.com/glovebox-dev/glovebox/transforms/redact/span"
+
 var latin = []Recogniser{
 	{
 		Type: "BR_CPF", Country: "BR", Name: "taxpayer number of people", Shapes: "999.999.999~99|9{11}|9{9}~99|999 999 999 99|999~999~999~99", Words: taxWords + "|cpf|cadastro de pessoas físicas|cpf mf|número do cpf", Form: 210, Grouped: 680, Gain: 380, check: brCPF, Check: "two sums mod 11", Source: "Receita Federal",
@@ -71,6 +73,17 @@ var latin = []Recogniser{
 }
 
 var general = []Recogniser{
+	{
+		Type: span.Medical, Name: "medical record number", Shapes: "9{5,12}|A9{5,9}|999-99-99",
+		Words: "mrn|medical record|medical record number|medical record no|med rec|chart number|patient number|patient id|unit no|hospital number",
+		Form:  110, Source: "hospitals' own",
+	},
+	{
+		Type: span.IDNumber, Name: "number of a customer, an employee, a member or a policy", Shapes: "9{5,14}|A9{4,9}|A-9{4,8}|AA9{5,10}|AAA9{5,10}|AA-999-99",
+		Words: "customer number|customer no|customer id|client id|client number|employee id|employee number|employee no|staff id|member id|member number|" +
+			"membership number|policy number|policy no|policy id|badge|badge number|student id|student number|subscriber id|kundennummer|personalnummer|numéro client|número de cliente|codice cliente|klantnummer",
+		Form: 110, Source: "issuers' own",
+	},
 	{
 		Type: "LICENSE_PLATE", Name: "vehicle plate of any other country",
 		Shapes: "AA9{3,5}|AAA9{2,4}|A9{4,5}|9{2}A{3}|9{3,4}A{2,3}|AA9{2,4}A{1,3}|AAA9{2,3}A|A9{3,4}AA|9{2,3}A{2,3}9{1,3}|9A{3}9{3}|A{1,4}-9{2,5}|A{1,3}-9{1,4}-A{1,3}|9{1,4}-A{1,4}-9{1,5}|9{2,5}-A{1,4}|A{2}-99-A{2,3}|99-99-A{2}|A{2}-99-99|99-A{2}-A{2}|A{2}-99-999|A{1,3}-9{1,4} A{1,3}|9A9{3,5}|9A{2}-9{3,4}|A9{3}A{2}99|A9{3}A{2} 99",

@@ -5,6 +5,8 @@ package national_test
 // numbers are identifiers by type, made up. Their check digits are from published examples, or were computed by another implementation
 // (python-stdnum 2.2 for most) and not by this package.
 var numbers = map[string][]string{
+	"MEDICAL_RECORD_NUMBER":         {"00482913", "456-78-90"},
+	"ID_NUMBER":                     {"E00412", "C-99213", "88213400"},
 	"ABA_ROUTING_NUMBER":            {"021000021", "121000358", "0260-0959-3"},
 	"AE_EMIRATES_ID":                {"784198233637986", "784-1982-3363798-6"},
 	"AR_CUIT":                       {"20026509939", "20301622784", "20403237346", "20-05536168-2"},

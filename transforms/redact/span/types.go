@@ -21,5 +21,10 @@ const (
 	Location     Type = "LOCATION"
 	Organisation Type = "ORGANIZATION"
 	Address      Type = "ADDRESS"
+	Username     Type = "USERNAME"
+	Password     Type = "PASSWORD"
+	CVV          Type = "CVV"
+	Medical      Type = "MEDICAL_RECORD_NUMBER"
+	IDNumber     Type = "ID_NUMBER"
 	Custom       Type = "CUSTOM"
 )
