@@ -57,6 +57,8 @@ func steps(s *dataset.Step, _ transforms.Schema, _ *transforms.Env) (transforms.
 		return upper{}, nil
 	case "rare":
 		return &rare{seen: map[string]int{}}, nil
+	case "holder":
+		return holder, nil
 	case "nothing":
 		return nothing{}, nil
 	}
@@ -111,6 +113,21 @@ func (x *rare) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.
 	return transforms.Keep, nil
 }
 
+// holder keeps a text until it is wiped.
+var holder = &keeper{}
+
+type keeper struct {
+	same
+	text []byte
+}
+
+func (k *keeper) Transform(r *transforms.Record, _ *transforms.Trace) (transforms.Verdict, error) {
+	k.text = append(k.text, r.Fields()[0].Text...)
+	return transforms.Keep, nil
+}
+
+func (k *keeper) Wipe() { k.text = nil }
+
 // nothing is a step that forgets its verdict.
 type nothing struct{ same }
 
@@ -143,6 +160,13 @@ func run(t *testing.T, text string, g *guest, list ...dataset.Step) (string, *tr
 		t.Errorf("closed %d times, %v", closed, cerr)
 	}
 	return out.String(), p, err
+}
+
+// TestStepsAreWiped: a closed pipeline leaves nothing in its steps.
+func TestStepsAreWiped(t *testing.T) {
+	if out, _, err := run(t, "w\nsecret\n", nil, native("holder")); err != nil || out != "w\nsecret\n" || holder.text != nil {
+		t.Errorf("%q, %v, %q is held", out, err, holder.text)
+	}
 }
 
 func TestPipeline(t *testing.T) {
