@@ -99,8 +99,8 @@ func (t *Tx) population(name string) (p Population, err error) {
 
 // ReservePrivacy debits a population and a buyer before anything is released, or says why not: [ErrBudget] over a cap,
 // [ErrPopulation], [ErrOverflow]. Access without differential privacy has no cap and always counts. conditional says that
-// there was such access before: the guarantee of this release holds only for what it did not reveal. The same
-// reservation again changes nothing.
+// there was such access before: the guarantee of this release holds only for what it did not reveal. A grant reserves
+// once: again is an error.
 func (t *Tx) ReservePrivacy(r *Reservation) (conditional bool, err error) {
 	if err := r.Cost.Validate(); err != nil {
 		return false, fmt.Errorf("%w: %w", ErrOverflow, err)
