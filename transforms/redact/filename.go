@@ -65,17 +65,17 @@ func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms
 // inName finds personal data in one part of a file's name, and gives the extension that may stay: a known one that is in no finding, but for
 // those whose other letters are found without it.
 func (s *step) inName(part string, last bool) (found []span.Finding, ext string) {
-	whole := s.finder.Find(nil, []byte(part))
+	whole := s.inPart(part)
 	if ext = path.Ext(part); !last || !extensions[strings.ToLower(ext)] {
 		return whole, ""
 	}
 	stem := strings.TrimSuffix(part, ext)
-	found = s.finder.Find(nil, []byte(stem))
+	found = s.inPart(stem)
 	alone := len(found)
 	for _, f := range whole {
 		switch {
 		case f.End <= len(stem):
-			if !slices.ContainsFunc(found[:alone], func(g span.Finding) bool { return g.Start < f.End && f.Start < g.End }) {
+			if !touches(found[:alone], f) {
 				found = append(found, f)
 			}
 		case (f.Type == span.URL || f.Type == span.Domain) && f.Start == 0 && !strings.Contains(stem, "."): // "readme.md" is no domain in Moldova
@@ -84,6 +84,26 @@ func (s *step) inName(part string, last bool) (found []span.Finding, ext string)
 		}
 	}
 	return span.Resolve(found), ext
+}
+
+// inPart finds personal data in a part as it is, and in its words: points and underscores stand between them in names of files.
+func (s *step) inPart(part string) []span.Finding {
+	found := s.finder.Find(nil, []byte(part))
+	words := strings.NewReplacer("_", " ", ".", "-").Replace(part)
+	if words == part {
+		return found
+	}
+	alone := len(found)
+	for _, f := range s.finder.findStructured(nil, []byte(words)) {
+		if f.Type != span.Date && !touches(found[:alone], f) {
+			found = append(found, f)
+		}
+	}
+	return span.Resolve(found)
+}
+
+func touches(found []span.Finding, f span.Finding) bool {
+	return slices.ContainsFunc(found, func(g span.Finding) bool { return g.Start < f.End && f.Start < g.End })
 }
 
 // reaches reports whether a finding covers a part of a text.
