@@ -163,9 +163,10 @@ func (in *ingest) fill(ctx context.Context, c *dataset.PackConfig, p *transforms
 // describe puts what was done and found into the manifest, and says it.
 func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found *scanReport) error {
 	m := &c.Manifest.Metadata
-	reports := p.Reports()
+	reports, stated := p.Reports(), p.Stated()
 	last := reports[len(reports)-1]
-	for _, s := range p.Stated()[:len(reports)-1] {
+	types := stated[len(stated)-1].Findings // rounded, where a module could have made them
+	for _, s := range stated[:len(stated)-1] {
 		m.Transforms = append(m.Transforms, s.StepReport)
 	}
 	sayReports(in.say, reports[:len(reports)-1])
@@ -181,7 +182,7 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 	}
 	m.PIIScan = &dataset.PIIScan{
 		Tool: "glovebox creator pack", Version: version(), Method: last.Digest, Date: time.Now().UTC().Format(time.DateOnly),
-		Records: last.RecordsIn, Unread: last.Unread, Findings: dataset.SumCounts(last.Findings), Types: last.Findings, Report: digest,
+		Records: last.RecordsIn, Unread: last.Unread, Findings: dataset.SumCounts(types), Types: types, Report: digest,
 	}
 	in.say("personal data that is still found in what is sealed: %s", sumOf(last.Findings))
 	if last.Unread > 0 {
