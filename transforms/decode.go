@@ -5,6 +5,7 @@ package transforms
 import (
 	"bytes"
 	"cmp"
+	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func DecodeWords(b []byte, limit int, v any) error {
 		return errors.New("not JSON: it ends too early")
 	}
 	if json.Valid(b) {
-		if said := unknownMember(b, reflect.TypeOf(v), ""); said != nil {
+		if said := wrongMember(b, reflect.TypeOf(v), ""); said != nil {
 			return said
 		}
 	}
@@ -108,7 +109,8 @@ func inner(t reflect.Type) reflect.Type {
 
 // raw reports whether values of a type read themselves.
 func raw(t reflect.Type) bool {
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
+	p := reflect.PointerTo(t)
+	return p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
 // configMember is a member of the objects that a struct is read from.
@@ -187,9 +189,12 @@ func outline(t reflect.Type) string {
 	return "{" + strings.Join(names, ", ") + "}"
 }
 
-// unknownMember looks for the first member, by its name, that a type does not have.
-func unknownMember(b json.RawMessage, t reflect.Type, path string) error {
-	if t = base(t); raw(t) {
+// wrongMember looks for the first member, by its name, that a type does not have, or whose value does not take itself.
+func wrongMember(b json.RawMessage, t reflect.Type, path string) error {
+	if t = base(t); raw(t) || t == reflect.TypeFor[json.Number]() {
+		if err := json.Unmarshal(b, reflect.New(t).Interface()); err != nil {
+			return wrongValue(path, t, err)
+		}
 		return nil
 	}
 	switch t.Kind() {
@@ -199,7 +204,7 @@ func unknownMember(b json.RawMessage, t reflect.Type, path string) error {
 			return nil
 		}
 		for _, e := range list {
-			if err := unknownMember(e, t.Elem(), path); err != nil {
+			if err := wrongMember(e, t.Elem(), path); err != nil {
 				return err
 			}
 		}
@@ -208,12 +213,19 @@ func unknownMember(b json.RawMessage, t reflect.Type, path string) error {
 		if json.Unmarshal(b, &object) != nil {
 			return nil
 		}
-		return unknownIn(object, t, path)
+		return wrongIn(object, t, path)
 	}
 	return nil
 }
 
-func unknownIn(object map[string]json.RawMessage, t reflect.Type, path string) error {
+func wrongValue(path string, t reflect.Type, err error) error {
+	if t == reflect.TypeFor[json.Number]() {
+		return fmt.Errorf("%s: want %s", path, describe(t))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func wrongIn(object map[string]json.RawMessage, t reflect.Type, path string) error {
 	names := make([]string, 0, len(object))
 	for name := range object {
 		names = append(names, name)
@@ -231,7 +243,7 @@ func unknownIn(object map[string]json.RawMessage, t reflect.Type, path string) e
 			}
 			kind = known[i].kind
 		}
-		if err := unknownMember(object[name], kind, below); err != nil {
+		if err := wrongMember(object[name], kind, below); err != nil {
 			return err
 		}
 	}

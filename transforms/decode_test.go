@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/decimal"
 )
 
 type ref struct {
@@ -27,6 +28,7 @@ type sampleConfig struct {
 	By    *ref                `json:"by"`
 	Any   json.RawMessage     `json:"any"`
 	Share float64             `json:"share"`
+	Bound decimal.Number      `json:"bound"`
 }
 
 // TestConfigErrorsInWords: who writes a configuration reads what JSON must stand where, and nothing of this program.
@@ -45,10 +47,12 @@ func TestConfigErrorsInWords(t *testing.T) {
 		`[]`:                                       `the whole: want an object {"quasi": …, "list": …, "words": …, "by": …, …}, got a list`,
 		"{\n  \"share\": 1,\n}":                    `line 3, column 1: not JSON: `,
 		`{"share":`:                                `it ends too early`,
-		`{"shares":1}`:                             `there is no member "shares"; there are quasi, list, words, by, any, share`,
+		`{"shares":1}`:                             `there is no member "shares"; there are quasi, list, words, by, any, share, bound`,
 		`{"list":[{"field":"a"},{"wdth":1}]}`:      `list: there is no member "wdth"; there are field, optional, width, top`,
 		`{"any":{"x":1},"by":{"feild":"a"}}`:       `by: there is no member "feild"; there are field, optional`,
 		`{"share":1,"Share":2}`:                    `duplicate name "Share"`,
+		`{"bound":"much"}`:                         `bound: decimal: not a number`,
+		`{"list":[{"width":"wide"}]}`:              `list.width: want a number`,
 		`{"share":1} {}`:                           `data after the value`,
 		`{"words":{"b":["x"]},"zz":1,"quasi":[]}`:  `there is no member "zz"`,
 		`{"quasi":[{"field":"a","field":"b"}]}`:    `field`,

@@ -99,6 +99,9 @@ func parseStep(b []byte) (s dataset.Step, err error) {
 	if s.Config, err = envelope.Canonical(s.Config); err != nil {
 		return s, err
 	}
+	if s.Config[0] != '{' {
+		return s, fmt.Errorf("%w: config: want an object", transforms.ErrConfig)
+	}
 	if s.Name == dataset.StepModule {
 		if s.Digest.IsZero() {
 			return s, errors.New("a module is named by its digest: glovebox creator transform pack MODULE prints the step")
