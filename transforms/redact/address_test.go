@@ -56,3 +56,24 @@ func TestNamesWithHyphens(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestNamesInMailEncodings: a name is found in an encoded word of a header, and in quoted-printable of Latin-1.
+func TestNamesInMailEncodings(t *testing.T) {
+	d := detector(t, redact.Detect{})
+	for text, want := range map[string]string{
+		"From: =?utf-8?B?SsO8cmdlbiBNw7xsbGVy?= <x@y.de>":  "=?utf-8?B?SsO8cmdlbiBNw7xsbGVy?=",
+		"Subject: =?iso-8859-1?Q?J=FCrgen_M=FCller?= left": "=?iso-8859-1?Q?J=FCrgen_M=FCller?=",
+		"From: Herr J=FCrgen M=FCller":                     "J=FCrgen M=FCller",
+	} {
+		if got := found(d, "", text, span.Person); len(got) != 1 || got[0] != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	for _, text := range []string{"=?", "=?utf-8?b?", "=?utf-8?B?!!?= x", "=?koi8-r?B?amFuZQ==?=", "=?utf-8?Q?=?=", "they met at noon dot matrix", "= @ =", "x @ y"} {
+		for _, f := range d.Find(nil, []byte(text)) {
+			if f.Type == span.Email || f.Type == span.Person {
+				t.Errorf("%q: %v", text, f)
+			}
+		}
+	}
+}

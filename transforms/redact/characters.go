@@ -221,19 +221,24 @@ func hexPairs(b []byte, sign byte) (r rune, n int) {
 		return 0, 0
 	}
 	r, n = utf8.DecodeRune(raw[:k])
+	if r == utf8.RuneError && n == 1 && sign == '=' && raw[0] >= 0xc0 { // Latin-1
+		return rune(raw[0]), 3
+	}
 	if r == utf8.RuneError || r < ' ' && r != '\n' && r != '\t' && r != '\r' {
 		return 0, 0
 	}
 	return fold(r, ' '), 3 * n
 }
 
-// spelledOut reads "(at)", "[at]", "(dot)" and "[dot]".
+// spelledOut reads "(at)", "[at]", "{at}", "(dot)", "[dot]", "[.]" and the like.
 func spelledOut(b []byte) (r rune, n int) {
 	closing := b[0] + 2 // of '['
 	if b[0] == '(' {
 		closing = ')'
 	}
 	switch {
+	case len(b) >= 3 && b[2] == closing && (b[1] == '.' || b[1] == '@'):
+		return rune(b[1]), 3
 	case len(b) >= 4 && b[3] == closing && b[1]|0x20 == 'a' && b[2]|0x20 == 't':
 		return '@', 4
 	case len(b) >= 5 && b[4] == closing && b[1]|0x20 == 'd' && b[2]|0x20 == 'o' && b[3]|0x20 == 't':

@@ -217,7 +217,7 @@ func (d *Detector) recognise(dst []span.Finding, text []byte, names bool) []span
 	if d.tagger != nil && names {
 		d.pass = d.tagger.Tag(d.pass, text)
 	}
-	d.pass = said(d.pass, text)
+	d.pass = spoken(said(d.pass, text), text)
 	for _, f := range d.pass {
 		if least, ok := d.least[f.Type]; ok && f.Score >= least {
 			dst = append(dst, f)

@@ -36,6 +36,7 @@ func TestLinear(t *testing.T) {
 	})
 	for _, unit := range []string{
 		"a(1", "&#", "&#64;", "=4", "=40", "%", "\\u0", "(at)", "<US_SSN>", "<US_SSN:aaaa", "<", "a ", "\u00ad", "１", "\xff", "[dot] ", "1.1.1.1.1", "@@@@",
+		"=?utf-8?q?", "=?a?b?=", "a dot ", "a at a dot a dot ", "a @ a.", "user=", "password: ", "cvv ", "4111111111111111 cvv 123 ",
 		"jane@acme.com, ", "4111 1111 1111 1111 ", "one two three ", "\n",
 	} {
 		const size = 128 << 10

@@ -17,6 +17,7 @@ type view struct {
 	values bool            // tokens with a value are too
 	text   []byte
 	buf    []byte
+	spare  []byte // of an encoded word
 	marks  []mark
 	pairs  bool // a loose view would be another
 }
@@ -39,12 +40,13 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special marks, with the high bit, the bytes of eight at which a change may begin: those beyond ASCII, % & ( < = [ and \, and the
-// apostrophe, which stands between two of them.
+// special marks, with the high bit, the bytes of eight at which a change may begin: those beyond ASCII, % & ( < = [ { and \, and the
+// apostrophe and the bar, which stand beside them.
 func special(x uint64) uint64 {
 	low := x &^ highs
 	percent := (low + (0x80-'%')*ones) &^ (low + (0x80-'('-1)*ones)
-	bracket := (low + (0x80-'[')*ones) &^ (low + (0x80-'\\'-1)*ones)
+	high := low | 0x20*ones // [ as {, \ as |
+	bracket := (high + (0x80-'{')*ones) &^ (high + (0x80-'|'-1)*ones)
 	less := ^(low&^ones ^ '<'*ones + 0x7f*ones)
 	return (x | percent | bracket | less) & highs
 }
@@ -64,6 +66,11 @@ func (v *view) make(text []byte, ambiguous bool) bool {
 	v.text, v.buf, v.marks, v.pairs = text, v.buf[:0], v.marks[:0], false
 	done := 0
 	for i := next(text, 0); i < len(text); i = next(text, i) {
+		if n := v.word(text, i, done); n > 0 {
+			i += n
+			done = i
+			continue
+		}
 		r, n := v.decode(text, i, done, ambiguous)
 		if n == 0 { // all of the character: the last byte of some is what a no-break space is in Latin-1
 			_, n = utf8.DecodeRune(text[i:])
@@ -72,7 +79,7 @@ func (v *view) make(text []byte, ambiguous bool) bool {
 		}
 		c, from := text[i], i
 		i += n
-		if c == '(' || c == '[' { // "jane (at) example (dot) com"
+		if c == '(' || c == '[' || c == '{' { // "jane (at) example (dot) com"
 			if from > done && text[from-1] == ' ' {
 				from--
 			}
@@ -90,6 +97,22 @@ func (v *view) make(text []byte, ambiguous bool) bool {
 	v.buf = append(v.buf, text[done:]...)
 	v.text = v.buf
 	return true
+}
+
+// word puts in place of an encoded word of a mail's header (RFC 2047) what it says. It is how many bytes the word has; 0 if there is none.
+func (v *view) word(text []byte, i, done int) int {
+	if text[i] != '=' {
+		return 0
+	}
+	decoded, size := encodedWord(v.spare[:0], text[i:])
+	if v.spare = decoded; size == 0 || len(decoded) == 0 {
+		return 0
+	}
+	v.buf = append(v.buf, text[done:i]...)
+	at := len(v.buf)
+	v.buf = append(v.buf, decoded...)
+	v.marks = append(v.marks, mark{at, i, true}, mark{len(v.buf), i + size, false})
+	return size
 }
 
 // Signs that decode gives in place of a character.
@@ -121,7 +144,7 @@ func (v *view) decode(text []byte, i, done int, ambiguous bool) (r rune, n int) 
 		return entity(b)
 	case c == '\\':
 		return backslash(b)
-	case c == '(' || c == '[':
+	case c == '(' || c == '[' || c == '{':
 		return spelledOut(b)
 	case c == '<':
 		return token, tokenLen(b, v.types, v.values)

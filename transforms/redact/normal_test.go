@@ -11,7 +11,7 @@ import (
 
 // TestNext: no byte at which a change may begin is passed over, wherever in eight bytes it stands and whatever stands beside it.
 func TestNext(t *testing.T) {
-	isSpecial := func(c byte) bool { return c >= 0x80 || bytes.IndexByte([]byte(`%&'(<=[\`), c) >= 0 }
+	isSpecial := func(c byte) bool { return c >= 0x80 || bytes.IndexByte([]byte(`%&'(<=[\{|`), c) >= 0 }
 	for c := range 256 {
 		for at := range 8 {
 			for _, fill := range []byte{' ', 'a', '$', ')', ';', '>', ']', 'Z', 0, 0x7f} {
