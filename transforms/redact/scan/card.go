@@ -98,7 +98,7 @@ func (c *cursor) card(g *groups) bool {
 	var d [maxCard]byte
 	n, last := 0, 0
 	for i := range g.n {
-		if i > 0 && (g.sep[i-1] != g.sep[0] || g.sep[0] != ' ' && g.sep[0] != '-') || n+g.len(i) > maxCard {
+		if i > 0 && (g.sep[i-1] != g.sep[0] || g.sep[0] != ' ' && g.sep[0] != '-' && !dottedCard(g)) || n+g.len(i) > maxCard {
 			break
 		}
 		if i == 4 && n == 16 && g.len(i) != 3 { // four groups of four are whole
@@ -130,6 +130,11 @@ func (c *cursor) card(g *groups) bool {
 	}
 	c.busy = end
 	return true
+}
+
+// dottedCard says whether the groups are four of four, with stops or slashes between them: no decimal and no date is so.
+func dottedCard(g *groups) bool {
+	return (g.sep[0] == '.' || g.sep[0] == '/') && g.n == 4 && g.len(0) == 4 && g.len(1) == 4 && g.len(2) == 4 && g.len(3) == 4
 }
 
 // partOfMore says whether digits or letters go on around text[start:end].

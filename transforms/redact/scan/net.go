@@ -56,8 +56,8 @@ func (c *cursor) ipv4(s int) int {
 		return 0 // the same digits may be something else
 	}
 	i := c.skipBack(s)
-	if c.lexicon.find(c.text[c.wordBefore(i):i])&versionWord != 0 {
-		f.Score, f.Why = f.Score/2, span.ByForm|span.AgainstIt
+	if c.lexicon.find(c.text[c.wordBefore(i):i])&versionWord != 0 || c.peek(i-1) == 'v' && c.peek(i-2) == ',' && c.peek(s+1) == '.' {
+		f.Score, f.Why = f.Score/2, span.ByForm|span.AgainstIt // RCS and CVS write "file.c,v 1.91.2.2"
 	}
 	c.dst = append(c.dst, f)
 	c.busy = f.End
