@@ -78,6 +78,7 @@ func (s *step) inName(part string, last bool) (found []span.Finding, ext string)
 			if !touches(found[:alone], f) {
 				found = append(found, f)
 			}
+		case f.Why&span.ByModel != 0: // the tagger reads texts: to it "a.txt" alone may be a name, and the stem was shown to it
 		case (f.Type == span.URL || f.Type == span.Domain) && f.Start == 0 && !strings.Contains(stem, "."): // "readme.md" is no domain in Moldova
 		case !reaches(found[:alone], f.Start, len(stem)):
 			return whole, ""

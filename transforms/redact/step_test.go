@@ -132,6 +132,18 @@ func TestPersonalDataInFileNames(t *testing.T) {
 	}
 }
 
+// TestNamesInFileNames: names are found in names of files, and what only says which file it is stays.
+func TestNamesInFileNames(t *testing.T) {
+	for in, want := range map[string]string{
+		"a.txt": "a.txt", "b/c.txt": "b/c.txt", "scan1.jpg": "scan1.jpg", "letters/Maria Gonzalez.pdf": "letters/<PERSON>.pdf", "data.csv": "data.csv",
+	} {
+		r := redacted(t, `{"detect":["all"]}`, "files", files(in, "x"))
+		if r.err != nil || len(r.names) != 1 || r.names[0] != want {
+			t.Errorf("%q became %q %v, want %q", in, r.names, r.err, want)
+		}
+	}
+}
+
 // TestFieldsWhateverTheirShape: whoever writes records does not choose by arrays and objects what is looked at.
 func TestFieldsWhateverTheirShape(t *testing.T) {
 	for _, c := range [][3]string{
