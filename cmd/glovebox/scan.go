@@ -41,9 +41,9 @@ func newScan() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
 		Use: "scan [SOURCE]", Short: "Show what personal data a dataset has", Args: atMostOne("one source"),
-		Long: `Scan looks for personal data in a CSV or JSON Lines file, in a text, or in all files of a directory, and shows how much of each
+		Long: `Scan looks for personal data in a CSV or JSON Lines file, in a text, or in what the files of a directory hold, and shows how much of each
 type there is. Nothing is written and nothing is sent anywhere. It finds what glovebox creator pack --transform would act on with the
-step "redact"; docs/transforms.md lists the types.
+step "redact"; docs/transforms.md lists the types. Names of files are looked at by pack --scan, not here.
 
 With --json, each finding is a line:
 

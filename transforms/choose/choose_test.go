@@ -145,6 +145,7 @@ func TestFilterThatCannotTell(t *testing.T) {
 		{`{"field":"age","range":{"min":17}}`, []string{`{"age":17}`, `{"age":"17 years"}`, `{"age":17.` + long + `}`, `{"age":16}`}, "0 2"},
 		{`{"equals":"secret","field":"label","not":true}`, []string{`{"label":["secret"],"label":"x"}`, `{"label":"x"}`, `{"label":{"v":"secret"}}`}, "1"},
 		{`{"equals":"secret","field":"label[]","not":true}`, []string{`{"label":["x",["secret"]]}`, `{"label":["x",{"v":"secret"}]}`, `{"label":["x"]}`, `{"label":["x","secret"]}`}, "2"},
+		{`{"field":"age","range":{"min":18}}`, []string{`{"age":18,"age":17}`, `{"age":18}`}, "1"},
 		{`{"equals":"17","field":"n","not":true}`, []string{`{"n":17.0}`, `{"n":"17.0"}`, `{"n":1.7e1}`}, "1"},
 		{`{"field":"d","not":true,"range":{"max":"2020"}}`, []string{`{"d":2019}`, `{"d":"2019"}`, `{"d":"2021"}`}, "2"},
 	} {
@@ -161,6 +162,14 @@ func TestFilterThatCannotTell(t *testing.T) {
 		if got := strings.Join(kept, " "); got != c.want {
 			t.Errorf("%s kept %s, want %s", c.where, got, c.want)
 		}
+	}
+}
+
+// TestDeduplicateWithoutTheField: records that have none of the fields are not each other's doubles.
+func TestDeduplicateWithoutTheField(t *testing.T) {
+	out, p, err := run(t, dataset.FormatJSONL, "deduplicate", `{"fields":["id"]}`, `{"id":"a"}`+"\n"+`{"n":1}`+"\n"+`{"n":2}`+"\n"+`{"id":"a"}`+"\n")
+	if err != nil || len(out) != 3 || p.Figures()["deduplicate.kept"] != 3 {
+		t.Errorf("%q %v %v", out, p.Figures(), err)
 	}
 }
 

@@ -117,11 +117,17 @@ func (s *deduplicate) Transform(r *transforms.Record, _ *transforms.Trace) (tran
 			w.add(fields[i].Text)
 		}
 	}
+	read := len(s.c.Fields) == 0
 	for _, f := range s.c.Fields {
 		each(r, f, func(text []byte, _ transforms.Kind) bool {
 			w.add(text)
+			read = true
 			return true
 		})
+	}
+	if !read {
+		s.figures.kept++
+		return transforms.Keep, nil // that none of the fields is there does not make two records alike
 	}
 	w.end()
 	sum := sha256.Sum256(w.text)

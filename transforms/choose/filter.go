@@ -236,7 +236,7 @@ func (c *Condition) holds(r *transforms.Record) bool {
 	if c.Exists == nil && shaped {
 		return false
 	}
-	found, read := false, true
+	found, read, values := false, true, 0
 	each(r, c.Field, func(text []byte, k transforms.Kind) bool {
 		if k == transforms.Null {
 			return true
@@ -244,6 +244,10 @@ func (c *Condition) holds(r *transforms.Record) bool {
 		there = true
 		if c.Exists == nil {
 			is, ok := c.value(text, k)
+			if values++; values > 1 && c.set != nil && !strings.Contains(c.Field, "[]") { // two members of one name: readers differ on which counts
+				read = false
+				return false
+			}
 			found, read = found || is, read && ok
 		}
 		return read

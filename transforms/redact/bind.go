@@ -4,9 +4,11 @@ package redact
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/transforms"
+	"github.com/glovebox-dev/glovebox/transforms/fields"
 )
 
 // every reports whether every field is looked at but those excepted.
@@ -18,6 +20,22 @@ func keysToo(keys *bool, only []string) bool {
 		return *keys
 	}
 	return every(only)
+}
+
+// under reports whether members of an object are below a field that is named and not excepted.
+func (s *selected) under(path string) bool {
+	path = strings.TrimSuffix(path, "{}") // the object whose member it is
+	for _, p := range s.except {
+		if below(path, p) {
+			return false
+		}
+	}
+	for _, p := range s.only {
+		if !s.columns && leads(fields.Plain(strings.TrimSuffix(p, ".*")), fields.Plain(path)) {
+			return true
+		}
+	}
+	return false
 }
 
 // bind refuses fields that records of a schema cannot have, once the columns of CSV were noted: a misspelt one would let data through.

@@ -111,7 +111,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 		return nil, err
 	}
 	s := &Redact{
-		step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
+		step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), under: c.Keys == nil, paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
 		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{}, whose: map[string][]byte{},
 	}
 	known := []string{Default}

@@ -139,11 +139,11 @@ func (d *Detector) findInName(dst []span.Finding, text []byte) []span.Finding {
 // FindLabelled is Find for a short value that has a name, such as a column of CSV: the name is context for it, as a label is in a text.
 func (d *Detector) FindLabelled(dst []span.Finding, label string, text []byte) []span.Finding {
 	label = lastPart(label)
+	if label == "" || len(label) > maxLabel || len(text) > maxLabelled { // before any work on it: there may be many values of one long name
+		return d.Find(dst, text)
+	}
 	words := labelWords(label)
 	if silent[words] {
-		label = ""
-	}
-	if label == "" || len(label) > maxLabel || len(text) > maxLabelled {
 		return d.Find(dst, text)
 	}
 	d.labelled = append(append(append(d.labelled[:0], label...), ": "...), text...)

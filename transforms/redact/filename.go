@@ -51,14 +51,16 @@ func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms
 			parts[i] = "_"
 		}
 	}
-	if !changed {
-		return transforms.Keep, nil
+	stem := strings.Join(parts, "/")
+	name := stem + last
+	for s.files[name] > 0 { // by another file, whether it had that name or was given it
+		s.files[stem+last]++
+		name, changed = stem+"_"+strconv.FormatInt(s.files[stem+last], 10)+last, true
 	}
-	name := strings.Join(parts, "/")
-	if s.files[name+last]++; s.files[name+last] > 1 {
-		name += "_" + strconv.FormatInt(s.files[name+last], 10)
+	s.files[name]++
+	if changed {
+		r.Name = name
 	}
-	r.Name = name + last
 	return transforms.Keep, nil
 }
 
@@ -95,7 +97,7 @@ func (s *step) inPart(part string) []span.Finding {
 		return found
 	}
 	alone := len(found)
-	for _, f := range s.finder.findStructured(nil, []byte(words)) {
+	for _, f := range s.finder.findInName(nil, []byte(words)) { // of the tagger only whole names of people that lists know
 		if f.Type != span.Date && !touches(found[:alone], f) {
 			found = append(found, f)
 		}

@@ -35,6 +35,7 @@ type step struct {
 	finder *Detector
 	fields selected
 	keys   bool
+	under  bool // of them those below a named field: whoever writes records may put there an object in place of a text
 	found  []span.Finding
 	paths  map[string]string // as the trace may show them
 
@@ -88,11 +89,14 @@ func (s *step) each(r *transforms.Record, look func(f *transforms.Field) error) 
 			return true, err
 		}
 	}
-	if !s.keys {
+	if !s.keys && !s.under {
 		return true, nil
 	}
 	list = r.Keys()
 	for i := range list {
+		if !s.keys && !s.fields.under(list[i].Path) {
+			continue
+		}
 		if err := look(&list[i]); err != nil {
 			return true, err
 		}

@@ -70,7 +70,7 @@ func NewScan(raw json.RawMessage, _ transforms.Schema, _ *transforms.Env) (trans
 	if err != nil {
 		return nil, err
 	}
-	return &Scan{step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), paths: map[string]string{}}, act: c.Act}, nil
+	return &Scan{step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), under: c.Keys == nil, paths: map[string]string{}}, act: c.Act}, nil
 }
 
 // Onlooks implements transforms.Onlooker.

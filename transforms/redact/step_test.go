@@ -54,9 +54,13 @@ func TestRedactsNamesOfMembers(t *testing.T) {
 	if r := redacted(t, `{"detect":["names"]}`, "jsonl", words); r.err != nil || r.out != strings.Replace(words, "Jane Smith", "<PERSON>", 1) {
 		t.Errorf("got %s %v", r.out, r.err)
 	}
-	for _, config := range []string{`{"detect":["EMAIL_ADDRESS"],"keys":false}`, `{"detect":["EMAIL_ADDRESS"],"fields":["list.*"]}`} {
-		if r := redacted(t, config, "jsonl", in); r.err != nil || r.out != in {
-			t.Errorf("names were changed unasked: %s %v", r.out, r.err)
+	for config, want := range map[string]string{
+		`{"detect":["EMAIL_ADDRESS"],"keys":false}`:                     in,
+		`{"detect":["EMAIL_ADDRESS"],"fields":["list.*"],"keys":false}`: in,
+		`{"detect":["EMAIL_ADDRESS"],"fields":["list.*"]}`:              strings.NewReplacer(`{"a@x.com":3}`, `{"<EMAIL_ADDRESS>":3}`, `{"a@x.com":4}`, `{"<EMAIL_ADDRESS>":4}`).Replace(in),
+	} {
+		if r := redacted(t, config, "jsonl", in); r.err != nil || r.out != want {
+			t.Errorf("%s: got %s %v, want %s", config, r.out, r.err, want)
 		}
 	}
 	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "jsonl", in)
@@ -135,12 +139,20 @@ func TestPersonalDataInFileNames(t *testing.T) {
 // TestNamesInFileNames: names are found in names of files, and what only says which file it is stays.
 func TestNamesInFileNames(t *testing.T) {
 	for in, want := range map[string]string{
-		"a.txt": "a.txt", "b/c.txt": "b/c.txt", "scan1.jpg": "scan1.jpg", "letters/Maria Gonzalez.pdf": "letters/<PERSON>.pdf", "data.csv": "data.csv",
+		"john_smith.txt": "<PERSON>.txt", "a.txt": "a.txt", "b/c.txt": "b/c.txt", "scan1.jpg": "scan1.jpg", "letters/Maria Gonzalez.pdf": "letters/<PERSON>.pdf", "data.csv": "data.csv",
 	} {
 		r := redacted(t, `{"detect":["all"]}`, "files", files(in, "x"))
 		if r.err != nil || len(r.names) != 1 || r.names[0] != want {
 			t.Errorf("%q became %q %v, want %q", in, r.names, r.err, want)
 		}
+	}
+}
+
+// TestFilesOfOneName: a file whose name becomes another's gets a number, whichever comes first.
+func TestFilesOfOneName(t *testing.T) {
+	r := redacted(t, `{"detect":["EMAIL_ADDRESS"]}`, "files", files("<EMAIL_ADDRESS>.txt", "x", "a@b.com.txt", "y", "c@b.com.txt", "z"))
+	if r.err != nil || len(r.names) != 3 || r.names[0] == r.names[1] || r.names[1] == r.names[2] || r.names[0] == r.names[2] {
+		t.Errorf("%q %v", r.names, r.err)
 	}
 }
 
@@ -151,6 +163,7 @@ func TestFieldsWhateverTheirShape(t *testing.T) {
 		{`["user.ssn"]`, `[{"user":{"ssn":"219-09-9999"}}]`, `[{"user":{"ssn":"<US_SSN>"}}]`},
 		{`["user.ssn"]`, `{"user":"219-09-9999"}`, `{"user":"<US_SSN>"}`},
 		{`["ssn"]`, `{"ssn":{"v":"219-09-9999"}}`, `{"ssn":{"v":"<US_SSN>"}}`},
+		{`["user.ssn"]`, `{"user":{"ssn":{"219-09-9999":1}}}`, `{"user":{"ssn":{"<US_SSN>":1}}}`},
 		{`["ssn"]`, `{"ssn":[[{"v":"219-09-9999"}]]}`, `{"ssn":[[{"v":"<US_SSN>"}]]}`},
 		{`["ssn"]`, `"219-09-9999"`, `"<US_SSN>"`},
 		{`["items[].ssn"]`, `{"items":{"ssn":"219-09-9999"}}`, `{"items":{"ssn":"<US_SSN>"}}`},
