@@ -22,7 +22,7 @@ func newLease(manifest, job envelope.Digest, buyer envelope.PublicKey) *Lease {
 		Manifest: manifest, Job: job, Binding: newDigest(), Evidence: newDigest(), Policy: newDigest(), Ticket: &ticket, Attempt: 1,
 		Assurance: "simulated", Buyer: buyer, SigningKey: buyer, Code: newDigest(), Purpose: "research", Issued: 1,
 		Obligations: grant.Obligations{
-			Mode: grant.ModeRaw, Leaves: grant.Ranges{{First: 0, Count: 10}}, Epochs: 1, Logs: grant.LogsOff, Allowance: 10, Expires: 1000,
+			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 0, Count: 10}}, Epochs: 1, Logs: grant.LogsOff, Allowance: 10, Expires: 1000,
 		},
 		State: Live, Allowed: 10,
 	}

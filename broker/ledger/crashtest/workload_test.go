@@ -294,7 +294,7 @@ func (w *work) grant(t *ledger.Tx, n int) ([]byte, error) {
 		Manifest: manifest(n), Job: id("job", n), Binding: id("binding", n), Attempt: 1, Buyer: w.buyer(n), Assurance: "simulated",
 		Evidence: id("evidence", n), Policy: id("policy", 0), SigningKey: w.s.Public(), Permit: &p, Issued: 1, State: ledger.Live,
 		Obligations: grant.Obligations{
-			Mode: grant.ModeRaw, Leaves: grant.Ranges{{First: 0, Count: 10}}, Epochs: 1, Logs: grant.LogsOff, Allowance: 10, Expires: 1000,
+			Mode: grant.ModeRaw, Transforms: []envelope.Digest{}, Leaves: grant.Ranges{{First: 0, Count: 10}}, Epochs: 1, Logs: grant.LogsOff, Allowance: 10, Expires: 1000,
 		},
 	}
 	var err error
