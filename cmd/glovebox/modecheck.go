@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/builtin"
 )
@@ -64,11 +63,9 @@ func outOf(ctx context.Context, steps []dataset.Step, in transforms.Schema, env 
 
 // idleEnv is enough to make steps, which are never given a record.
 func idleEnv() (*transforms.Env, error) {
-	var secret [32]byte
-	var grant envelope.Digest
+	var secret [dataset.KeySize]byte
 	rand.Read(secret[:]) //nolint:errcheck // never fails since Go 1.24
-	rand.Read(grant[:])  //nolint:errcheck // never fails since Go 1.24
-	keys, err := transforms.NewPackageKeys(secret[:], grant)
+	keys, err := keysOutsideGrants(secret[:])
 	if err != nil {
 		return nil, err
 	}

@@ -133,8 +133,13 @@ func (o *owner) transformKeys(ctx context.Context, p *config.Package) (keys tran
 	if err != nil {
 		return nil, nil, err
 	}
+	keys, err = keysOutsideGrants(secret)
+	return keys, func() { clear(secret) }, err
+}
+
+// keysOutsideGrants are a package's keys where there is no grant: those of a grant are keys that nobody else ever has.
+func keysOutsideGrants(secret []byte) (*transforms.PackageKeys, error) {
 	var grant envelope.Digest
 	rand.Read(grant[:]) //nolint:errcheck // never fails since Go 1.24
-	k, err := transforms.NewPackageKeys(secret, grant)
-	return k, func() { clear(secret) }, err
+	return transforms.NewPackageKeys(secret, grant)
 }

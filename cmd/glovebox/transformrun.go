@@ -8,14 +8,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/scratch"
 	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/builtin"
@@ -148,14 +146,9 @@ func sayReports(tell func(string, ...any), reports []transforms.Report) {
 // keysOf are a package's keys, or fresh ones.
 func (f *transformRunFlags) keysOf(ctx context.Context) (transforms.Keys, func(), error) {
 	if f.keys == "" {
-		var grant envelope.Digest
 		secret := make([]byte, dataset.KeySize)
-		for _, b := range [][]byte{secret, grant[:]} {
-			if _, err := io.ReadFull(rand.Reader, b); err != nil {
-				return nil, nil, err
-			}
-		}
-		k, err := transforms.NewPackageKeys(secret, grant)
+		rand.Read(secret) //nolint:errcheck // never fails since Go 1.24
+		k, err := keysOutsideGrants(secret)
 		return k, func() { clear(secret) }, err
 	}
 	o, err := openOwner(f.dir, config.Creator)

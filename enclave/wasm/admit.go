@@ -16,11 +16,6 @@ func Admit(ctx context.Context, module []byte) (*fuel.Admitted, error) {
 	return admit(ctx, module, jobModules())
 }
 
-// AdmitTransform is [Admit] for a module that [CompileTransform] would compile.
-func AdmitTransform(ctx context.Context, module []byte, may TransformImports) (*fuel.Admitted, error) {
-	return admit(ctx, module, may.modules())
-}
-
 func admit(ctx context.Context, module []byte, builders []hostBuilder) (*fuel.Admitted, error) {
 	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter()) // for the table of imports, nothing else
 	defer r.Close(ctx)

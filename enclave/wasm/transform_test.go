@@ -313,7 +313,7 @@ func TestTransformRefused(t *testing.T) {
 		"token": {Findings: true, Noise: true}, "noise_laplace": {Findings: true, Token: true}, "emit_finding": {},
 	} {
 		_, err := CompileTransform(t.Context(), txGuest(echoed()).bytes(), may)
-		_, admitErr := AdmitTransform(t.Context(), txGuest(echoed()).bytes(), may)
+		_, admitErr := admit(t.Context(), txGuest(echoed()).bytes(), may.modules())
 		for _, err := range []error{err, admitErr} {
 			if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), "unknown import") {
 				t.Errorf("%s is not allowed: %v", what, err)

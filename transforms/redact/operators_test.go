@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/glovebox-dev/glovebox/transforms"
 	"github.com/glovebox-dev/glovebox/transforms/redact"
 )
 
@@ -80,7 +81,7 @@ func TestEncryptAndReveal(t *testing.T) {
 	if strings.Contains(sealed, "acme") || strings.Count(sealed, "<EMAIL_ADDRESS:") != 3 || sealed != line(t, config, text, "k") {
 		t.Fatalf("got %q", sealed)
 	}
-	out, n, bad, err := redact.Reveal(keys("k"), []byte(sealed))
+	out, n, bad, err := reveal(keys("k"), []byte(sealed))
 	if err != nil || string(out) != text || n != 3 || bad != 0 {
 		t.Errorf("got %q, %d, %d, %v", out, n, bad, err)
 	}
@@ -95,7 +96,7 @@ func TestEncryptAndReveal(t *testing.T) {
 		"cut off":      {sealed[:40], "k", 0},
 		"a hash":       {line(t, op("EMAIL_ADDRESS", `{"op":"hash"}`), "jane@acme.com", "k"), "k", 0},
 	} {
-		out, _, bad, err := redact.Reveal(c.k, []byte(c.text))
+		out, _, bad, err := reveal(c.k, []byte(c.text))
 		if err != nil || bad < c.bad || c.bad > 0 && !strings.Contains(string(out), "<") {
 			t.Errorf("%s: %q, %d, %v", what, out, bad, err)
 		}
@@ -107,7 +108,7 @@ func TestEncryptAndReveal(t *testing.T) {
 		if b[i]++; b[i] == 'z'+1 || b[i] == '8' {
 			b[i] = 'a'
 		}
-		if out, n, bad, _ := redact.Reveal(keys("k"), b); n != 0 || bad != 1 || string(out) != string(b) {
+		if out, n, bad, _ := reveal(keys("k"), b); n != 0 || bad != 1 || string(out) != string(b) {
 			t.Fatalf("letter %d: %q, %d, %d", i, out, n, bad)
 		}
 	}
@@ -213,4 +214,14 @@ func TestSurrogates(t *testing.T) {
 			t.Errorf("%s: %q under another key too", kind, other)
 		}
 	}
+}
+
+// reveal is Revealer.Text for one text: the new text, how many were put back, and how many could not be read.
+func reveal(k transforms.Keys, text []byte) (out []byte, revealed, unread int64, err error) {
+	v, err := redact.NewRevealer(k)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	out = v.Text(nil, text)
+	return out, v.Revealed, v.Unread, nil
 }

@@ -150,13 +150,3 @@ func (v *Revealer) Record(r *transforms.Record) {
 	}
 	r.Name = string(v.Text(nil, []byte(r.Name)))
 }
-
-// Reveal is Revealer.Text for one text: the new text, how many were put back, and how many could not be read.
-func Reveal(k transforms.Keys, text []byte) (out []byte, revealed, unread int64, err error) {
-	v, err := NewRevealer(k)
-	if err != nil {
-		return nil, 0, 0, err
-	}
-	out = v.Text(nil, text)
-	return out, v.Revealed, v.Unread, nil
-}
