@@ -22,9 +22,6 @@ func AppendFrame(dst, record []byte) []byte {
 	return append(binary.LittleEndian.AppendUint32(dst, uint32(len(record))), record...)
 }
 
-// AppendLeftOut appends a record that is left out to an answer.
-func AppendLeftOut(dst []byte) []byte { return binary.LittleEndian.AppendUint32(dst, leftOut) }
-
 // ParseAnswer takes the answer to a batch of n records apart: as many as the shape allows, nil for one that is left out. The
 // records are parts of b, and one without a byte is not nil.
 func ParseAnswer(b []byte, n int, shape string) ([][]byte, error) {
