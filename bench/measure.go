@@ -38,6 +38,11 @@ type result struct {
 // measure builds a kernel and runs it everywhere, engine after engine in every round, so that what else the machine does
 // falls on all of them.
 func measure(ctx context.Context, k kernel, dir string, rounds int) result {
+	return measureIn(ctx, k, dir, rounds)
+}
+
+// measureIn is measure in some engines of this process; none named: in all, V8 too.
+func measureIn(ctx context.Context, k kernel, dir string, rounds int, only ...string) result {
 	ctx, cancel := context.WithTimeout(ctx, longestKernelRun)
 	defer cancel()
 	r := result{
@@ -49,7 +54,7 @@ func measure(ctx context.Context, k kernel, dir string, rounds int) result {
 		r.err = err
 		return r
 	}
-	programs, names := r.load(ctx, b)
+	programs, names := r.load(ctx, b, only)
 	defer func() {
 		for _, p := range programs {
 			p.close()
@@ -69,14 +74,14 @@ func measure(ctx context.Context, k kernel, dir string, rounds int) result {
 			r.add(name, got, output)
 		}
 	}
-	if !k.blas {
+	if !k.blas && len(only) == 0 {
 		r.node(ctx, dir, rounds, b, output)
 	}
 	return r
 }
 
-// load prepares a kernel in every engine of this process.
-func (r *result) load(ctx context.Context, b built) (map[string]program, []string) {
+// load prepares a kernel in engines of this process.
+func (r *result) load(ctx context.Context, b built, only []string) (map[string]program, []string) {
 	programs, names := map[string]program{inNative: native{b.native}}, []string{inNative}
 	for _, e := range []struct {
 		name, path string
@@ -88,6 +93,9 @@ func (r *result) load(ctx context.Context, b built) (map[string]program, []strin
 		{inWasmtime, b.original, newWasmtime},
 		{inWasmtimeFuel, b.rewritten, newWasmtime},
 	} {
+		if len(only) > 0 && !slices.Contains(only, e.name) {
+			continue
+		}
 		module, err := os.ReadFile(e.path)
 		if err != nil {
 			r.skipped[e.name] = err

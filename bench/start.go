@@ -64,8 +64,8 @@ func compiles(results []result) string {
 // goBenchmark is a benchmark of one of the module's packages.
 type goBenchmark struct{ pkg, pattern, flags string }
 
-// benchmarks runs Go's own benchmarks of a package and returns their results as a table.
-func benchmarks(ctx context.Context, g goBenchmark) (string, error) {
+// goBench runs Go's own benchmarks of a package and returns what they print.
+func goBench(ctx context.Context, g goBenchmark) (string, error) {
 	args := []string{"test", "-run", "^$", "-bench", g.pattern, "-timeout", "5m"}
 	cmd := exec.CommandContext(ctx, "go", append(append(args, strings.Fields(g.flags)...), g.pkg)...)
 	cmd.Dir = ".."
@@ -74,10 +74,19 @@ func benchmarks(ctx context.Context, g goBenchmark) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %.300s", err, out)
 	}
+	return string(out), nil
+}
+
+// benchmarks runs Go's own benchmarks of a package and returns their results as a table.
+func benchmarks(ctx context.Context, g goBenchmark) (string, error) {
+	out, err := goBench(ctx, g)
+	if err != nil {
+		return "", err
+	}
 	var s strings.Builder
 	s.WriteString("| benchmark | results |\n|---|---|\n")
 	rows := 0
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) < 4 || !strings.HasPrefix(f[0], "Benchmark") {
 			continue

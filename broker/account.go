@@ -49,16 +49,6 @@ func times(a, b int64) (int64, bool) {
 	return a * b, true
 }
 
-// reserve holds the most the package can cost. What an earlier attempt owes stays owed; it is not added again.
-func reserve(t *ledger.Tx, q *request, cost int64) error {
-	a, err := t.Account(q.pack.ID, q.job.ID)
-	if err != nil {
-		return err
-	}
-	a.Reserved = cost
-	return t.SetAccount(q.pack.ID, q.job.ID, a)
-}
-
 // populationOf is the privacy account that a package's releases are debited to; "" for code.
 func populationOf(m *dataset.Manifest) string {
 	if m.Kind == dataset.KindCode {
@@ -68,9 +58,12 @@ func populationOf(m *dataset.Manifest) string {
 }
 
 // privacyCost is what one lease costs: pure epsilon where noise is put into each record, before the code starts and once for
-// all epochs. The other modes have no bound: whoever sees results of one may know everything.
-func privacyCost(o *grant.Obligations) (privacy.Cost, error) {
+// all epochs, and what the job declares where the enclave adds the noise. The other modes have no bound: whoever sees results of
+// one may know everything.
+func privacyCost(o *grant.Obligations, s *spending) (privacy.Cost, error) {
 	switch {
+	case dataset.Private(o.Mode):
+		return privateCost(o, s)
 	case !dataset.Enforced(o.Mode):
 		return privacy.Cost{}, fmt.Errorf("%w: mode %q has no privacy cost in this release", ErrAmount, o.Mode)
 	case !dataset.Noisy(o.Mode):
@@ -85,9 +78,14 @@ const nanoPerMicro = privacy.Nano / 1_000_000
 
 // epsilons are what a job would cost the account that the terms name, and what all and this buyer would have cost it then.
 // What is no number any more is more than every budget.
-func epsilons(t *ledger.Tx, m *dataset.Manifest, j *job.Job, a *input.Account) error {
+func epsilons(t *ledger.Tx, q *request, a *input.Account) error {
+	m, j := q.pack.Manifest, &q.job.Predicate
 	spends := m.Terms.EpsilonFor(j.Mode)
-	if populationOf(m) == "" || !dataset.Noisy(j.Mode) || spends < 1 {
+	cost := &privacy.Cost{Pure: min(spends, privacy.MaxLoss/nanoPerMicro) * nanoPerMicro}
+	if dataset.Private(j.Mode) && j.Privacy != nil {
+		spends, cost = j.Privacy.Epsilon, &q.spends.cost // which is no cost without a bound
+	}
+	if populationOf(m) == "" || !dataset.Accounted(j.Mode) || spends < 1 {
 		return nil
 	}
 	a.Epsilon = spends
@@ -99,15 +97,15 @@ func epsilons(t *ledger.Tx, m *dataset.Manifest, j *job.Job, a *input.Account) e
 		if err != nil {
 			return err
 		}
-		*account.after = after(sum, spends, m.Terms.Privacy.Delta)
+		*account.after = after(sum, cost, spends, m.Terms.Privacy.Delta)
 	}
 	return nil
 }
 
 // after is the guarantee of a sum once a job's epsilon is added to it. It is not below the job's own: with a generous delta the
 // sum of little may be nothing.
-func after(sum *privacy.Sum, spends, delta int64) int64 {
-	if spends > privacy.MaxLoss/nanoPerMicro || sum.Add(&privacy.Cost{Pure: spends * nanoPerMicro}) != nil {
+func after(sum *privacy.Sum, cost *privacy.Cost, spends, delta int64) int64 {
+	if spends > privacy.MaxLoss/nanoPerMicro || sum.Add(cost) != nil {
 		return job.MaxAmount
 	}
 	epsilon, _ := guarantee(sum, delta, 0)
@@ -154,11 +152,12 @@ func otherPopulation(err error) grant.Reason {
 }
 
 // reservePrivacy debits the population with what the lease may cost at most.
-func reservePrivacy(t *ledger.Tx, l *ledger.Lease, p *dataset.Privacy) error {
+func reservePrivacy(t *ledger.Tx, l *ledger.Lease, q *request) error {
 	if l.Population == "" {
 		return nil
 	}
-	cost, err := privacyCost(&l.Obligations)
+	p := &q.pack.Manifest.Terms.Privacy
+	cost, err := privacyCost(&l.Obligations, &q.spends)
 	if err != nil {
 		return err
 	}
@@ -184,11 +183,13 @@ func conditional(t *ledger.Tx, population string) (bool, error) {
 type end struct {
 	left      bool // the key may have left: it was sealed
 	completed bool
+	spent     *privacy.Cost // what the enclave's noise cost, as the usage statement says what ran; nil where there is none of either
 }
 
 // closeAccounts settles what a lease that ends held. Money is a's. A use that came to nothing goes back to the receipt or
 // permit it was taken from. Privacy stays spent from the moment that the key may have left, whatever was read: who has
-// the key and the ciphertext needs nobody's help any more.
+// the key and the ciphertext needs nobody's help any more. Where the enclave adds the noise, what it says that it did is what
+// is spent, in a run that failed too: its word is what every release rests on.
 func closeAccounts(t *ledger.Tx, l *ledger.Lease, a ledger.Account, e end) error {
 	if err := t.SetAccount(l.Manifest, l.Job, a); err != nil {
 		return err
@@ -205,9 +206,11 @@ func closeAccounts(t *ledger.Tx, l *ledger.Lease, a ledger.Account, e end) error
 	switch {
 	case !e.left:
 		err = t.CommitPrivacy(l.Grant, &privacy.Cost{})
+	case e.spent != nil:
+		err = t.CommitPrivacy(l.Grant, e.spent)
 	case e.completed:
 		var cost privacy.Cost
-		if cost, err = privacyCost(&l.Obligations); err == nil {
+		if cost, err = privacyCost(&l.Obligations, nil); err == nil {
 			err = t.CommitPrivacy(l.Grant, &cost)
 		}
 	default:

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,9 @@ type Config struct {
 	Anchor    ledger.Anchor        // nil: the directory's head file
 	Enroller  Enroller             // nil: attestation keys are not enrolled
 	Publisher Publisher            // nil: records stay in the ledger
+	Prover    Prover               // of the log; required if the settings name one
 	Policy    *policies.Engine     // nil: the policy of this build
+	Witness   http.Handler         // nil: this broker is no witness; else it answers under /witness/
 	Log       *slog.Logger         // nil: no log
 	Now       func() time.Time     // nil: time.Now
 }
@@ -53,6 +56,7 @@ type Broker struct {
 	past    succession
 	keys    keyholder.Keyholder
 	policy  *policies.Engine
+	public  *public // nil: commits do not wait for a log
 	ledger  *ledger.Ledger
 	log     *slog.Logger
 	now     func() time.Time // for durations; what time it is says clock
@@ -68,6 +72,8 @@ type Broker struct {
 
 	jobs       *cache[*envelope.Verified[job.Job]]
 	codes      *cache[*envelope.Verified[dataset.Manifest]]
+	spendings  *cache[spending]                             // by signed job
+	accounting chan struct{}                                // one for each computation of a spending that is under way
 	statements []*watched[struct{}]                         // folders of revocations and cancellations
 	versions   *watched[map[dataset.ID]int64]               // the highest of each dataset that was ever here
 	reference  *watched[*reference]                         // the owner's reference values
@@ -98,8 +104,8 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		cfg: cfg, log: cfg.Log, now: cfg.Now, serving: make(slots, maxServing),
 		leased: make(slots, maxLeased), large: make(slots, maxLarge), budget: make(slots, maxBudget), maxNonces: maxNonces,
 		jobs:  newCache[*envelope.Verified[job.Job]](maxCached),
-		codes: newCache[*envelope.Verified[dataset.Manifest]](maxCached),
-		live:  map[envelope.Digest]*alive{}, unsure: true,
+		codes: newCache[*envelope.Verified[dataset.Manifest]](maxCached), spendings: newCache[spending](maxCached), accounting: make(chan struct{}, maxAccounting),
+		live: map[envelope.Digest]*alive{}, unsure: true,
 		packages: map[envelope.Digest]*config.Package{}, withdrawn: map[envelope.Digest]bool{},
 	}
 	if b.log == nil {
@@ -148,6 +154,9 @@ func (b *Broker) open(ctx context.Context) (err error) {
 		if b.keys, err = b.cfg.Settings.OpenFileKeyholder(nil); err != nil {
 			return fmt.Errorf("keyholder: %w", err)
 		}
+	}
+	if b.public, err = openLog(b.cfg.Settings, b.cfg.Prover); err != nil {
+		return err
 	}
 	if b.policy = b.cfg.Policy; b.policy == nil {
 		if b.policy, err = LoadPolicy(ctx, b.cfg.Settings); err != nil {

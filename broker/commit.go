@@ -15,6 +15,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 // Commit accepts the usage attestation of one lease, turns the reservation into a charge, and signs that. pack says
@@ -46,13 +47,21 @@ func (b *Broker) Commit(ctx context.Context, signed []byte, pack *envelope.Diges
 	if err != nil {
 		return nil, err
 	}
+	spent, err := b.recount(ctx, l, m.Manifest, &v.Predicate)
+	if err != nil {
+		return nil, err
+	}
+	s := &settling{m: m.Manifest, v: v, signed: signed, spent: spent}
+	if s.proof, err = b.witnessed(ctx, l.Grant, s); err != nil {
+		return nil, err
+	}
 	var out []byte
-	err = b.update(ctx, func(t *ledger.Tx, now int64) error {
-		l, err := t.Lease(l.Grant)
-		if err != nil {
+	err = b.update(ctx, func(t *ledger.Tx, now int64) (err error) {
+		s.now = now
+		if s.l, err = t.Lease(l.Grant); err != nil {
 			return err
 		}
-		out, err = b.settle(t, l, m.Manifest, v, signed, now)
+		out, err = b.settle(t, s)
 		return err
 	})
 	if err != nil {
@@ -95,45 +104,74 @@ func (b *Broker) leaseIn(ctx context.Context, s *usage.Statement, pack *envelope
 	return mine[0], nil
 }
 
+// settling is a verified statement about one lease.
+type settling struct {
+	l      *ledger.Lease
+	m      *dataset.Manifest
+	v      *envelope.Verified[usage.Statement]
+	signed []byte
+	spent  ran
+	proof  *tlog.Proof // that the grant is in the log; nil where the owner does not ask
+	now    int64
+}
+
 // settle decides about one verified statement. Everything it changes is in one transaction.
-func (b *Broker) settle(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement], signed []byte, now int64) ([]byte, error) {
-	switch {
-	case l.Usage != nil && *l.Usage == v.ID:
+func (b *Broker) settle(t *ledger.Tx, s *settling) ([]byte, error) {
+	l, m, v := s.l, s.m, s.v
+	if l.Usage != nil && *l.Usage == v.ID {
 		return l.Commit, nil
-	case l.Usage != nil:
-		return nil, ErrCommitted
-	case l.State != ledger.Live:
-		return nil, fmt.Errorf("%w: %s", ErrLease, l.State)
 	}
-	signedJob, err := t.Job(l.Job)
+	p, j, err := b.examine(t, s)
 	if err != nil {
 		return nil, err
 	}
-	j, err := b.jobs.verified(signedJob, job.Verify)
-	if err != nil {
-		return nil, fmt.Errorf("%w: job: %w", ledger.ErrCorrupt, err)
+	if b.public != nil && s.proof == nil {
+		return nil, ErrUnlogged
 	}
-	p, err := checkUsage(&v.Predicate, l, m, &j.Predicate)
-	if err != nil {
-		return nil, err
-	}
-	if v.Predicate.Outcome == usage.OutcomeCompleted {
-		stop, err := stopReason(t, l, now)
-		if err != nil {
-			return nil, err
-		}
-		if stop != "" {
-			return nil, fmt.Errorf("%w: %s", ErrWithdrawn, stop)
-		}
-	}
-	out, err := b.charge(t, l, m, v, p, now)
+	out, err := b.charge(t, s, p)
 	if err != nil {
 		return nil, err
 	}
 	return out, t.AddUsage(&ledger.Usage{
-		Grant: l.Grant, Usage: v.ID, Job: l.Job, Manifest: l.Manifest, Dataset: m.Dataset, Buyer: l.Buyer, Code: j.Predicate.Code,
-		Outcome: v.Predicate.Outcome, Time: now, Chunks: p.Reads, Bytes: p.Bytes, Records: p.Records, Leaves: p.Leaves, Signed: signed,
+		Grant: l.Grant, Usage: v.ID, Job: l.Job, Manifest: l.Manifest, Dataset: m.Dataset, Buyer: l.Buyer, Code: j.Code,
+		Outcome: v.Predicate.Outcome, Time: s.now, Chunks: p.Reads, Bytes: p.Bytes, Records: p.Records, Leaves: p.Leaves, Signed: s.signed,
 	})
+}
+
+// examine says whether a verified statement may settle its lease.
+func (b *Broker) examine(t *ledger.Tx, s *settling) (*usage.Package, *job.Job, error) {
+	l := s.l
+	switch {
+	case l.Usage != nil:
+		return nil, nil, ErrCommitted
+	case l.State != ledger.Live:
+		return nil, nil, fmt.Errorf("%w: %s", ErrLease, l.State)
+	}
+	signedJob, err := t.Job(l.Job)
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := b.jobs.verified(signedJob, job.Verify)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: job: %w", ledger.ErrCorrupt, err)
+	}
+	p, err := checkUsage(&s.v.Predicate, l, s.m, &j.Predicate)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, no := range s.spent.problems {
+		return nil, nil, fmt.Errorf("%w: %s (%s)", ErrUsage, no.Message, no.Rule)
+	}
+	if s.v.Predicate.Outcome == usage.OutcomeCompleted {
+		stop, err := stopReason(t, l, s.now)
+		if err != nil {
+			return nil, nil, err
+		}
+		if stop != "" {
+			return nil, nil, fmt.Errorf("%w: %s", ErrWithdrawn, stop)
+		}
+	}
+	return p, &j.Predicate, nil
 }
 
 // checkUsage compares a statement with the grant, the job and the heartbeats.
@@ -228,14 +266,15 @@ func checkOutputs(s *usage.Statement, o *grant.Obligations, j *job.Job) error {
 }
 
 // charge turns the reservation into what is owed and signs the commit into the chain.
-func (b *Broker) charge(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *envelope.Verified[usage.Statement], p *usage.Package, now int64) ([]byte, error) {
+func (b *Broker) charge(t *ledger.Tx, s *settling, p *usage.Package) ([]byte, error) {
+	l, m, v := s.l, s.m, s.v
 	a, err := t.Account(l.Manifest, l.Job)
 	if err != nil {
 		return nil, err
 	}
 	c := grant.Commit{
 		Binding: l.Binding, Grant: l.Grant, Job: l.Job, Manifest: l.Manifest, Usage: v.ID, Outcome: v.Predicate.Outcome,
-		Currency: m.Terms.Price.Currency, Time: now,
+		Currency: m.Terms.Price.Currency, Time: s.now, Witnessed: s.proof,
 	}
 	l.State = ledger.Failed
 	if c.Outcome == usage.OutcomeCompleted {
@@ -259,7 +298,7 @@ func (b *Broker) charge(t *ledger.Tx, l *ledger.Lease, m *dataset.Manifest, v *e
 	if err := t.Append(l.Manifest, l.Commit, b.signer.Public()); err != nil {
 		return nil, err
 	}
-	if err := closeAccounts(t, l, a, end{left: len(l.Sealed) > 0, completed: l.State == ledger.Completed}); err != nil {
+	if err := closeAccounts(t, l, a, end{left: len(l.Sealed) > 0, completed: l.State == ledger.Completed, spent: s.spent.cost}); err != nil {
 		return nil, err
 	}
 	l.Usage = &v.ID

@@ -116,9 +116,11 @@ type crashes struct {
 	rng    *rand.Rand
 	uses   int64           // that are allowed
 	permit envelope.Digest // zero: the terms allow them
-	run    int
-	began  time.Time
-	disk   *faultfs.Disk // nil: the broker works on the machine's own
+	// training: jobs train, and run out of privacy. A run that fails made crashSteps of its steps.
+	training bool
+	run      int
+	began    time.Time
+	disk     *faultfs.Disk // nil: the broker works on the machine's own
 
 	cmd   *exec.Cmd
 	proc  *faultfs.Process
@@ -163,7 +165,7 @@ func (a crashTotals) String() string {
 func newCrashes(t *testing.T, seed uint64) *crashes {
 	t.Helper()
 	c, rng := &clock{t: time.UnixMilli(1_800_000_000_000)}, rand.New(rand.NewPCG(seed, 1))
-	uses, limit := 5+rng.Int64N(crashUses), rng.IntN(3)
+	uses, limit := 5+rng.Int64N(crashUses), rng.IntN(4)
 	w := &world{t: t, clock: c, creator: newOwner(t, config.Creator, c), buyer: newOwner(t, config.Buyer, c)}
 	w.data = w.creator.pack(dataset.KindDataset, withTerms(func(t *dataset.Terms) {
 		t.MaxUses, t.Buyers.MaxUses = 10*uses, 10*uses
@@ -174,6 +176,10 @@ func newCrashes(t *testing.T, seed uint64) *crashes {
 			t.Buyers.MaxUses = uses
 		case 2:
 			t.Access = dataset.AccessPermit
+		case 3:
+			offerTraining(t)
+			t.Privacy.Epsilon, t.Privacy.BuyerEpsilon = 4_000_000, 3_500_000
+			uses *= 10
 		}
 	}))
 	var permit envelope.Digest
@@ -181,11 +187,11 @@ func newCrashes(t *testing.T, seed uint64) *crashes {
 		permit = w.permit(func(p *grant.Permit) { p.Count, p.NotAfter = uses, c.now().Add(12*time.Hour).Unix() })
 	}
 	w.code = w.buyer.pack(dataset.KindCode, withTerms(func(t *dataset.Terms) {
-		t.Price, t.MaxUses = dataset.Price{Currency: "EUR"}, 1_000_000
+		t.Modes, t.Price, t.MaxUses = dataset.Modes(), dataset.Price{Currency: "EUR"}, 1_000_000
 	}))
 	must(t, w.creator.Close())
 	return &crashes{
-		t: t, w: w, clock: crashClock{time.Now().UnixNano(), c.now().UnixNano(), 1}, uses: uses, permit: permit, rng: rng, began: time.Now(),
+		t: t, w: w, clock: crashClock{time.Now().UnixNano(), c.now().UnixNano(), 1}, uses: uses, permit: permit, training: limit == 3, rng: rng, began: time.Now(),
 		http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2 * crashWorkers}},
 	}
 }

@@ -46,7 +46,11 @@ type crashAck struct {
 }
 
 func (j *crashJob) begin() {
-	j.w.newJob(func(x *job.Job) {
+	sign := j.w.newJob
+	if j.c.training {
+		sign = j.w.trainingJob
+	}
+	sign(func(x *job.Job) {
 		if j.kind == "deny" {
 			x.Purpose = "resale"
 		}
@@ -202,7 +206,10 @@ func (j *crashJob) beat() {
 
 // finish commits, at the buyer's broker too, which lets the next attempt begin.
 func (j *crashJob) finish() {
-	change := func(*usage.Statement) {}
+	change, failed := func(*usage.Statement) {}, failed
+	if j.c.training {
+		change, failed = j.e.trained(trainingSteps), j.e.stopped(crashSteps)
+	}
 	if j.kind == "fail" || j.revoked || (j.kind == "rerun" && j.attempt == 1) {
 		change = failed
 	}

@@ -92,7 +92,8 @@ func (b *Broker) debit(t *ledger.Tx, q *request, attempt int, f facts, o grant.O
 	if err != nil {
 		return nil, err
 	}
-	if err := reserve(t, q, f.in.Account.Cost); err != nil {
+	// The most that the package can cost. What an earlier attempt owes stays owed; it is not added again.
+	if err := t.Reserve(q.pack.ID, q.job.ID, f.in.Account.Cost); err != nil {
 		return nil, err
 	}
 	lease, err := b.record(t, q, attempt, f, o)
@@ -196,6 +197,7 @@ func (b *Broker) facts(t *ledger.Tx, q *request, now int64) (f facts, err error)
 	in := &f.in
 	in.Now, in.Package.Latest = now, q.latest
 	in.Fill(q.pack.ID, m, q.job.ID, j, q.author())
+	in.Job.Privacy.Bounded, in.Job.Privacy.Computed = q.spends.bounded, q.spends.computed
 	if in.Granted, err = b.eligible(t, q.pack, j.Purpose, now); err != nil {
 		return f, err
 	}
@@ -247,7 +249,7 @@ func account(t *ledger.Tx, q *request, a *input.Account) (err error) {
 	if a.Conditional, err = conditional(t, populationOf(q.pack.Manifest)); err != nil {
 		return err
 	}
-	return epsilons(t, q.pack.Manifest, &q.job.Predicate, a)
+	return epsilons(t, q, a)
 }
 
 // earlier lists the grants of earlier attempts: the owner may have revoked one, and meant what it was for.
@@ -332,7 +334,7 @@ func (b *Broker) enter(t *ledger.Tx, q *request, l *ledger.Lease) error {
 	if err := spendCapability(t, l); err != nil {
 		return err
 	}
-	return reservePrivacy(t, l, &q.pack.Manifest.Terms.Privacy)
+	return reservePrivacy(t, l, q)
 }
 
 // ticket is the buyer's leave for one attempt, valid as long as the code's grant.

@@ -29,6 +29,7 @@ var (
 	ErrHeartbeat     = errors.New("the heartbeat does not follow the one before")
 	ErrUsage         = errors.New("the usage statement does not fit the grant")
 	ErrCommitted     = errors.New("another usage statement was committed for this grant")
+	ErrUnlogged      = errors.New("the log does not prove the grant yet")
 	ErrWithdrawn     = errors.New("the job was stopped")
 	ErrBusy          = errors.New("not now")
 	ErrAmount        = errors.New("the amount is out of range")
@@ -75,6 +76,7 @@ func failures() []failure {
 		{ErrHeartbeat, grant.CodeInvalid, "send heartbeats in order, each once"},
 		{ErrUsage, grant.CodeInvalid, "sign what the grant allows and the heartbeats reported"},
 		{ErrCommitted, grant.CodeInvalid, "a grant is committed once"},
+		{ErrUnlogged, grant.CodeUnlogged, "ask again: the owner commits once her witnesses have seen the release in the log; the operator sees which are away with operator status"},
 		{ErrWithdrawn, grant.CodeDenied, "stop, and commit a failed run"},
 		{ErrAmount, grant.CodeInvalid, "ask for fewer epochs"},
 		{ErrWithdrawals, grant.CodeTryAgain, "the owner must repair the file in revocations or cancellations"},

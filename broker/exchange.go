@@ -82,13 +82,16 @@ func (b *Broker) activate(r *grant.ActivateRequest) ([]byte, error) {
 	return signed, nil
 }
 
-// Handler serves POST /glovebox/v1/exchange and GET /healthz.
+// Handler serves POST /glovebox/v1/exchange and GET /healthz, and the witness under /witness/ if there is one.
 func (b *Broker) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /glovebox/v1/exchange", b.serveExchange)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "ok\n") //nolint:errcheck // the client has gone
 	})
+	if b.cfg.Witness != nil {
+		mux.Handle("/witness/", http.StripPrefix("/witness", b.cfg.Witness))
+	}
 	return mux
 }
 

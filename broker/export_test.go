@@ -14,6 +14,15 @@ func (b *Broker) SetMaxNonces(n int64) { b.maxNonces = n }
 // MaxJobNonces is the bound for one job.
 const MaxJobNonces = maxJobNonces
 
+// MaxProving is how many commits wait for the log at a time.
+const MaxProving = maxProving
+
+// ProofWait is how long a proof may take, and MaxProof its answer's bytes.
+const (
+	ProofWait = proofWait
+	MaxProof  = maxProof
+)
+
 // Remembered counts the leases whose signs of life are in memory.
 func (b *Broker) Remembered() int {
 	b.mu.Lock()
@@ -24,4 +33,9 @@ func (b *Broker) Remembered() int {
 // View reads the ledger.
 func (b *Broker) View(ctx context.Context, f func(*ledger.Tx) error) error {
 	return b.ledger.View(ctx, f)
+}
+
+// PublishSome pushes the next records once.
+func (b *Broker) PublishSome(ctx context.Context, skipRefused bool) (int, error) {
+	return b.publishSome(ctx, skipRefused)
 }

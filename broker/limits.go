@@ -28,6 +28,7 @@ const (
 	maxCached     = 16 << 20         // bytes of signed jobs, and of signed code manifests, that are remembered as verified
 	clockSlack    = time.Second      // by which the wall clock may be behind the time without having been set back
 	settled       = 2 * time.Second  // after a change of a file, before its time stamp tells it from the next
+	maxAccounting = 2                // computations at a time of what jobs spend
 	maxDecision   = 2 * time.Second  // of the rules, the owner's own included; all others wait for it
 	rescanTicks   = 4                // ticks from one reading of all withdrawals to the next
 	unreadGrace   = 10 * time.Second // for a withdrawal that cannot be read, before running leases get no more data
@@ -40,4 +41,7 @@ const (
 	maxRefusals   = 10 // of one record, before it is passed over
 	publishWait   = 10 * time.Second
 	maxPublishAck = 64 << 10
+	maxProving    = 8               // commits that wait for the log to prove their grants
+	proofWait     = 5 * time.Second // for the log to prove one
+	maxProof      = 64 << 10        // an entry, an audit path and a checkpoint, as JSON
 )

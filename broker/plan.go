@@ -20,7 +20,7 @@ import (
 // Plan forecasts the decision for a buyer's signed job, without evidence: assurance is taken to be the least that the
 // terms accept. Nothing is reserved or recorded.
 func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanReply, error) {
-	q := &request{now: millis(b.clock.read())}
+	q := &request{now: millis(b.clock.read()), signedJob: r.Job}
 	var err error
 	if q.job, err = b.jobs.verified(r.Job, job.Verify); err != nil {
 		return nil, fmt.Errorf("%w: job: %w", ErrRequest, err)
@@ -43,13 +43,17 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 	if err := b.scan(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.prepare(q); err != nil {
+	if err := b.prepare(ctx, q); err != nil {
 		return nil, err
 	}
 	var f facts
 	var clashes []grant.Reason
+	var account *grant.PlanPrivacy
 	err = b.ledger.View(ctx, func(t *ledger.Tx) (err error) {
 		if f, err = b.facts(t, q, q.now); err != nil {
+			return err
+		}
+		if account, err = planPrivacy(t, q.pack.Manifest, &q.job.Predicate, &f.in.Account); err != nil {
 			return err
 		}
 		clashes, err = clash(t, q.pack.Manifest)
@@ -71,7 +75,31 @@ func (b *Broker) Plan(ctx context.Context, r *grant.PlanRequest) (*grant.PlanRep
 		Currency: terms.Price.Currency, UsesLeft: max(0, terms.MaxUses-f.in.Account.Uses),
 		BuyerUsesLeft: max(0, terms.Buyers.MaxUses-f.in.Account.BuyerUses), Assurance: terms.MinAssurance,
 		BrokerAway: terms.BrokerAway, Access: accessOf(q.pack.Manifest, f.in.Entitlement.Left),
+		Privacy: account,
 	}, nil
+}
+
+// planPrivacy is the account that a job would be debited to, as it is and as it would be; nil if there is none.
+func planPrivacy(t *ledger.Tx, m *dataset.Manifest, j *job.Job, a *policies.Account) (*grant.PlanPrivacy, error) {
+	if populationOf(m) == "" || !dataset.Accounted(j.Mode) {
+		return nil, nil
+	}
+	p := &m.Terms.Privacy
+	out := &grant.PlanPrivacy{Population: p.Population, Delta: p.Delta, Cap: p.Epsilon, BuyerCap: p.BuyerEpsilon}
+	for _, side := range []struct {
+		buyer         *envelope.PublicKey
+		spends        int64
+		before, after **int64
+	}{{nil, a.EpsilonAfter, &out.Before, &out.After}, {&j.Buyer, a.BuyerEpsilonAfter, &out.BuyerBefore, &out.BuyerAfter}} {
+		sum, err := t.PopulationSum(p.Population, side.buyer)
+		if err != nil {
+			return nil, err
+		}
+		if *side.before, _ = guarantee(sum, p.Delta, 0); side.spends < job.MaxAmount {
+			*side.after = &side.spends
+		}
+	}
+	return out, nil
 }
 
 // accessOf is what a buyer has to bring for a package.

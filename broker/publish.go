@@ -36,8 +36,10 @@ type HTTPPublisher struct {
 
 // NewHTTPPublisher posts to the host at base, an http or https URL.
 func NewHTTPPublisher(base string) *HTTPPublisher {
-	return &HTTPPublisher{strings.TrimRight(base, "/") + appendRecordPath, &http.Client{Timeout: publishWait}}
+	return &HTTPPublisher{connectURL(base, appendRecordPath), &http.Client{Timeout: publishWait}}
 }
+
+func connectURL(base, path string) string { return strings.TrimRight(base, "/") + path }
 
 // Publish implements [Publisher].
 func (p *HTTPPublisher) Publish(ctx context.Context, signed []byte, key envelope.PublicKey) error {
@@ -73,7 +75,7 @@ func (p *HTTPPublisher) Publish(ctx context.Context, signed []byte, key envelope
 }
 
 // publish pushes records in order until ctx ends. The log is not on the path of any release: when it is away, records
-// wait in the ledger. A record that it refuses again and again is passed over, so that it does not hold up the others.
+// wait in the ledger. A record that it refuses again and again is passed over, so that it does not hold up the others, unless a commit waits for it.
 func (b *Broker) publish(ctx context.Context) {
 	if b.cfg.Publisher == nil {
 		return
@@ -127,6 +129,10 @@ func (b *Broker) publishSome(ctx context.Context, skipRefused bool) (n int, err 
 			failed = b.cfg.Publisher.Publish(ctx, r.Signed, r.Key)
 		}
 		if errors.Is(failed, ErrRefused) && skipRefused {
+			if held, err := b.awaitsLog(ctx, &r); err != nil || held {
+				failed = errors.Join(failed, err)
+				break
+			}
 			b.log.Error("record passed over", "record", r.Digest.String(), "error", failed)
 			failed, skipRefused = nil, false
 		}
@@ -141,4 +147,21 @@ func (b *Broker) publishSome(ctx context.Context, skipRefused bool) (n int, err 
 	return n, errors.Join(failed, b.ledger.Update(ctx, func(t *ledger.Tx) error {
 		return t.SetMeta(ledger.MetaPublished, records[n-1].N)
 	}))
+}
+
+// awaitsLog reports whether a record is a grant that must be in the log before its lease can commit, and still may be. Passed
+// over, that run could never end, although the log is well again.
+func (b *Broker) awaitsLog(ctx context.Context, r *ledger.Record) (held bool, err error) {
+	if b.public == nil {
+		return false, nil
+	}
+	err = b.ledger.View(ctx, func(t *ledger.Tx) error {
+		l, err := t.Lease(r.Digest)
+		if errors.Is(err, ledger.ErrNotFound) { // not a grant
+			return nil
+		}
+		held = err == nil && l.State == ledger.Live
+		return err
+	})
+	return held, err
 }

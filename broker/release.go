@@ -32,6 +32,7 @@ type request struct {
 	latest    int64                // version of the package
 	grounds   []entitlement.Ground // what access may stand on
 	why       []grant.Reason       // there is none
+	spends    spending             // in a mode with noise of the enclave's
 }
 
 // Release is the one way out for a key: authenticate → bind → appraise → decide → reserve → record → unwrap → seal.
@@ -50,7 +51,7 @@ func (b *Broker) Release(ctx context.Context, r *grant.ReleaseRequest) (*grant.R
 	if err := b.bind(q); err != nil {
 		return nil, err
 	}
-	if err := b.prepare(q); err != nil {
+	if err := b.prepare(ctx, q); err != nil {
 		return nil, err
 	}
 	lease, err := b.decide(ctx, q)
@@ -184,9 +185,13 @@ func checkTicket(q *request) error {
 	return nil
 }
 
-// prepare gathers what the decision needs and what takes too long to be done inside it: files and signatures.
-func (b *Broker) prepare(q *request) (err error) {
+// prepare gathers what the decision needs and what takes too long to be done inside it: files, signatures and what a job
+// spends.
+func (b *Broker) prepare(ctx context.Context, q *request) (err error) {
 	if q.latest, err = b.latest(q.pack.Manifest.Dataset); err != nil {
+		return err
+	}
+	if err := b.forecast(ctx, q); err != nil {
 		return err
 	}
 	return b.bring(q)

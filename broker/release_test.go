@@ -455,7 +455,7 @@ func TestDeniedByTerms(t *testing.T) {
 	t.Parallel()
 	w, sequence := newWorld(t), int64(0)
 	for rule, change := range map[string]func(*job.Job){
-		"mode":         func(j *job.Job) { j.Mode = "dp-training" },
+		"mode":         func(j *job.Job) { j.Mode = dataset.ModeRedacted },
 		"purpose":      func(j *job.Job) { j.Purpose = "advertising" },
 		"epochs":       func(j *job.Job) { j.Epochs = 4 },
 		"outputs":      func(j *job.Job) { j.Outputs[0].Class = "table" },

@@ -15,6 +15,7 @@ import (
 	"github.com/glovebox-dev/glovebox/broker/ledger/report"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 // Report tells an owner what her ledger says: what was spent, by whom, for what, and what remains, with forecasts at the
@@ -59,6 +60,9 @@ func (m *reporter) read(t *ledger.Tx) (err error) {
 		m.out.Jobs = append(m.out.Jobs, m.job(e))
 		m.entries[e.Manifest] = append(m.entries[e.Manifest], e)
 	}
+	if err := m.commits(t); err != nil {
+		return err
+	}
 	if err := m.packages(); err != nil {
 		return err
 	}
@@ -81,6 +85,26 @@ func (m *reporter) read(t *ledger.Tx) (err error) {
 		m.out.Populations = append(m.out.Populations, *account)
 	}
 	return nil
+}
+
+// commits counts each job's commits, and those without a proof that the release was cosigned. One from before there were
+// proofs has none.
+func (m *reporter) commits(t *ledger.Tx) error {
+	type use struct{ manifest, job envelope.Digest }
+	at := make(map[use]*report.Job, len(m.out.Jobs))
+	for i := range m.out.Jobs {
+		at[use{m.out.Jobs[i].Manifest, m.out.Jobs[i].Job}] = &m.out.Jobs[i]
+	}
+	return t.EachCommit(func(manifest, job envelope.Digest, signed []byte) {
+		j := at[use{manifest, job}]
+		if j == nil {
+			return
+		}
+		j.Commits++
+		if c, err := envelope.Peek[grant.Commit](signed, envelope.CommitType); err != nil || c.Predicate.Witnessed == nil {
+			j.Unwitnessed++
+		}
+	})
 }
 
 // packages reports on what is in the ledger and on what is in the directory.
@@ -184,6 +208,9 @@ func (m *reporter) population(t *ledger.Tx, p *ledger.Population) (*report.Popul
 		return nil, err
 	}
 	out.Forecast = m.privacyForecast(entries, out, p.Delta)
+	if out.Spends, err = privateSpends(t, entries); err != nil {
+		return nil, err
+	}
 	buyers, err := t.PopulationBuyers(p.Name)
 	if err != nil {
 		return nil, err

@@ -20,19 +20,19 @@ func (b *Broker) unwrapAndSeal(ctx context.Context, q *request, l *ledger.Lease)
 	if err != nil {
 		return nil, err
 	}
-	var out *ledger.Lease
-	err = b.update(ctx, func(t *ledger.Tx, now int64) error {
-		var err error
-		if out, err = t.Lease(l.Grant); err != nil {
+	out := *l
+	err = b.update(ctx, func(t *ledger.Tx, now int64) (err error) {
+		if out.State, out.Sealed, err = t.Sealed(l.Grant); err != nil {
 			return err
 		}
-		if err := mayGoOn(t, out, now); err != nil || len(out.Sealed) != 0 {
+		if err := mayGoOn(t, &out, now); err != nil || len(out.Sealed) != 0 {
 			return err
 		}
 		out.Sealed = sealed
-		return t.SetLease(out)
+		_, err = t.SetSealed(l.Grant, sealed)
+		return err
 	})
-	return out, err
+	return &out, err
 }
 
 // sealed is the data key for the attested enclave. A keyholder that can seals it itself, and shows it to nobody.

@@ -164,10 +164,10 @@ func subjectOf(l *ledger.Lease) subject {
 
 // withdrawn is what the owner revoked, and whether the buyer cancelled.
 func (s *subject) withdrawn(t *ledger.Tx) (r input.Revoked, cancelled bool, err error) {
+	var names []ledger.Named
+	var flags []*bool
 	ask := func(to *bool, kind, name string) {
-		if err == nil && !*to {
-			*to, err = t.Withdrawn(kind, name)
-		}
+		names, flags = append(names, ledger.Named{Kind: kind, Name: name}), append(flags, to)
 	}
 	ask(&r.Manifest, ledger.WithdrawnManifest, s.manifest.String())
 	ask(&r.Job, ledger.WithdrawnJob, s.job.String())
@@ -175,8 +175,12 @@ func (s *subject) withdrawn(t *ledger.Tx) (r input.Revoked, cancelled bool, err 
 	ask(&cancelled, ledger.WithdrawnByBuyer, s.job.String())
 	if !s.dataset.IsZero() {
 		ask(&r.Dataset, ledger.WithdrawnDataset, s.dataset.String())
-	} else if any, lerr := t.Withdrawals(ledger.WithdrawnDataset, ""); err == nil { // of release 0.1, and its package is gone
-		r.Dataset, err = len(any) > 0, lerr
+	} else { // of release 0.1, and its package is gone
+		any, err := t.Withdrawals(ledger.WithdrawnDataset, "")
+		if err != nil {
+			return r, false, err
+		}
+		r.Dataset = len(any) > 0
 	}
 	if !s.code.IsZero() {
 		ask(&r.Code, ledger.WithdrawnCode, s.code.String())
@@ -186,6 +190,10 @@ func (s *subject) withdrawn(t *ledger.Tx) (r input.Revoked, cancelled bool, err 
 	}
 	for _, g := range s.grants {
 		ask(&r.Grant, ledger.WithdrawnGrant, g.String())
+	}
+	gone, err := t.WithdrawnAmong(names)
+	for i, n := range names {
+		*flags[i] = *flags[i] || gone[n]
 	}
 	return r, cancelled, err
 }

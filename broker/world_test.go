@@ -8,10 +8,8 @@ import (
 	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -119,6 +117,7 @@ type owner struct {
 	formats []attestation.Format
 	pub     broker.Publisher
 	keys    keyholder.Keyholder // nil: the directory's
+	prover  broker.Prover
 	*broker.Broker
 }
 
@@ -148,7 +147,7 @@ func (o *owner) start() {
 }
 
 func (o *owner) open() (*broker.Broker, error) {
-	return broker.New(o.t.Context(), broker.Config{Settings: o.cfg, Formats: o.formats, Publisher: o.pub, Policy: policy(), Now: o.clock.now, Keyholder: o.keys})
+	return broker.New(o.t.Context(), broker.Config{Settings: o.cfg, Formats: o.formats, Publisher: o.pub, Policy: policy(), Now: o.clock.now, Keyholder: o.keys, Prover: o.prover})
 }
 
 func (o *owner) restart() {
@@ -477,7 +476,7 @@ func (e *enclave) usage(change func(*usage.Statement)) []byte {
 		Isolation: "user,pid,net,mnt,ipc,uts;seccomp;landlock-4;rlimit", Attempt: e.grants[e.w.code.ID].Predicate.Attempt, Outcome: usage.OutcomeCompleted,
 		Outputs: []usage.Output{{Name: "model.bin", Class: "model", Bytes: 100}}, Commitment: &commitment,
 		Execution:  &usage.Execution{Module: envelope.Sum([]byte("module")), Rewritten: envelope.Sum([]byte("rewritten")), Costs: usage.CostTable, Fuel: 1 << 20},
-		Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
+		Transforms: []usage.Transform{}, Spent: []usage.Spend{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: e.w.clock.now().UnixMilli(), Released: 1, Started: 2, Finished: 3},
 	}
 	for _, p := range e.w.packs() {
@@ -576,13 +575,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func hexName(d envelope.Digest) string { return hex.EncodeToString(d[:]) }
-
-func remove(t testing.TB, path string) {
-	t.Helper()
-	must(t, os.Remove(path))
 }
 
 // newEnclaveFor binds the code, the data and further packages.

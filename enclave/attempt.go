@@ -30,7 +30,8 @@ type attempt struct {
 
 	evidence []byte
 	ticket   []byte
-	attempt  int // from the grants
+	attempt  int      // from the grants
+	ran      *lastRun // once the code has run to its end
 
 	mu    sync.Mutex // guards what the heartbeats read
 	state string
@@ -57,9 +58,9 @@ func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, err
 	if slices.ContainsFunc(v.Predicate.Outputs, reservedOutput) {
 		return nil, fmt.Errorf("%w: an output is named %s or %s", ErrJob, logName, usage.SaltName)
 	}
-	r := &attempt{e: e, token: a.Token, signedJob: a.Job, job: v}
+	r := &attempt{e: e, token: a.Token, signedJob: a.Job, job: v, state: door.StateAttesting} // as its host has it already
 	for i, d := range v.Predicate.Manifests() {
-		p, err := e.fetchManifest(ctx, d, i == 0)
+		p, err := e.manifest(ctx, d, i == 0)
 		if err != nil {
 			return nil, err
 		}
@@ -72,6 +73,9 @@ func (e *Enclave) accept(ctx context.Context, a *door.Assignment) (*attempt, err
 		return nil, err
 	}
 	if err := r.transformable(); err != nil {
+		return nil, err
+	}
+	if err := r.private(); err != nil {
 		return nil, err
 	}
 	if r.lease, err = newLease(); err != nil {
@@ -93,7 +97,27 @@ func (r *attempt) compatible() error {
 	return nil
 }
 
-func (e *Enclave) fetchManifest(ctx context.Context, d envelope.Digest, code bool) (*pack, error) {
+// manifest is a package that a job pins, as its owner signed it.
+func (e *Enclave) manifest(ctx context.Context, d envelope.Digest, code bool) (*pack, error) {
+	k := e.known.get(d)
+	if k == nil {
+		var err error
+		if k, err = e.fetchManifest(ctx, d); err != nil {
+			return nil, err
+		}
+		e.known.keep(k)
+	}
+	want := dataset.KindDataset
+	if code {
+		want = dataset.KindCode
+	}
+	if k.m.Kind != want {
+		return nil, fmt.Errorf("%w: manifest %s is a %s, want a %s", ErrJob, d, k.m.Kind, want)
+	}
+	return &pack{id: d, signed: k.signed, m: k.m}, nil
+}
+
+func (e *Enclave) fetchManifest(ctx context.Context, d envelope.Digest) (*knownManifest, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.t.answer)
 	defer cancel()
 	signed, err := e.c.Host.Manifest(ctx, d)
@@ -107,14 +131,7 @@ func (e *Enclave) fetchManifest(ctx context.Context, d envelope.Digest, code boo
 	if m.ID != d {
 		return nil, fmt.Errorf("%w: the host gave manifest %s for %s", ErrJob, m.ID, d)
 	}
-	want := dataset.KindDataset
-	if code {
-		want = dataset.KindCode
-	}
-	if m.Predicate.Kind != want {
-		return nil, fmt.Errorf("%w: manifest %s is a %s, want a %s", ErrJob, d, m.Predicate.Kind, want)
-	}
-	return &pack{id: d, signed: signed, m: &m.Predicate}, nil
+	return &knownManifest{id: d, signed: signed, m: &m.Predicate}, nil
 }
 
 // distinctKeys holds each party to one key, one role. Owners and brokers may serve several packages of a job.
@@ -144,12 +161,12 @@ func (r *attempt) attest(ctx context.Context) error {
 		HPKEKey: r.lease.hpke.PublicKey().Bytes(), SigningKey: r.lease.signer.Public(), LeaseID: r.lease.id, Job: r.job.ID,
 		Runtime: r.job.Predicate.Runtime, Configuration: r.e.c.Configuration, SelfTest: r.e.c.SelfTest, Engine: r.e.c.Engine,
 	}
-	for _, p := range r.packages {
-		nonce, err := r.challenge(ctx, p)
-		if err != nil {
-			return err
-		}
-		b.Owners = append(b.Owners, attestation.Owner{Audience: p.broker, Nonce: nonce, Manifest: p.id})
+	nonces, err := r.challengeAll(ctx)
+	if err != nil {
+		return err
+	}
+	for i, p := range r.packages {
+		b.Owners = append(b.Owners, attestation.Owner{Audience: p.broker, Nonce: nonces[i], Manifest: p.id})
 	}
 	for _, p := range r.packages {
 		if err := r.enroll(ctx, p); err != nil {

@@ -20,9 +20,11 @@ var errStopped = errors.New("enclave: stopped")
 // that freezes the clock gains nothing.
 type beat struct {
 	mu      sync.Mutex
-	last    int64  // sequence of the last answered heartbeat
-	pending []byte // signed heartbeat last+1, until it is answered
-	told    int64  // leaves that the pending heartbeat reports
+	last    int64     // sequence of the last answered heartbeat
+	pending []byte    // signed heartbeat last+1, until it is answered
+	signed  time.Time // when pending was
+	told    int64     // leaves that the pending heartbeat reports
+	heard   time.Time // when the question was first asked that the broker answered last, a release or a heartbeat
 	allowed int64
 	over    bool // the lease was committed; nothing more is to be said
 }
@@ -34,11 +36,13 @@ func (b *beat) sequence() int64 {
 	return b.last
 }
 
-// gate returns nil when one more leaf of p may be fetched. It asks the broker when the allowance is used up.
+// gate returns nil when one more leaf of p may be fetched. It asks the broker when the allowance is used up, and before the first
+// leaf when her last word is old: a host that held it back may do so until she has revoked.
 func (r *attempt) gate(ctx context.Context, p *pack) error {
 	p.beat.mu.Lock()
 	defer p.beat.mu.Unlock()
-	if p.meter.delivered() < p.beat.allowed {
+	since := time.Now().Add(-r.e.t.word)
+	if p.mayRead(since) {
 		return nil
 	}
 	// Two at the most: the first may only fetch the answer to a heartbeat sent before the last leaves were read.
@@ -46,7 +50,7 @@ func (r *attempt) gate(ctx context.Context, p *pack) error {
 		if err := r.heartbeat(ctx, p, r.patience(p)); err != nil {
 			return err
 		}
-		if p.meter.delivered() < p.beat.allowed {
+		if p.mayRead(since) {
 			return nil
 		}
 	}
@@ -55,6 +59,24 @@ func (r *attempt) gate(ctx context.Context, p *pack) error {
 	}
 	return fmt.Errorf("%w: %s allows no more leaves", ErrLeased, p.id)
 }
+
+// mayRead reports whether one more leaf is allowed. The first needs an answer to what was asked at since or later: from then on code
+// may have read all that the answer allows. The caller holds p.beat.mu.
+func (p *pack) mayRead(since time.Time) bool {
+	n := p.meter.delivered()
+	return n < p.beat.allowed && (n > 0 || !p.beat.heard.Before(since))
+}
+
+// left is how many leaves may be fetched before the next heartbeat is needed.
+func (b *beat) left(m *meter) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.allowed - m.delivered()
+}
+
+// firstAllowance is how many leaves the grant itself allows, before the first heartbeat (docs/spec/release.md): the keys have just
+// come from the broker, who would say the same again. If they have not, [attempt.gate] asks.
+func firstAllowance(o *grant.Obligations) int64 { return min(o.Allowance, deliverable(o)) }
 
 // deliverable is how many leaves a grant can ever deliver: its range, once an epoch.
 func deliverable(o *grant.Obligations) int64 {
@@ -74,7 +96,7 @@ func (r *attempt) heartbeat(ctx context.Context, p *pack, patience time.Duration
 		if err != nil {
 			return err
 		}
-		p.beat.pending = signed
+		p.beat.pending, p.beat.signed = signed, time.Now()
 	}
 	var a grant.Allowance
 	err := r.ask(ctx, p, patience, &grant.Message{Heartbeat: p.beat.pending}, func(reply *grant.Reply) error {
@@ -91,7 +113,7 @@ func (r *attempt) heartbeat(ctx context.Context, p *pack, patience time.Duration
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLeased, err)
 	}
-	p.beat.last, p.beat.pending = seq, nil
+	p.beat.last, p.beat.pending, p.beat.heard = seq, nil, p.beat.signed
 	if a.Stop != "" {
 		return fmt.Errorf("%w: %s", errStopped, a.Stop)
 	}

@@ -97,7 +97,7 @@ func TestByzantineRelay(t *testing.T) {
 	if r, a := probe.run(reader{}); r == nil {
 		t.Fatalf("honest run: %+v", a)
 	}
-	if count.seen < 9 {
+	if count.seen < 6 { // a challenge, a release and a commit of each broker; heartbeats besides, if it takes long enough
 		t.Fatalf("a run has only %d messages", count.seen)
 	}
 	for name, how := range behaviours {

@@ -35,30 +35,39 @@ type batches interface {
 	Close()
 }
 
-// openView opens a stream for every dataset. Two datasets of one name get distinct folders.
+// openView opens a stream for every dataset.
 func (r *attempt) openView(ctx context.Context) (*view, []sandbox.File, error) {
 	v := &view{r: r}
 	var list []sandbox.File
-	taken := map[string]bool{}
-	for _, p := range r.packages[1:] {
+	for i, name := range r.dataNames() {
+		p := r.packages[1+i]
 		s, err := r.openBatches(ctx, p)
 		if err != nil {
 			v.close()
 			return nil, nil, err
 		}
+		v.files = append(v.files, &file{p: p, stream: s})
+		list = append(list, sandbox.File{Name: name, Size: s.Size()})
+	}
+	return v, list, nil
+}
+
+// dataNames are the files below /data that datasets are, in the job's order. Two datasets of one name get distinct folders.
+func (r *attempt) dataNames() (out []string) {
+	taken := map[string]bool{}
+	for _, p := range r.packages[1:] {
 		folder := p.m.Name
 		for n := 2; taken[folder]; n++ {
 			folder = fmt.Sprintf("%s-%d", p.m.Name, n)
 		}
 		taken[folder] = true
-		v.files = append(v.files, &file{p: p, stream: s})
-		list = append(list, sandbox.File{Name: folder + "/" + fileName(p.m.Format), Size: s.Size()})
+		out = append(out, folder+"/"+fileName(p.m.Format))
 	}
-	return v, list, nil
+	return out
 }
 
 func fileName(f dataset.Format) string {
-	if f == dataset.FormatFiles {
+	if f == dataset.FormatFiles || f == dataset.FormatSamples {
 		return "records.tar"
 	}
 	return "records." + string(f)
@@ -85,6 +94,7 @@ func (r *attempt) openStream(ctx context.Context, p *pack) (*dataset.Stream, err
 	return dataset.OpenStream(ctx, p.m, r.e.c.Host, p.keys.Package, dataset.StreamOptions{
 		Leaves: p.grant.Predicate.Obligations.Leaves.Spans(), Units: p.keys.ByID(),
 		BeforeLeaf: func(int64) error { return r.gate(ctx, p) },
+		Ahead:      func() int64 { return p.beat.left(&p.meter) },
 		AfterLeaf:  p.meter.leaf,
 	})
 }

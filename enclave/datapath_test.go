@@ -68,10 +68,10 @@ func (h storeHost) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off 
 func granted(p *dataset.Packed, blobs dataset.BlobReader, key dataset.Key) *attempt {
 	k := &pack{id: p.ID, m: p.Manifest, keys: dataset.Keys{Package: key}, grant: &envelope.Verified[grant.Grant]{}}
 	k.grant.Predicate.Obligations = grant.Obligations{Epochs: 1, Leaves: grant.Ranges{{Count: p.Manifest.Tree.Size}}}
-	k.beat.allowed = p.Manifest.Tree.Size
+	k.beat.allowed, k.beat.heard = p.Manifest.Tree.Size, time.Now()
 	j := &envelope.Verified[job.Job]{}
 	j.Predicate.Epochs = 1
-	return &attempt{e: &Enclave{c: Config{Host: storeHost{BlobReader: blobs}}}, job: j, packages: []*pack{{}, k}}
+	return &attempt{e: &Enclave{c: Config{Host: storeHost{BlobReader: blobs}}, t: timing{word: time.Hour}}, job: j, packages: []*pack{{}, k}}
 }
 
 // timedData notes when the first byte is asked for.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
@@ -52,6 +53,8 @@ type Runner interface {
 	Run(ctx context.Context, s sandbox.Spec, d sandbox.Data) (*sandbox.Outcome, error)
 	// Module starts a creator's step, which holds no key either: what it needs of keys and noise it asks lent for.
 	Module(ctx context.Context, s *dataset.Step, module []byte, in transforms.Schema, lent tx.Lent) (transforms.Module, error)
+	// Train starts a guest that computes gradients of one record at a time.
+	Train(ctx context.Context, s sandbox.TrainSpec) (*sandbox.TrainSession, error)
 }
 
 // Enroller is the extra ability of collectors whose attestation key a broker must vouch for (TPM).
@@ -77,6 +80,10 @@ type Enclave struct {
 	c      Config
 	t      timing
 	probed time.Time // the last probe
+	ran    *lastRun  // what the job at hand ran, if it is through
+	room   int64     // bytes of records that may be held in memory, in modes that need all of them
+	known  known     // verified manifests
+	seams  seams
 }
 
 // New checks the configuration; an incomplete one is refused.
@@ -84,7 +91,7 @@ func New(c Config) (*Enclave, error) {
 	if c.Host == nil || c.Collector == nil || c.Runner == nil || c.Configuration.IsZero() || c.SelfTest.IsZero() || c.Engine.IsZero() {
 		return nil, fmt.Errorf("%w: incomplete", ErrConfig)
 	}
-	return &Enclave{c: c, t: defaultTiming}, nil
+	return &Enclave{c: c, t: defaultTiming, room: maxHeld}, nil
 }
 
 // Serve asks the host for jobs until ctx ends or the door breaks.
@@ -117,7 +124,9 @@ func (e *Enclave) next(ctx context.Context) (*door.Assignment, error) {
 // serveOne runs one attempt and hands its end to the host. Only a broken door is an error: everything else is the
 // attempt's outcome, and the next job does not depend on it.
 func (e *Enclave) serveOne(ctx context.Context, a *door.Assignment) error {
+	e.ran = nil
 	result, err := e.Run(ctx, a)
+	defer func() { e.prepare(e.ran) }() // once the host has the result
 	ctx = context.WithoutCancel(ctx)
 	if err == nil {
 		err = e.finish(ctx, a.Token, result)
@@ -156,7 +165,6 @@ func (e *Enclave) Run(ctx context.Context, a *door.Assignment) (*door.Result, er
 		return nil, err
 	}
 	defer r.wipe()
-	r.enter(ctx, door.StateAttesting)
 	if err := r.attest(ctx); err != nil {
 		return nil, err
 	}
@@ -175,7 +183,11 @@ func (e *Enclave) Run(ctx context.Context, a *door.Assignment) (*door.Result, er
 	out := r.execute(run, releaseErr)
 	defer out.wipe()
 	r.enter(ctx, door.StateCommitting)
-	return r.settle(context.WithoutCancel(ctx), out)
+	result, err := r.settle(context.WithoutCancel(ctx), out)
+	if err == nil && result.Outcome == usage.OutcomeCompleted {
+		e.ran = r.ran
+	}
+	return result, err
 }
 
 // abandonment says in the protocol's words why an attempt ended. Retry is set only where another attempt may differ.
@@ -202,6 +214,8 @@ func abandonment(err error) door.Abandon {
 type clock struct {
 	asked  time.Time // monotonic
 	issued int64     // broker's Unix milliseconds
+	// expires is when its nonce does, in the same.
+	expires int64
 }
 
 func (c clock) now() int64 { return c.issued + time.Since(c.asked).Milliseconds() }

@@ -16,8 +16,11 @@ import (
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/enclave/sandbox"
+	"github.com/glovebox-dev/glovebox/enclave/train"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/scratch"
+	"github.com/glovebox-dev/glovebox/transforms/dp"
 )
 
 // mainModule is the file of a code package that is run.
@@ -29,6 +32,7 @@ type outcome struct {
 	worker            sandbox.Outcome
 	released          int64 // milliseconds since the code's challenge was asked for
 	started, finished int64
+	ran               []dp.Mechanism // what touched the data, in a differentially private mode
 }
 
 func (o *outcome) wipe() {
@@ -49,14 +53,27 @@ func (r *attempt) execute(ctx context.Context, releaseErr error) *outcome {
 	}
 	if err == nil {
 		r.enter(ctx, door.StateRunning)
-		err = r.runCode(ctx, out)
+		err = r.runMode(ctx, out)
 	}
-	out.reason = reasonOf(err, out.worker.Reason)
+	out.reason = r.discreet(reasonOf(err, out.worker.Reason))
 	out.finished = r.sinceChallenge()
 	return out
 }
 
 func (r *attempt) sinceChallenge() int64 { return time.Since(r.packages[0].clock.asked).Milliseconds() }
+
+// runMode does what the job's mode is.
+func (r *attempt) runMode(ctx context.Context, out *outcome) error {
+	switch r.job.Predicate.Mode {
+	case dataset.ModeTraining:
+		return r.runTraining(ctx, out)
+	case dataset.ModeRelease:
+		return r.runQueries(ctx, out)
+	case dataset.ModeAggregate:
+		return r.runShards(ctx, out)
+	}
+	return r.runCode(ctx, out)
+}
 
 // runCode returns the enclave's own reasons to end a run; the worker's are in out.worker.
 func (r *attempt) runCode(ctx context.Context, out *outcome) error {
@@ -70,7 +87,9 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 	}
 	defer v.close()
 	out.started = r.sinceChallenge()
-	w, err := r.e.c.Runner.Run(ctx, r.spec(module, files), v)
+	s := r.spec(module, files)
+	s.Tenant = r.tenant()
+	w, err := r.e.c.Runner.Run(ctx, s, v)
 	if w != nil {
 		out.worker = *w
 	}
@@ -84,6 +103,9 @@ func (r *attempt) runCode(ctx context.Context, out *outcome) error {
 		return v.fault
 	case err != nil:
 		return fmt.Errorf("%w: %w", errWorker, err)
+	}
+	if w != nil && w.Reason == usage.ReasonNone {
+		r.keep(&s)
 	}
 	return nil
 }
@@ -105,15 +127,22 @@ func (r *attempt) spec(module []byte, files []sandbox.File) sandbox.Spec {
 
 // loadCode reads the code package whole and takes its main module.
 func (r *attempt) loadCode(ctx context.Context) ([]byte, error) {
+	files, err := r.loadFiles(ctx, mainModule, map[string]int64{mainModule: sandbox.MaxModule})
+	return files[mainModule], err
+}
+
+// loadFiles reads the code package whole and takes the files of those names that there are, each of at most so many bytes; one of
+// them must be there.
+func (r *attempt) loadFiles(ctx context.Context, needed string, most map[string]int64) (map[string][]byte, error) {
 	p := r.packages[0]
-	if p.m.RawBytes > maxCode {
-		return nil, fmt.Errorf("%w: code of %d bytes, at most %d", errModule, p.m.RawBytes, maxCode)
-	}
 	s, err := r.openStream(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	defer s.Close()
+	if s.Size() > maxCode {
+		return nil, fmt.Errorf("%w: code of %d bytes, at most %d", errModule, s.Size(), maxCode)
+	}
 	var raw bytes.Buffer
 	for int64(raw.Len()) < s.Size() {
 		b, err := s.Batch(ctx, int64(raw.Len()))
@@ -125,31 +154,37 @@ func (r *attempt) loadCode(ctx context.Context) ([]byte, error) {
 		}
 		raw.Write(b.Raw)
 	}
-	return findModule(&raw)
+	return findFiles(&raw, needed, most)
 }
 
-// findModule takes the main module out of a code package's tar stream. The stream is the buyer's: an entry that would
-// expand to more than it holds (a sparse file) is refused before it is read.
-func findModule(r io.Reader) ([]byte, error) {
-	t := tar.NewReader(r)
-	for {
+// findFiles takes files out of a code package's tar stream, the first of each name. The stream is the buyer's: an entry that
+// would expand to more than it holds (a sparse file) is refused before it is read.
+func findFiles(r io.Reader, needed string, most map[string]int64) (map[string][]byte, error) {
+	t, found := tar.NewReader(r), map[string][]byte{}
+	for len(found) < len(most) {
 		h, err := t.Next()
-		if err != nil {
-			return nil, fmt.Errorf("%w: the code package has no %s", errModule, mainModule)
+		if err != nil { // a stream that is no tar any more has no more files
+			break
 		}
-		if strings.TrimPrefix(h.Name, "./") != mainModule {
+		name := strings.TrimPrefix(h.Name, "./")
+		limit, wanted := most[name]
+		if !wanted || found[name] != nil {
 			continue
 		}
 		sparse := slices.ContainsFunc(slices.Collect(maps.Keys(h.PAXRecords)), func(k string) bool { return strings.HasPrefix(k, "GNU.sparse.") })
-		if h.Typeflag != tar.TypeReg || sparse || h.Size < 1 || h.Size > sandbox.MaxModule {
-			return nil, fmt.Errorf("%w: %s is not a plain file of at most %d bytes", errModule, mainModule, sandbox.MaxModule)
+		if h.Typeflag != tar.TypeReg || sparse || h.Size < 1 || h.Size > limit {
+			return nil, fmt.Errorf("%w: %s is not a plain file of at most %d bytes", errModule, name, limit)
 		}
-		module := make([]byte, h.Size)
-		if _, err := io.ReadFull(t, module); err != nil {
-			return nil, fmt.Errorf("%w: %s is cut short", errModule, mainModule)
+		b := make([]byte, h.Size)
+		if _, err := io.ReadFull(t, b); err != nil {
+			return nil, fmt.Errorf("%w: %s is cut short", errModule, name)
 		}
-		return module, nil
+		found[name] = b
 	}
+	if found[needed] == nil {
+		return nil, fmt.Errorf("%w: the code package has no %s", errModule, needed)
+	}
+	return found, nil
 }
 
 // errModule means the code package holds nothing to run.
@@ -169,7 +204,7 @@ func reasonOf(err error, worker string) string {
 		return usage.ReasonUnavailable
 	case refused, errors.Is(err, ErrGrant), errors.Is(err, errNotPermitted):
 		return usage.ReasonNotPermitted
-	case errors.Is(err, scratch.ErrFull): // of the machine, not of the data
+	case errors.Is(err, scratch.ErrFull), errors.Is(err, errLate), errors.Is(err, train.ErrTime): // of the machine, as far as anybody is told
 		return usage.ReasonUnavailable
 	case errors.Is(err, errModule):
 		return usage.ReasonModule

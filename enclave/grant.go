@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
 	"github.com/glovebox-dev/glovebox/attestation/usage"
@@ -15,11 +16,21 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
-// release asks the code's broker first, whose answer carries the run ticket, then each dataset's with that ticket.
+// release asks the code's broker first, whose answer carries the run ticket, then each dataset's with that ticket. The first release
+// is debited: before it, and as long as it is waited for, every nonce must be one that its broker still takes.
 func (r *attempt) release(ctx context.Context) error {
+	left := r.nonceLeft()
+	if left <= 0 {
+		return fmt.Errorf("%w: a nonce expired before anything was released", ErrBroker)
+	}
 	for i, p := range r.packages {
+		patience := r.patience(p)
+		if i == 0 {
+			patience = min(patience, left)
+		}
+		p.beat.heard = time.Now() // the answer may be as old as the question
 		req := &grant.ReleaseRequest{Evidence: r.evidence, Job: r.signedJob, Code: r.packages[0].signed, Manifest: p.signed, Ticket: r.ticket}
-		err := r.ask(ctx, p, r.patience(p), &grant.Message{Release: req}, func(reply *grant.Reply) error {
+		err := r.ask(ctx, p, patience, &grant.Message{Release: req}, func(reply *grant.Reply) error {
 			if reply.Release == nil {
 				return fmt.Errorf("%w: no grant", ErrBroker)
 			}
@@ -59,6 +70,7 @@ func (r *attempt) acceptRelease(p *pack, code bool, reply *grant.ReleaseReply) e
 		r.ticket, r.attempt = ticket, g.Predicate.Attempt
 	}
 	p.grant, p.raw, p.granted, p.keys = g, reply.Grant, sel, keys
+	p.beat.allowed = firstAllowance(&g.Predicate.Obligations) // nobody else has p before it is live
 	r.mu.Lock()
 	r.live = append(r.live, p)
 	r.mu.Unlock()

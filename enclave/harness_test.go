@@ -111,6 +111,7 @@ type world struct {
 
 	refuseFinish int           // so many times
 	patience     time.Duration // of the enclave with brokers; little if zero
+	unlogged     time.Duration // of the enclave with commits that wait for the log
 }
 
 func newWorld(t testing.TB, change func(*job.Job)) *world { return newWorldOf(t, 20_000, change) }
@@ -134,8 +135,9 @@ func numbers(records int) []byte {
 // made is what a world is made from.
 type made struct {
 	records, module []byte
-	files           fs.FS // of the dataset, instead of records
-	segment         int64 // bytes of the dataset's segments
+	files           fs.FS             // of the dataset, instead of records
+	segment         int64             // bytes of the dataset's segments
+	code            map[string][]byte // more files of the code package
 	terms           func(*dataset.Terms)
 	offer           func(*dataset.Manifest) // of the dataset alone
 	job             func(*job.Job)
@@ -166,6 +168,9 @@ func newWorldFrom(t testing.TB, from made) *world {
 	w.data = w.pack(w.creator, data)
 	code := t.TempDir()
 	check(t, os.WriteFile(filepath.Join(code, mainModule), from.module, 0o600))
+	for name, b := range from.code {
+		check(t, os.WriteFile(filepath.Join(code, name), b, 0o600))
+	}
 	w.code = w.pack(w.buyer, dataset.PackConfig{Files: os.DirFS(code), Manifest: mine})
 	w.identity, err = age.GenerateX25519Identity()
 	check(t, err)
@@ -279,10 +284,10 @@ func (w *world) enclave(r Runner) *Enclave {
 	})
 	check(w.t, err)
 	e.t = timing{
-		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, output: 5 * time.Second, heartbeat: 20 * time.Millisecond,
+		ask: 100 * time.Millisecond, commit: 100 * time.Millisecond, answer: 5 * time.Second, output: 5 * time.Second, heartbeat: 20 * time.Millisecond, nonce: time.Hour, word: time.Hour,
 		backoffFirst: time.Millisecond, backoffMost: 10 * time.Millisecond, probe: 5 * time.Second, probePace: 20 * time.Millisecond,
 	}
-	e.t.ask = max(e.t.ask, w.patience)
+	e.t.ask, e.t.unlogged = max(e.t.ask, w.patience), w.unlogged
 	return e
 }
 
@@ -368,6 +373,11 @@ type noModules struct{}
 
 func (noModules) Module(context.Context, *dataset.Step, []byte, transforms.Schema, tx.Lent) (transforms.Module, error) {
 	return nil, transforms.ErrModule
+}
+
+// Train refuses, too.
+func (noModules) Train(context.Context, sandbox.TrainSpec) (*sandbox.TrainSession, error) {
+	return nil, sandbox.ErrSpawner
 }
 
 // reader is a runner that reads its one dataset whole, as often as asked, and returns its hash as the model.

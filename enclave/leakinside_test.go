@@ -52,7 +52,7 @@ func neighbourChannels() []channel {
 		},
 		{
 			name: "compiled code of another job", to: "later job", tries: "has a module compiled that differs from the next job's in one constant; the next job says which constant it runs with",
-			stops: "nothing compiled is kept: every worker admits, rewrites and compiles by itself, and both digests are attested", arrive: poisoned,
+			stops: "nothing compiled is shared: every worker admits, rewrites and compiles by itself, for one run of one buyer, and both digests are attested", arrive: poisoned,
 		},
 	}
 }

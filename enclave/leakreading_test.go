@@ -124,7 +124,12 @@ var statementRows = map[string]string{
 	"Transforms.StepReport.BytesIn": given, "Transforms.StepReport.BytesOut": given,
 	"Transforms.StepReport.Findings.Name": given, "Transforms.StepReport.Findings.Count": given,
 	"Transforms.StepReport.Quarantined.Name": given, "Transforms.StepReport.Quarantined.Count": given,
-	"Transforms.Fuel": given, "Transforms.Sealed": given, "Privacy": given, "Receipts": given, "Payments": given,
+	"Transforms.Fuel": given, "Transforms.Sealed": given, "Privacy": given,
+	"Spent.Manifest": others, "Spent.Unit": given, "Spent.Contributions": given, "Spent.Adjacency": given, "Spent.Accountant": given,
+	"Spent.Mechanisms.Kind": given, "Spent.Mechanisms.Noise": given, "Spent.Mechanisms.Sensitivity": given, "Spent.Mechanisms.Size": given,
+	"Spent.Mechanisms.Epsilon": given, "Spent.Mechanisms.Delta": given, "Spent.Mechanisms.Sampling": given, "Spent.Mechanisms.Rate.Num": given,
+	"Spent.Mechanisms.Rate.Den": given, "Spent.Mechanisms.Count": given, "Spent.Delta": given, "Spent.Epsilon": given, "Spent.Isolation": given,
+	"Receipts": given, "Payments": given,
 	"Measured.CPUMillis": "CPU time", "Measured.PeakMemory": "peak memory", "Measured.WallMillis": "time, as attested", "Measured.Steps": given,
 	"Time.Broker": others, "Time.Released": others, "Time.Started": others, "Time.Finished": "time, as attested",
 }

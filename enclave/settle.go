@@ -20,7 +20,7 @@ func (r *attempt) settle(ctx context.Context, out *outcome) (*door.Result, error
 	if out.reason == usage.ReasonNone {
 		var err error
 		if s, err = r.seal(out); err != nil {
-			out.reason = usage.ReasonOutput
+			out.reason = r.discreet(usage.ReasonOutput)
 		}
 	}
 	signed, id, st, err := r.attestUsage(out, s)
@@ -83,7 +83,7 @@ func (r *attempt) statement(out *outcome, s *sealed) (*usage.Statement, error) {
 	st := &usage.Statement{
 		Job: r.job.ID, Binding: r.lease.d, Evidence: envelope.Sum(r.evidence), Runtime: r.job.Predicate.Runtime,
 		Isolation: out.worker.Isolation, Attempt: r.attempt, Outcome: usage.OutcomeFailed, Reason: out.reason,
-		Outputs: []usage.Output{}, Execution: out.execution(), Transforms: []usage.Transform{},
+		Outputs: []usage.Output{}, Execution: out.execution(), Transforms: []usage.Transform{}, Spent: r.spent(out),
 		Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{
 			CPUMillis: out.worker.CPU.Milliseconds(), PeakMemory: out.worker.Peak, WallMillis: out.worker.Wall.Milliseconds(),

@@ -110,7 +110,7 @@ func (r *attempt) lend(p *pack) (*transforms.Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := &transforms.Env{Keys: keys, Noise: rand.Reader}
+	env := &transforms.Env{Keys: keys, Noise: rand.Reader, Alone: dataset.Private(p.grant.Predicate.Obligations.Mode)}
 	env.Spool = func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", scratchMemory)), nil }
 	env.Module = func(ctx context.Context, s *dataset.Step, in transforms.Schema) (transforms.Module, error) {
 		module, err := r.fetchModule(ctx, s.Digest)
@@ -160,6 +160,8 @@ type streamReader struct {
 	at   int64
 	left []byte // of the batch at hand
 	err  error  // of the stream, as it came
+	// deliver is told each batch before anything of it is read. May be nil.
+	deliver func(b *dataset.Batch)
 }
 
 // Read implements io.Reader.
@@ -169,7 +171,10 @@ func (r *streamReader) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		var b dataset.Batch
-		if b, r.err = r.s.Batch(r.ctx, r.at); r.err == nil {
+		if b, r.err = r.s.Batch(r.ctx, r.at); r.err == nil && r.deliver != nil {
+			r.deliver(&b)
+		}
+		if r.err == nil {
 			r.left = b.Raw[r.at-b.Offset:]
 			r.at += int64(len(r.left))
 		}

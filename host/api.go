@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // Handler serves the API (Connect, gRPC, gRPC-Web and plain JSON), the log's static resources (C2SP tlog-tiles) under
-// /log/, and /healthz.
+// /log/, those of packages under /data/, and /healthz.
 func (h *Host) Handler() http.Handler {
 	opt := connect.WithReadMaxBytes(maxRequest)
 	mux := http.NewServeMux()
@@ -25,6 +26,7 @@ func (h *Host) Handler() http.Handler {
 	mux.Handle(api.NewLogServiceHandler(logService{h}, opt))
 	mux.Handle(api.NewOperatorServiceHandler(operatorService{h}, opt))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) }) //nolint:errcheck // a caller that left
+	mux.HandleFunc("GET /data/{manifest}/{path...}", h.serveTiles)
 	mux.Handle("GET /log/", http.StripPrefix("/log", h.logFiles()))
 	return mux
 }
@@ -48,9 +50,31 @@ func (h *Host) logFiles() http.Handler {
 			http.NotFound(w, r)
 			return
 		}
+		if p == "/checkpoint" && h.seq.feeder.on() {
+			h.serveCheckpoint(w, r)
+			return
+		}
 		w.Header().Set("Content-Type", "application/octet-stream")
 		files.ServeHTTP(w, r)
 	})
+}
+
+// serveCheckpoint shows the newest checkpoint that witnesses cosigned, or the latest if they are away.
+func (h *Host) serveCheckpoint(w http.ResponseWriter, r *http.Request) {
+	latest, size, err := h.seq.checkpoint(r.Context())
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	text, err := h.seq.feeder.shown(string(latest), size)
+	if err != nil {
+		h.slog.Warn("log", "error", err)
+		http.Error(w, "try again", http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	io.WriteString(w, text) //nolint:errcheck // a caller that left
 }
 
 // reply is what every unary method ends with.
@@ -80,6 +104,7 @@ func (h *Host) status(ctx context.Context) (*pb.StatusResponse, error) {
 	if _, out.LogSize, err = h.seq.checkpoint(ctx); err != nil {
 		return nil, err
 	}
+	out.LogWitnesses, out.LogCosigned = h.seq.feeder.status()
 	if out.LogPending, err = h.seq.unpublished(ctx); err != nil {
 		return nil, err
 	}

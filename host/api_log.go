@@ -16,7 +16,7 @@ type logService struct{ h *Host }
 
 func (s logService) Checkpoint(ctx context.Context, _ *connect.Request[pb.CheckpointRequest]) (*connect.Response[pb.CheckpointResponse], error) {
 	text, _, err := s.h.seq.checkpoint(ctx)
-	return reply(&pb.CheckpointResponse{Checkpoint: text, Verifier: s.h.seq.vkey}, err)
+	return reply(&pb.CheckpointResponse{Checkpoint: []byte(s.h.seq.feeder.dress(string(text))), Verifier: s.h.seq.vkey}, err)
 }
 
 func (s logService) Inclusion(ctx context.Context, r *connect.Request[pb.InclusionRequest]) (*connect.Response[pb.InclusionResponse], error) {
@@ -39,7 +39,11 @@ func (h *Host) prove(ctx context.Context, q *pb.InclusionRequest) (*pb.Inclusion
 	default:
 		return nil, fmt.Errorf("%w: name a statement or an index", ErrInvalid)
 	}
-	p, body, err := h.seq.inclusion(ctx, index)
+	prove := h.seq.inclusion
+	if q.Cosigned {
+		prove = h.seq.cosignedInclusion
+	}
+	p, body, err := prove(ctx, index)
 	if err != nil {
 		return nil, err
 	}

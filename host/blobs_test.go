@@ -151,12 +151,12 @@ func TestManifestNeedsItsBlobs(t *testing.T) {
 	p := w.pack(dataset.KindDataset, "more", anywhere)
 	err := w.c.PutManifest(context.Background(), p.Signed)
 	wantCode(t, err, connect.CodeFailedPrecondition)
-	missing, err := w.c.Missing(context.Background(), blobsOf(p.Manifest))
-	if err != nil || len(missing) != len(blobsOf(p.Manifest)) {
+	missing, err := w.c.Missing(context.Background(), p.Manifest.Blobs())
+	if err != nil || len(missing) != len(p.Manifest.Blobs()) {
 		t.Fatalf("missing %v, %v", missing, err)
 	}
 	w.publish(p)
-	if missing, err := w.c.Missing(context.Background(), blobsOf(p.Manifest)); err != nil || len(missing) != 0 {
+	if missing, err := w.c.Missing(context.Background(), p.Manifest.Blobs()); err != nil || len(missing) != 0 {
 		t.Fatalf("missing %v, %v", missing, err)
 	}
 	b, err := w.c.Manifest(context.Background(), p.ID)

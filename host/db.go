@@ -19,6 +19,9 @@ CREATE TABLE IF NOT EXISTS manifests(
 	id BLOB PRIMARY KEY, seq INTEGER UNIQUE NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL,
 	version INTEGER NOT NULL, records INTEGER NOT NULL, bytes INTEGER NOT NULL, leaves INTEGER NOT NULL,
 	address TEXT NOT NULL, broker TEXT NOT NULL, signed BLOB NOT NULL, added INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS versions(
+	owner TEXT NOT NULL, dataset BLOB NOT NULL, version INTEGER NOT NULL, manifest BLOB NOT NULL,
+	PRIMARY KEY(owner, dataset, version)) STRICT;
 CREATE TABLE IF NOT EXISTS jobs(
 	id BLOB PRIMARY KEY, seq INTEGER UNIQUE NOT NULL, buyer TEXT NOT NULL, signed BLOB NOT NULL, state TEXT NOT NULL,
 	epoch INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0, waits INTEGER NOT NULL DEFAULT 0,
@@ -37,9 +40,13 @@ CREATE INDEX IF NOT EXISTS records_pending ON records(seq) WHERE idx IS NULL;
 CREATE INDEX IF NOT EXISTS records_job ON records(job, seq);
 CREATE UNIQUE INDEX IF NOT EXISTS records_idx ON records(idx) WHERE idx IS NOT NULL;
 CREATE TABLE IF NOT EXISTS closed_grants(grant_id BLOB NOT NULL, signer TEXT NOT NULL, PRIMARY KEY(grant_id, signer)) STRICT;
+CREATE TABLE IF NOT EXISTS voices(owner TEXT NOT NULL, pinned TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(owner, pinned, key)) STRICT;
 INSERT INTO meta(version) SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta);`
 
 const schemaVersion = 1
+
+// maxPosted bounds writes that nobody waits for.
+const maxPosted = 256
 
 // writeBatch is how many writes share one fsync.
 const writeBatch = 256
@@ -48,6 +55,7 @@ const writeBatch = 256
 type database struct {
 	write, read *sql.DB
 	ops         chan writeOp
+	posted      chan writeOp // nobody waits for these
 	quit, done  chan struct{}
 }
 
@@ -55,6 +63,7 @@ type writeOp struct {
 	ctx  context.Context
 	f    func(*sql.Tx) error
 	done chan error
+	then func(error) // if somebody wants to know who does not wait
 }
 
 var errClosed = errors.New("host: database is closed")
@@ -82,7 +91,7 @@ func openDatabase(ctx context.Context, path string) (*database, error) {
 		return nil, err
 	}
 	r.SetMaxOpenConns(4)
-	d := &database{write: w, read: r, ops: make(chan writeOp), quit: make(chan struct{}), done: make(chan struct{})}
+	d := &database{write: w, read: r, ops: make(chan writeOp), posted: make(chan writeOp, maxPosted), quit: make(chan struct{}), done: make(chan struct{})}
 	go d.loop()
 	return d, nil
 }
@@ -110,7 +119,7 @@ func (d *database) close() error {
 // update runs f in a transaction that is on disk when update returns nil. f may run together with others in one commit;
 // its error undoes its own work only. f must not use the database but through its argument.
 func (d *database) update(ctx context.Context, f func(*sql.Tx) error) error {
-	op := writeOp{ctx, f, make(chan error, 1)}
+	op := writeOp{ctx, f, make(chan error, 1), nil}
 	select {
 	case d.ops <- op:
 		return <-op.done
@@ -121,11 +130,23 @@ func (d *database) update(ctx context.Context, f func(*sql.Tx) error) error {
 	}
 }
 
+// post runs f like update, in the order of posts and soon, and calls done instead of making the caller wait for the disk. What is not
+// done yet when the database closes never is.
+func (d *database) post(f func(*sql.Tx) error, done func(error)) {
+	op := writeOp{context.Background(), f, make(chan error, 1), done}
+	select {
+	case d.posted <- op:
+	case <-d.quit:
+	}
+}
+
 func (d *database) loop() {
 	defer close(d.done)
 	for {
 		select {
 		case op := <-d.ops:
+			d.commit(d.gather(op))
+		case op := <-d.posted:
 			d.commit(d.gather(op))
 		case <-d.quit:
 			return
@@ -139,6 +160,8 @@ func (d *database) gather(first writeOp) []writeOp {
 	for len(batch) < writeBatch {
 		select {
 		case op := <-d.ops:
+			batch = append(batch, op)
+		case op := <-d.posted:
 			batch = append(batch, op)
 		default:
 			return batch
@@ -167,6 +190,9 @@ func (d *database) commit(batch []writeOp) {
 			results[i] = fmt.Errorf("host database: %w", err)
 		}
 		op.done <- results[i]
+		if op.then != nil {
+			op.then(results[i])
+		}
 	}
 }
 

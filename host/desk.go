@@ -162,7 +162,7 @@ func (d *desk) ReadAt(ctx context.Context, id envelope.Digest, p []byte, off int
 }
 
 // Relay implements [door.Handler].
-func (d *desk) Relay(ctx context.Context, address string, msg []byte) ([]byte, error) {
+func (d *desk) Relay(ctx context.Context, address string, msg []byte, most int) ([]byte, error) {
 	d.touch()
 	d.mu.Lock()
 	var allowed map[string]bool
@@ -170,7 +170,7 @@ func (d *desk) Relay(ctx context.Context, address string, msg []byte) ([]byte, e
 		allowed = d.attempt.addresses
 	}
 	d.mu.Unlock()
-	return d.h.relay.post(ctx, allowed, address, msg)
+	return d.h.relay.post(ctx, allowed, address, msg, min(most, maxReply))
 }
 
 func (d *desk) touch() {
@@ -191,9 +191,7 @@ func (d *desk) Progress(ctx context.Context, token string, p door.Progress) (can
 		return false, fmt.Errorf("%w: state %.32q", ErrInvalid, p.State)
 	}
 	if p.State != a.state {
-		if err := d.h.queue.progress(ctx, &a.lease, p.State); err != nil {
-			return false, err
-		}
+		d.h.queue.move(&a.lease, p.State)
 		a.state = p.State
 	}
 	d.h.hub.setLeaves(a.job, max(0, p.Leaves))
@@ -237,12 +235,17 @@ func (d *desk) Finish(ctx context.Context, token string, r door.Result) error {
 	if err != nil {
 		return diskError(err)
 	}
+	records := append(d.h.commitRecords(ctx, &r), rec)
 	err = d.h.db.update(ctx, func(tx *sql.Tx) error {
 		if err := run.store(tx, a, d.h.cfg.Now().UnixMilli()); err != nil {
 			return err
 		}
-		_, err := rec.insert(tx, d.h.cfg.Now().UnixMilli())
-		return err
+		for _, rec := range records {
+			if _, err := rec.insert(tx, d.h.cfg.Now().UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return diskError(err)

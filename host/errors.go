@@ -18,22 +18,23 @@ import (
 
 // Errors. The API carries each with a code of its own and a hint.
 var (
-	ErrConfig     = errors.New("host: invalid configuration")
-	ErrLocked     = errors.New("host: another host uses this directory")
-	ErrInvalid    = errors.New("host: invalid request")
-	ErrDigest     = errors.New("host: the bytes do not have the digest they were sent under")
-	ErrSize       = errors.New("host: the bytes do not have the length they were sent under")
-	ErrTooLarge   = errors.New("host: too large")
-	ErrUnknown    = errors.New("host: not here")
-	ErrIncomplete = errors.New("host: blobs are missing")
-	ErrNotReady   = errors.New("host: not ready")
-	ErrNoResult   = errors.New("host: ended without a result")
-	ErrBusy       = errors.New("host: busy")
-	ErrFull       = errors.New("host: no space left on the disk")
-	ErrFenced     = errors.New("host: this attempt is over")
-	ErrAddress    = errors.New("host: not the address of a broker of this job")
-	ErrRelay      = errors.New("host: broker did not answer")
-	ErrSigner     = errors.New("host: not signed by the package's broker")
+	ErrConfig      = errors.New("host: invalid configuration")
+	ErrLocked      = errors.New("host: another host uses this directory")
+	ErrInvalid     = errors.New("host: invalid request")
+	ErrDigest      = errors.New("host: the bytes do not have the digest they were sent under")
+	ErrSize        = errors.New("host: the bytes do not have the length they were sent under")
+	ErrTooLarge    = errors.New("host: too large")
+	ErrUnknown     = errors.New("host: not here")
+	ErrIncomplete  = errors.New("host: blobs are missing")
+	ErrNotReady    = errors.New("host: not ready")
+	ErrNoResult    = errors.New("host: ended without a result")
+	ErrBusy        = errors.New("host: busy")
+	ErrFull        = errors.New("host: no space left on the disk")
+	ErrFenced      = errors.New("host: this attempt is over")
+	ErrAddress     = errors.New("host: not the address of a broker of this job")
+	ErrRelay       = errors.New("host: broker did not answer")
+	ErrUnwitnessed = errors.New("host: the log has no witnesses")
+	ErrSigner      = errors.New("host: not signed by the package's broker")
 )
 
 // answers says how each error travels: the first match wins.
@@ -49,6 +50,7 @@ var answers = []struct {
 	{ErrIncomplete, connect.CodeFailedPrecondition, "upload all blobs of the package, then publish its manifest"},
 	{ErrNoResult, connect.CodeFailedPrecondition, "the job's reason says why; submit the work again as a new job"},
 	{ErrNotReady, connect.CodeUnavailable, "watch the job until it has ended, then try again"},
+	{ErrUnwitnessed, connect.CodeFailedPrecondition, "its operator names some with: glovebox operator up --witness URL=KEY"},
 	{ErrBusy, connect.CodeUnavailable, "try again in a moment"},
 	{ErrFull, connect.CodeResourceExhausted, "the operator has to free space on the host's disk"},
 	{dataset.ErrFull, connect.CodeResourceExhausted, "the operator has to free space on the host's disk"},
@@ -56,7 +58,8 @@ var answers = []struct {
 	{envelope.ErrTooLarge, connect.CodeInvalidArgument, "split it, or ask the operator about the limits"},
 	{ErrDigest, connect.CodeInvalidArgument, "the bytes changed on the way or on disk: check the source and send them again"},
 	{ErrSize, connect.CodeInvalidArgument, "the bytes changed on the way or on disk: check the source and send them again"},
-	{ErrSigner, connect.CodePermissionDenied, "only the broker that a published manifest pins may log records about it"},
+	{ErrSigner, connect.CodePermissionDenied, "only the broker that a published manifest pins, or that its owner handed over to since, may log records about it"},
+	{dataset.ErrHistory, connect.CodeFailedPrecondition, "publish a version that was packed with --previous and the newest version's digest; a published version is never replaced"},
 	{envelope.ErrIntegrity, connect.CodeInvalidArgument, "sign with the key that the statement names"},
 	{envelope.ErrMalformed, connect.CodeInvalidArgument, "send the file exactly as it was signed"},
 	{envelope.ErrDigest, connect.CodeInvalidArgument, "a digest is sha256: and 64 lower-case hex digits"},

@@ -5,6 +5,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,8 @@ const (
 	lockFile     = "host.lock"
 	logKeyFile   = "log.key"
 	rootFile     = "trusted_root.json"
+	cosignedFile = "cosigned" // the newest checkpoint that enough witnesses signed
+	shownFile    = "shown"    // the largest checkpoint that was shown before enough witnesses signed it
 	blobsDir     = "blobs"
 	logDir       = "log"
 	bundlesDir   = "bundles"
@@ -60,6 +63,14 @@ func writeFile(path string, b []byte) error {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// removeFile removes a file that need not be there.
+func removeFile(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

@@ -65,11 +65,12 @@ type world struct {
 	blobs  *dataset.DirStore
 	buyer  *envelope.Signer
 	broker *envelope.Signer
+	owner  *envelope.Signer // of packages; nil: a fresh one for each
 	data   *dataset.Packed
 	code   *dataset.Packed
 }
 
-func signer(t *testing.T, r envelope.Role) *envelope.Signer {
+func signer(t testing.TB, r envelope.Role) *envelope.Signer {
 	t.Helper()
 	s, err := envelope.GenerateSigner(r)
 	if err != nil {
@@ -80,7 +81,7 @@ func signer(t *testing.T, r envelope.Role) *envelope.Signer {
 
 // hostDir is a temporary directory that is removed again when the log's library has written its last: it goes on in the
 // background for a moment after it was shut down.
-func hostDir(t *testing.T) string {
+func hostDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "host")
 	if err != nil {
@@ -118,9 +119,13 @@ func newWorld(t *testing.T, address string, change func(*Config)) *world {
 
 func (w *world) pack(kind dataset.Kind, name, address string) *dataset.Packed {
 	w.t.Helper()
+	owner := w.owner
+	if owner == nil {
+		owner = signer(w.t, envelope.RoleOwner)
+	}
 	p, err := dataset.Pack(context.Background(), dataset.PackConfig{
 		Store: w.blobs, Source: strings.NewReader("label,pixel\n" + strings.Repeat("7,255\n", 2000)),
-		Signer: signer(w.t, envelope.RoleOwner), Key: dataset.NewKey(),
+		Signer: owner, Key: dataset.NewKey(),
 		Manifest: dataset.Manifest{
 			Kind: kind, Name: name, Broker: dataset.Broker{Address: address, Key: w.broker.Public()}, Test: true,
 			Format: dataset.FormatCSV, Terms: dataset.Terms{
@@ -169,7 +174,7 @@ func (w *world) restart() {
 
 func (w *world) upload(p *dataset.Packed) {
 	w.t.Helper()
-	for _, d := range blobsOf(p.Manifest) {
+	for _, d := range p.Manifest.Blobs() {
 		b := w.blob(d)
 		if err := w.c.PutBlob(context.Background(), d, int64(len(b)), bytes.NewReader(b)); err != nil {
 			w.t.Fatal(err)
@@ -183,14 +188,6 @@ func (w *world) publish(p *dataset.Packed) {
 	if err := w.c.PutManifest(context.Background(), p.Signed); err != nil {
 		w.t.Fatal(err)
 	}
-}
-
-func blobsOf(m *dataset.Manifest) []envelope.Digest {
-	var out []envelope.Digest
-	for _, s := range m.Segments {
-		out = append(out, s.Blob)
-	}
-	return append(out, m.Tree.Levels...)
 }
 
 func (w *world) blob(d envelope.Digest) []byte {
@@ -253,7 +250,7 @@ func (w *world) wait(id envelope.Digest) (last *pb.Job, states []string) {
 }
 
 // eventually polls until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
+func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if f() {
@@ -451,7 +448,7 @@ func fakeRun(id envelope.Digest, reason string, file []byte) door.Result {
 	}
 	st := &usage.Statement{
 		Job: id, Binding: d, Evidence: envelope.Sum(evidence), Assurance: "simulated", Runtime: job.RuntimeWASM, Isolation: "none",
-		Attempt: 1, Outcome: usage.OutcomeFailed, Reason: reason, Outputs: []usage.Output{}, Transforms: []usage.Transform{},
+		Attempt: 1, Outcome: usage.OutcomeFailed, Reason: reason, Outputs: []usage.Output{}, Transforms: []usage.Transform{}, Spent: []usage.Spend{},
 		Receipts: []string{}, Payments: []string{}, Time: usage.Time{Broker: 1},
 	}
 	r := door.Result{Outcome: usage.OutcomeFailed, Reason: reason, Evidence: evidence}
@@ -498,20 +495,21 @@ func testGrant(id, manifest envelope.Digest) *grant.Grant {
 	}
 }
 
-// only asserts that a directory holds exactly the named files.
+// only asserts that a directory comes to hold exactly the named files: a job's end is seen a moment before what it left is
+// swept.
 func only(t *testing.T, dir string, want ...string) {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, e := range entries {
-		got = append(got, e.Name())
-	}
-	if strings.Join(got, " ") != strings.Join(want, " ") {
-		t.Errorf("%s holds %q, want %q", filepath.Base(dir), got, want)
-	}
+	eventually(t, fmt.Sprintf("%s holds %q", filepath.Base(dir), want), func() bool {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Name())
+		}
+		return strings.Join(got, " ") == strings.Join(want, " ")
+	})
 }
 
 // keptOf takes a bundle apart again.

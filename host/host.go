@@ -23,6 +23,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 // Defaults of [Config].
@@ -35,6 +36,7 @@ const (
 	DefaultRetryMax     = time.Minute
 	DefaultRelayTimeout = config.MaxRelayTimeout
 	DefaultCheckpoint   = 200 * time.Millisecond
+	DefaultBundleWait   = 2 * time.Minute
 )
 
 // Config is all a host needs. Zero values take the defaults above; Dir and Origin have none.
@@ -44,6 +46,7 @@ type Config struct {
 	Launcher Launcher // starts enclaves; required when Enclaves is positive
 	Enclaves int      // how many to keep running
 
+	Blobs        dataset.Store // where sealed blobs are; nil is a folder in Dir
 	MaxBlob      int64         // bytes of one blob
 	MaxQueued    int           // jobs that wait
 	MaxDeaths    int           // attempts of a job that end with a dead enclave, before it fails
@@ -53,6 +56,11 @@ type Config struct {
 	RelayTimeout time.Duration // for one answer of a broker, at most the default
 	RelayProxy   *url.URL      // HTTP proxy on the way to brokers; nil is none. It must refuse what the relay would
 	Checkpoint   time.Duration // between checkpoints of the log, at least 100 ms
+
+	Witnesses        []Witness // who cosigns checkpoints; none: nobody does
+	WitnessThreshold int       // how many of them make a checkpoint count as cosigned
+
+	BundleWait time.Duration // a run's bundle waits for witnesses, before it is made without
 
 	Now  func() time.Time // wall clock; nil is the system's
 	Slog *slog.Logger     // nil discards
@@ -64,7 +72,7 @@ type Host struct {
 	lock    *os.File
 	db      *database
 	queue   *queue
-	blobs   *dataset.DirStore
+	blobs   dataset.Store
 	results results
 	relay   *relay
 	seq     *sequencer
@@ -91,6 +99,7 @@ func (c *Config) fill() error {
 	setDefault(&c.RetryMax, DefaultRetryMax)
 	setDefault(&c.RelayTimeout, DefaultRelayTimeout)
 	setDefault(&c.Checkpoint, DefaultCheckpoint)
+	setDefault(&c.BundleWait, DefaultBundleWait)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -108,7 +117,7 @@ func (c *Config) fill() error {
 		return fmt.Errorf("%w: limits must be positive", ErrConfig)
 	case c.RelayTimeout > DefaultRelayTimeout:
 		return fmt.Errorf("%w: a broker has at most %s to answer", ErrConfig, DefaultRelayTimeout)
-	case min(c.RetryMin, c.RelayTimeout) <= 0 || c.RetryMax < c.RetryMin || c.Checkpoint < 100*time.Millisecond:
+	case min(c.RetryMin, c.RelayTimeout, c.BundleWait) <= 0 || c.RetryMax < c.RetryMin || c.Checkpoint < 100*time.Millisecond:
 		return fmt.Errorf("%w: times must be positive, retryMax not below retryMin, checkpoints 100 ms apart", ErrConfig)
 	}
 	return nil
@@ -149,8 +158,10 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 }
 
 func (h *Host) open(ctx context.Context) (err error) {
-	if h.blobs, err = dataset.NewDirStore(filepath.Join(h.cfg.Dir, blobsDir)); err != nil {
-		return err
+	if h.blobs = h.cfg.Blobs; h.blobs == nil {
+		if h.blobs, err = dataset.NewDirStore(filepath.Join(h.cfg.Dir, blobsDir)); err != nil {
+			return err
+		}
 	}
 	if h.db, err = openDatabase(ctx, filepath.Join(h.cfg.Dir, databaseFile)); err != nil {
 		return err
@@ -168,6 +179,9 @@ func (h *Host) open(ctx context.Context) (err error) {
 		return err
 	}
 	h.seq.complete = h.complete
+	if err := h.witness(log); err != nil {
+		return err
+	}
 	if h.logRoot, err = os.OpenRoot(filepath.Join(h.cfg.Dir, logDir)); err != nil {
 		return err
 	}
@@ -180,10 +194,22 @@ func (h *Host) open(ctx context.Context) (err error) {
 	return h.queue.recover(ctx)
 }
 
+// witness connects the log with its witnesses.
+func (h *Host) witness(log *tlog.Log) error {
+	f, err := newFeeder(&h.cfg, log)
+	if err != nil {
+		return err
+	}
+	f.latest, f.prove, f.news = h.seq.checkpoint, h.seq.consistency, h.seq.poke
+	h.seq.feeder = f
+	return f.load(filepath.Join(h.cfg.Dir, cosignedFile))
+}
+
 // Run publishes records and keeps enclaves running until ctx ends, then stops them. The host may be run again.
 func (h *Host) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { h.seq.run(ctx) })
+	wg.Go(func() { h.seq.feeder.run(ctx) })
 	for i, s := range h.slots {
 		wg.Go(func() { h.keep(ctx, i, s) })
 	}

@@ -18,8 +18,8 @@ import (
 
 // manifestInfo is what the host uses of a manifest.
 type manifestInfo struct {
-	kind, address, broker string
-	leaves, bytes         int64 // bytes of the manifest as signed
+	kind, address, owner, broker string
+	leaves, bytes                int64 // bytes of the manifest as signed
 }
 
 // putManifest publishes a package, once all its blobs are here with the lengths the owner signed.
@@ -33,8 +33,15 @@ func (h *Host) putManifest(ctx context.Context, signed []byte) (envelope.Digest,
 	if err != nil {
 		return envelope.Digest{}, false, err
 	}
+	around, err := h.succession(ctx, v)
+	if err != nil {
+		return envelope.Digest{}, false, err
+	}
 	var created bool
 	err = h.db.update(ctx, func(tx *sql.Tx) error {
+		if err := around.keep(ctx, tx, v); err != nil {
+			return err
+		}
 		r, err := tx.Exec(`INSERT INTO manifests(id, seq, kind, name, owner, version, records, bytes, leaves, address, broker, signed, added)
 			VALUES(?, (SELECT coalesce(max(seq),0)+1 FROM manifests), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING`,
 			v.ID[:], string(m.Kind), m.Name, m.Owner.String(), m.Version, m.Records, size, m.Tree.Size, m.Broker.Address,
@@ -51,7 +58,10 @@ func (h *Host) putManifest(ctx context.Context, signed []byte) (envelope.Digest,
 
 func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64, err error) {
 	missing := 0
-	for _, s := range m.Segments {
+	for i, s := range m.Segments {
+		if m.Erased(i) != nil {
+			continue
+		}
 		n, err := h.blobs.Size(ctx, s.Blob)
 		switch {
 		case errors.Is(err, dataset.ErrNoBlob):
@@ -63,6 +73,18 @@ func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64,
 		}
 		size += n
 	}
+	for _, x := range m.Indexes {
+		n, err := h.blobs.Size(ctx, x.Blob)
+		switch {
+		case errors.Is(err, dataset.ErrNoBlob):
+			missing++
+		case err != nil:
+			return 0, err
+		case n != x.Bytes:
+			return 0, fmt.Errorf("%w: index %s has %d bytes, the manifest says %d", ErrSize, x.Blob, n, x.Bytes)
+		}
+		size += n
+	}
 	for _, d := range slices.Concat(m.Tree.Levels, m.Terms.Modules()) {
 		if _, err := h.blobs.Size(ctx, d); errors.Is(err, dataset.ErrNoBlob) {
 			missing++
@@ -71,14 +93,14 @@ func (h *Host) checkBlobs(ctx context.Context, m *dataset.Manifest) (size int64,
 		}
 	}
 	if missing > 0 {
-		return 0, fmt.Errorf("%w: %d of %d", ErrIncomplete, missing, len(m.Segments)+len(m.Tree.Levels)+len(m.Terms.Modules()))
+		return 0, fmt.Errorf("%w: %d of %d", ErrIncomplete, missing, len(m.Blobs()))
 	}
 	return size, nil
 }
 
 func (h *Host) manifestInfo(ctx context.Context, id envelope.Digest) (m manifestInfo, err error) {
-	err = h.db.read.QueryRowContext(ctx, `SELECT kind, address, broker, leaves, length(signed) FROM manifests WHERE id = ?`, id[:]).
-		Scan(&m.kind, &m.address, &m.broker, &m.leaves, &m.bytes)
+	err = h.db.read.QueryRowContext(ctx, `SELECT kind, address, owner, broker, leaves, length(signed) FROM manifests WHERE id = ?`, id[:]).
+		Scan(&m.kind, &m.address, &m.owner, &m.broker, &m.leaves, &m.bytes)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fmt.Errorf("%w: manifest %s", ErrUnknown, id)
 	}

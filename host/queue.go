@@ -48,6 +48,7 @@ type queue struct {
 	backoff backoff
 	deaths  int // attempts that may end with a dead enclave
 	waits   int // attempts that may end with "try again"
+	room    int // jobs that may still be added before those that wait are counted again; of the one goroutine that writes
 	// changed is called with a job after any change to it.
 	changed func(envelope.Digest)
 }
@@ -73,11 +74,8 @@ func (q *queue) submit(ctx context.Context, id envelope.Digest, buyer string, si
 			created = false
 			return err
 		}
-		if err := tx.QueryRow(`SELECT count(*) FROM jobs WHERE state IN ('queued','retrying')`).Scan(&open); err != nil {
+		if err := q.admit(tx, limit); err != nil {
 			return err
-		}
-		if open >= limit {
-			return fmt.Errorf("%w: %d jobs wait already", ErrBusy, open)
 		}
 		now := q.millis()
 		_, err := tx.Exec(`INSERT INTO jobs(id, seq, buyer, signed, state, ready, total, submitted, updated)
@@ -90,6 +88,23 @@ func (q *queue) submit(ctx context.Context, id envelope.Digest, buyer string, si
 		q.changed(id)
 	}
 	return created, err
+}
+
+// admit makes sure that a job more may wait. To count those that do takes as long as there are many, so it is done only when as many
+// came as there was room for when they were counted last: since then some may have left.
+func (q *queue) admit(tx *sql.Tx, limit int) error {
+	if q.room <= 0 {
+		var waiting int
+		if err := tx.QueryRow(`SELECT count(*) FROM jobs WHERE state IN ('queued','retrying')`).Scan(&waiting); err != nil {
+			return err
+		}
+		if waiting >= limit {
+			return fmt.Errorf("%w: %d jobs wait already", ErrBusy, waiting)
+		}
+		q.room = limit - waiting
+	}
+	q.room--
+	return nil
 }
 
 // take leases the job that has waited longest, or returns nil. A job that waits for longer than any backoff was queued
@@ -137,15 +152,17 @@ func fenced(tx *sql.Tx, l *lease, set string, args ...any) error {
 	return nil
 }
 
-// progress moves a leased job to another of door's states and learns whether its buyer has cancelled it.
-func (q *queue) progress(ctx context.Context, l *lease, state string) error {
-	err := q.db.update(ctx, func(tx *sql.Tx) error {
-		return fenced(tx, l, `state = ?, updated = ?`, state, q.millis())
+// move puts a leased job into another of door's states. Where a run stands is worth a write, but not the time of one: whoever wants to
+// know waits for what it gives. Whether the lease is over is for check to say.
+func (q *queue) move(l *lease, state string) <-chan error {
+	held, done := *l, make(chan error, 1)
+	q.db.post(func(tx *sql.Tx) error { return fenced(tx, &held, `state = ?, updated = ?`, state, q.millis()) }, func(err error) {
+		if err == nil {
+			q.changed(held.job)
+		}
+		done <- err
 	})
-	if err == nil {
-		q.changed(l.job)
-	}
-	return err
+	return done
 }
 
 // check refuses a lease that is over.
@@ -174,6 +191,7 @@ func (q *queue) giveUp(ctx context.Context, l *lease, e ending) error {
 		if err := tx.QueryRow(`SELECT deaths, waits, cancel FROM jobs WHERE id = ?`, l.job[:]).Scan(&deaths, &waits, &cancel); err != nil {
 			return err
 		}
+		q.room-- // it may wait again
 		n := &waits
 		limit := q.waits
 		if e.death {

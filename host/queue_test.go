@@ -91,7 +91,7 @@ func TestOldEpochIsFenced(t *testing.T) {
 		t.Fatalf("second lease %+v", now)
 	}
 	for name, err := range map[string]error{
-		"progress": q.progress(ctx, old, door.StateRunning),
+		"progress": <-q.move(old, door.StateRunning),
 		"give up":  q.giveUp(ctx, old, ending{}),
 		"check":    second(q.check(ctx, old)),
 		"finish": q.db.update(ctx, func(tx *sql.Tx) error {
@@ -105,7 +105,7 @@ func TestOldEpochIsFenced(t *testing.T) {
 	if s, _ := q.state(id); s != door.StateAttesting {
 		t.Errorf("an old epoch moved the job to %s", s)
 	}
-	if err := q.progress(ctx, now, door.StateRunning); err != nil {
+	if err := <-q.move(now, door.StateRunning); err != nil {
 		t.Error(err)
 	}
 }
@@ -147,7 +147,7 @@ func TestLeasesSurviveKill(t *testing.T) {
 	q, ctx := newQueue(t), context.Background()
 	id := q.add("job")
 	l := q.lease()
-	if err := q.progress(ctx, l, door.StateCommitting); err != nil {
+	if err := <-q.move(l, door.StateCommitting); err != nil {
 		t.Fatal(err)
 	}
 	q.reopen()
@@ -157,7 +157,7 @@ func TestLeasesSurviveKill(t *testing.T) {
 	if s, r := q.state(id); s != StateRetrying || r != reasonHostStopped {
 		t.Fatalf("after a restart: %s, %s", s, r)
 	}
-	if err := q.progress(ctx, l, door.StateRunning); !errors.Is(err, ErrFenced) {
+	if err := <-q.move(l, door.StateRunning); !errors.Is(err, ErrFenced) {
 		t.Errorf("the lease of a host that is gone still counts: %v", err)
 	}
 	q.now = q.now.Add(time.Second)
@@ -311,5 +311,48 @@ func TestClip(t *testing.T) {
 	}
 	if n := len([]rune(clip(strings.Repeat("ü", 5000)))); n != maxText {
 		t.Errorf("%d runes", n)
+	}
+}
+
+// TestFullQueueIsCountedAgain: the bound holds whatever came and went since the queue was last counted.
+func TestFullQueueIsCountedAgain(t *testing.T) {
+	q, ctx := newQueue(t), context.Background()
+	add := func(name string) error {
+		_, err := q.submit(ctx, envelope.Sum([]byte(name)), "buyer", []byte(name), 1, 3)
+		return err
+	}
+	for _, n := range []string{"a", "b", "c"} {
+		if err := add(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := add("d"); !errors.Is(err, ErrBusy) {
+		t.Fatalf("a fourth of three: %v", err)
+	}
+	l := q.lease()
+	if err := add("d"); err != nil { // one has left
+		t.Fatal(err)
+	}
+	if err := q.giveUp(ctx, l, ending{retry: true}); err != nil { // and comes back
+		t.Fatal(err)
+	}
+	if err := add("e"); !errors.Is(err, ErrBusy) {
+		t.Fatalf("a fifth of three: %v", err)
+	}
+	q.now = q.now.Add(time.Minute)
+	q.lease()
+	q.lease()
+	if err := add("e"); err != nil {
+		t.Fatal(err)
+	}
+	l = q.lease()
+	if err := add("f"); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.giveUp(ctx, l, ending{retry: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("g"); !errors.Is(err, ErrBusy) {
+		t.Fatalf("four wait, of three: %v", err)
 	}
 }

@@ -28,6 +28,7 @@ type record struct {
 	job       envelope.Digest
 	manifest  envelope.Digest   // zero for a usage statement, which is about several
 	closes    []envelope.Digest // grants that are accounted for by it
+	voice     *voice            // nil: the signer is the key that the manifest pins, or not a broker
 	signed    []byte
 }
 
@@ -104,13 +105,21 @@ func (r *record) insert(tx *sql.Tx, now int64) (created bool, err error) {
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		return false, err
 	}
-	by := r.signer.String()
-	if r.typ == envelope.UsageType {
-		by = "" // a lease's usage statement accounts for all its grants, whoever gave them
+	by := []string{r.signer.String()}
+	switch {
+	case r.typ == envelope.UsageType:
+		by = []string{""} // a lease's usage statement accounts for all its grants, whoever gave them
+	case r.voice != nil:
+		if err := r.voice.remember(tx); err != nil {
+			return false, err
+		}
+		by = r.voice.keys
 	}
 	for _, g := range r.closes {
-		if _, err := tx.Exec(`INSERT OR IGNORE INTO closed_grants(grant_id, signer) VALUES(?, ?)`, g[:], by); err != nil {
-			return false, err
+		for _, k := range by {
+			if _, err := tx.Exec(`INSERT OR IGNORE INTO closed_grants(grant_id, signer) VALUES(?, ?)`, g[:], k); err != nil {
+				return false, err
+			}
 		}
 	}
 	return true, nil
@@ -126,8 +135,8 @@ func (h *Host) appendRecord(ctx context.Context, signed []byte, broker envelope.
 	if err != nil {
 		return envelope.Digest{}, false, err
 	}
-	if m.broker != broker.String() {
-		return envelope.Digest{}, false, fmt.Errorf("%w: %s", ErrSigner, broker)
+	if r.voice, err = h.speaks(ctx, &m, r); err != nil {
+		return envelope.Digest{}, false, err
 	}
 	if !h.rate.allow(m.broker, h.cfg.Now()) {
 		return envelope.Digest{}, false, fmt.Errorf("%w: too many records", ErrBusy)

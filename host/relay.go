@@ -69,8 +69,8 @@ func refuseMetadata(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// post sends msg to a broker. allowed are the addresses in the manifests of the enclave's current job.
-func (r *relay) post(ctx context.Context, allowed map[string]bool, address string, msg []byte) ([]byte, error) {
+// post sends msg to a broker, whose answer may have most bytes. allowed are the addresses in the manifests of the enclave's current job.
+func (r *relay) post(ctx context.Context, allowed map[string]bool, address string, msg []byte, most int) ([]byte, error) {
 	if address == "" || !allowed[address] {
 		return nil, fmt.Errorf("%w: %.200q", ErrAddress, address)
 	}
@@ -90,12 +90,12 @@ func (r *relay) post(ctx context.Context, allowed map[string]bool, address strin
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: %s says %d", ErrRelay, address, resp.StatusCode)
 	}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, int64(most)+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRelay, err)
 	}
-	if len(b) > maxReply {
-		return nil, fmt.Errorf("%w: answer of more than %d bytes", ErrRelay, maxReply)
+	if len(b) > most {
+		return nil, fmt.Errorf("%w: answer of more than %d bytes", ErrRelay, most)
 	}
 	return b, nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func TestRelay(t *testing.T) {
 		b, _ := io.ReadAll(q.Body)
 		w.Write(append([]byte("echo "), b...))
 	})
-	got, err := r.post(context.Background(), map[string]bool{echo: true}, echo, []byte("\x00opaque"))
+	got, err := r.post(context.Background(), map[string]bool{echo: true}, echo, []byte("\x00opaque"), maxReply)
 	if err != nil || string(got) != "echo \x00opaque" {
 		t.Fatalf("%q, %v", got, err)
 	}
@@ -62,10 +63,26 @@ func TestRelay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := brokerServer(t, c.handler)
-			if _, err := r.post(context.Background(), map[string]bool{at: true}, at, c.msg); !errors.Is(err, c.want) {
+			if _, err := r.post(context.Background(), map[string]bool{at: true}, at, c.msg, maxReply); !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
 			}
 		})
+	}
+}
+
+// An answer is read no further than the question's bound: this broker never comes to its end.
+func TestRelayBoundsAnswers(t *testing.T) {
+	r := newRelay(time.Minute, nil)
+	defer r.close()
+	at := brokerServer(t, func(w http.ResponseWriter, q *http.Request) {
+		io.ReadAll(q.Body)
+		w.Write(make([]byte, 100))
+		http.NewResponseController(w).Flush()
+		<-q.Context().Done()
+	})
+	d := &desk{h: &Host{relay: r}, attempt: &attempt{addresses: map[string]bool{at: true}}}
+	if _, err := d.Relay(t.Context(), at, []byte("m"), 99); !errors.Is(err, ErrRelay) || !strings.Contains(err.Error(), "more than 99 bytes") {
+		t.Errorf("100 bytes where 99 may be: %v", err)
 	}
 }
 
@@ -76,7 +93,7 @@ func TestRelayRefusesOtherAddresses(t *testing.T) {
 	at := brokerServer(t, func(http.ResponseWriter, *http.Request) { reached = true })
 	for _, allowed := range []map[string]bool{nil, {}, {at + "/other": true}, {at: false}} {
 		for _, a := range []string{at, at + "/", "", "file:///etc/passwd"} {
-			if _, err := r.post(context.Background(), allowed, a, []byte("m")); !errors.Is(err, ErrAddress) {
+			if _, err := r.post(context.Background(), allowed, a, []byte("m"), maxReply); !errors.Is(err, ErrAddress) {
 				t.Errorf("%q with %v: %v", a, allowed, err)
 			}
 		}
@@ -86,7 +103,7 @@ func TestRelayRefusesOtherAddresses(t *testing.T) {
 		"http://[64:ff9b::169.254.169.254]", "http://[fd00:ec2::254]", "http://100.100.100.200", "http://[::ffff:100.100.100.200]",
 		"http://[fd20:ce::254]", "http://168.63.129.16", "http://192.0.0.192",
 	} {
-		if _, err := r.post(context.Background(), map[string]bool{a: true}, a, []byte("m")); !errors.Is(err, ErrAddress) {
+		if _, err := r.post(context.Background(), map[string]bool{a: true}, a, []byte("m"), maxReply); !errors.Is(err, ErrAddress) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
@@ -108,7 +125,7 @@ func TestRelayUsesTheConfiguredProxyOnly(t *testing.T) {
 	allowed := map[string]bool{broker: true}
 	r := newRelay(time.Second, nil)
 	defer r.close()
-	if b, err := r.post(context.Background(), allowed, broker, []byte("m")); !errors.Is(err, ErrRelay) || proxied != 0 {
+	if b, err := r.post(context.Background(), allowed, broker, []byte("m"), maxReply); !errors.Is(err, ErrRelay) || proxied != 0 {
 		t.Errorf("%q, %v, %d requests at the environment's proxy", b, err, proxied)
 	}
 	u, err := url.Parse(proxy)
@@ -117,7 +134,7 @@ func TestRelayUsesTheConfiguredProxyOnly(t *testing.T) {
 	}
 	through := newRelay(time.Second, u)
 	defer through.close()
-	if b, err := through.post(context.Background(), allowed, broker, []byte("m")); err != nil || string(b) != "proxied broker.invalid" {
+	if b, err := through.post(context.Background(), allowed, broker, []byte("m"), maxReply); err != nil || string(b) != "proxied broker.invalid" {
 		t.Errorf("%q, %v", b, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/door"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/tlog"
@@ -21,17 +22,38 @@ import (
 
 // runHints say what a buyer can do about each way a run may fail.
 var runHints = map[string]string{
-	usage.ReasonTrap:         "run the code on data of your own first; it exited with an error or trapped",
-	usage.ReasonWall:         "raise the job's wall limit, or do less in it",
-	usage.ReasonFuel:         "raise the job's fuel limit (--fuel), or do less in it",
-	usage.ReasonMemory:       "raise the job's memory limit, or use less",
-	usage.ReasonOutput:       "write only declared outputs, within the limits of the job and of the creator's terms",
-	usage.ReasonModule:       "build the code as a WASI preview 1 module (GOOS=wasip1 GOARCH=wasm)",
-	usage.ReasonDataset:      "ask the creator to verify the dataset and publish it again",
-	usage.ReasonStopped:      "the owner revoked it or its time was over; ask the creator, then submit a new job",
-	usage.ReasonUnavailable:  "a broker or the host did not answer in time; submit the work again as a new job",
-	usage.ReasonWorker:       "submit the work again as a new job; if it happens again, ask the operator",
-	usage.ReasonNotPermitted: "plan the job: it asks for more than the creators' terms allow",
+	usage.ReasonTrap:        "run the code on data of your own first; it exited with an error or trapped",
+	usage.ReasonWall:        "raise the job's wall limit, or do less in it",
+	usage.ReasonFuel:        "raise the job's fuel limit (--fuel), or do less in it",
+	usage.ReasonMemory:      "raise the job's memory limit, or use less",
+	usage.ReasonOutput:      "write only declared outputs, within the limits of the job and of the creator's terms",
+	usage.ReasonModule:      "build the code as a WASI preview 1 module (GOOS=wasip1 GOARCH=wasm)",
+	usage.ReasonDataset:     "ask the creator to verify the dataset and publish it again",
+	usage.ReasonStopped:     "the owner revoked it or its time was over; ask the creator, then submit a new job",
+	usage.ReasonUnavailable: "a broker or the host did not answer in time; submit the work again as a new job",
+	usage.ReasonWorker:      "submit the work again as a new job; if it happens again, ask the operator",
+	usage.ReasonNotPermitted: "plan the job: it asks for more than the creators' terms allow, or a training does not fit its data: fewer units than the lot, " +
+		"or samples of more data than fits into memory (take mechanism tree, or batches without sampling)",
+}
+
+// privateHints are other words in a mode whose code package is not what it is elsewhere.
+var privateHints = map[string]map[string]string{
+	dataset.ModeTraining: {usage.ReasonModule: "the module does not start as the job says, and no data was read; one of: it is not train/1, whose exports " +
+		"docs/spec/train-abi.md lists (build Go with -buildmode=c-shared, C with -mexec-model=reactor, Rust as a cdylib; a command, with _start, is none); it refuses " +
+		"train.json (a name that it does not ask for, a number out of range); it has more parameters than --params allows; it needs more than --fuel or " +
+		"--memory to start; it predicts nothing, and a score is declared. `glovebox buyer run-local` says which, on data of your own"},
+	dataset.ModeRelease: {usage.ReasonModule: "the queries cannot be asked, and nothing was delivered: the code package has no " +
+		"queries.json that is valid, or a query names a column that the data does not have after the creator's steps"},
+	dataset.ModeAggregate: {usage.ReasonWall: "without any data the code takes longer than a shard may, compiling it included, and no data was read: " +
+		"give shards longer with --slot, or do less before the data"},
+}
+
+// runHint says what a buyer can do about a run in a mode that failed.
+func runHint(mode, reason string) string {
+	if hint := privateHints[mode][reason]; hint != "" {
+		return hint
+	}
+	return runHints[reason]
 }
 
 // run is a finished attempt, about to be recorded.
@@ -89,12 +111,23 @@ func (h *Host) checkRun(ctx context.Context, a *attempt, r *door.Result) (*run, 
 	return out, usageRecord(v, key, r.Usage), nil
 }
 
+// mode is that of the job, "" if there is none.
+func (a *attempt) mode() string {
+	if a.order == nil {
+		return ""
+	}
+	return a.order.Mode
+}
+
 // store moves the job to publishing, if the attempt still holds it.
 func (r *run) store(tx *sql.Tx, a *attempt, now int64) error {
 	outcome, reason, message, hint := r.outcome, r.reason, "", ""
 	if outcome == StateFailed {
 		message = "the run failed inside the enclave; its usage attestation says what was used"
-		hint = runHints[reason]
+		if reason == usage.ReasonNotPermitted {
+			message = "a broker denied it, or it asked for more than it may; its usage attestation says what was used"
+		}
+		hint = runHint(a.mode(), reason)
 		var cancel bool
 		if err := tx.QueryRow(`SELECT cancel FROM jobs WHERE id = ?`, a.job[:]).Scan(&cancel); err != nil {
 			return err
@@ -168,7 +201,7 @@ func (h *Host) rehearse(ctx context.Context, a *attempt, k *runParts) error {
 
 // complete makes the bundle of every job whose usage attestation is in the log, and ends the job.
 func (h *Host) complete(ctx context.Context) error {
-	rows, err := h.db.read.QueryContext(ctx, `SELECT j.id, j.epoch, j.outcome, r.idx FROM jobs j JOIN records r ON r.statement = j.usage
+	rows, err := h.db.read.QueryContext(ctx, `SELECT j.id, j.epoch, j.outcome, j.updated, r.idx FROM jobs j JOIN records r ON r.statement = j.usage
 		AND r.type = ? WHERE j.state = ? AND r.idx IS NOT NULL`, envelope.UsageType, StatePublishing)
 	if err != nil {
 		return err
@@ -177,13 +210,14 @@ func (h *Host) complete(ctx context.Context) error {
 	type item struct {
 		lease   lease
 		outcome string
+		since   int64
 		index   int64
 	}
 	var todo []item
 	for rows.Next() {
 		var id []byte
 		var it item
-		if err := rows.Scan(&id, &it.lease.epoch, &it.outcome, &it.index); err != nil {
+		if err := rows.Scan(&id, &it.lease.epoch, &it.outcome, &it.since, &it.index); err != nil {
 			return err
 		}
 		if it.lease.job, err = toDigest(id); err != nil {
@@ -196,14 +230,16 @@ func (h *Host) complete(ctx context.Context) error {
 	}
 	var errs []error
 	for _, it := range todo {
-		if err := h.completeOne(ctx, &it.lease, it.outcome, it.index); err != nil {
+		overdue := h.cfg.Now().UnixMilli()-it.since >= h.cfg.BundleWait.Milliseconds()
+		err := h.completeOne(ctx, &it.lease, it.outcome, it.index, overdue)
+		if err != nil && !errors.Is(err, errUnproven) { // tried again when the log or its witnesses have moved
 			errs = append(errs, fmt.Errorf("job %s: %w", it.lease.job, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (h *Host) completeOne(ctx context.Context, l *lease, outcome string, index int64) error {
+func (h *Host) completeOne(ctx context.Context, l *lease, outcome string, index int64, overdue bool) error {
 	var b []byte
 	if err := h.db.read.QueryRowContext(ctx, `SELECT run FROM jobs WHERE id = ?`, l.job[:]).Scan(&b); err != nil {
 		return err
@@ -216,8 +252,11 @@ func (h *Host) completeOne(ctx context.Context, l *lease, outcome string, index 
 	if err != nil {
 		return err
 	}
-	proof, _, err := h.seq.inclusion(ctx, index)
+	proof, err := h.publicly(ctx, index, overdue)
 	if err != nil {
+		return err
+	}
+	if p.Proofs, err = h.proofs(ctx, kept.Commits, overdue); err != nil {
 		return err
 	}
 	bundle, err := usage.MakeBundle(p, h.seq.log, proof)

@@ -17,7 +17,6 @@ import (
 	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
 
-	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
@@ -47,6 +46,7 @@ type sequencer struct {
 	slog     *slog.Logger
 	scanned  bool                        // the log holds nothing that the outbox does not know of
 	complete func(context.Context) error // finishes jobs whose usage is in the log
+	feeder   *feeder                     // asks witnesses
 }
 
 func openSequencer(dir string, db *database, signer note.Signer, log *tlog.Log, vkey string, interval time.Duration, l *slog.Logger) (*sequencer, error) {
@@ -269,41 +269,6 @@ func (s *sequencer) awaitCheckpoint(ctx context.Context, size int64) error {
 			return fmt.Errorf("%w: checkpoint of size %d: %w", ErrNotReady, size, ctx.Err())
 		}
 	}
-}
-
-// inclusion proves an entry against the latest checkpoint.
-func (s *sequencer) inclusion(ctx context.Context, index int64) (tlog.Proof, []byte, error) {
-	text, size, err := s.checkpoint(ctx)
-	if err != nil {
-		return tlog.Proof{}, nil, err
-	}
-	if index < 0 || index >= size {
-		return tlog.Proof{}, nil, fmt.Errorf("%w: entry %d of a log with %d", ErrUnknown, index, size)
-	}
-	pb, err := client.NewProofBuilder(ctx, uint64(size), s.reader.ReadTile)
-	if err != nil {
-		return tlog.Proof{}, nil, fmt.Errorf("prove: %w", err)
-	}
-	path, err := pb.InclusionProof(ctx, uint64(index))
-	if err != nil {
-		return tlog.Proof{}, nil, fmt.Errorf("prove: %w", err)
-	}
-	p := tlog.Proof{Index: index, Size: size, Hashes: []envelope.Digest{}, Checkpoint: string(text)}
-	for _, b := range path {
-		d, err := toDigest(b)
-		if err != nil {
-			return tlog.Proof{}, nil, err
-		}
-		p.Hashes = append(p.Hashes, d)
-	}
-	body, err := s.bodies(ctx, index, 1, size)
-	if err != nil {
-		return tlog.Proof{}, nil, err
-	}
-	if _, err := s.log.VerifyInclusion(body[0], p); err != nil {
-		return tlog.Proof{}, nil, err
-	}
-	return p, body[0], nil
 }
 
 // unpublished counts the outbox.

@@ -94,7 +94,7 @@ func capabilities(names []string) *ast.Capabilities {
 // builtins are those that this build's rules use.
 func builtins() []string {
 	return []string{
-		"assign", "eq", "equal", "neq", "lt", "lte", "gt", "gte", "plus", "mul", "internal.member_2",
+		"assign", "eq", "equal", "neq", "lt", "lte", "gt", "gte", "plus", "mul", "div", "internal.member_2",
 		"count", "min", "sort", "concat", "sprintf", "object.get", "is_number", "is_string", "is_array", "is_boolean", "is_object",
 	}
 }

@@ -72,10 +72,32 @@ func mutations() []func(c choice, r *Request) {
 			r.Package.Latest = pick[int64](c, 2, 3)
 		},
 		func(c choice, r *Request) {
-			r.Terms.Modes = some(c, append([]string{"aggregate-only", "dp-training"}, dataset.Modes()...)...)
-			r.Job.Mode = pick(c, append([]string{"dp-training", "aggregate-only", "synthetic-only"}, dataset.Modes()...)...)
+			r.Terms.Modes = some(c, append([]string{"aggregate-only", "no-such"}, dataset.Modes()...)...)
+			r.Job.Mode = pick(c, append([]string{"no-such", "aggregate-only", "synthetic-only"}, dataset.Modes()...)...)
 		},
-		inMode, inMode,
+		inMode, inMode, inPrivateMode, inPrivateMode,
+		func(c choice, r *Request) { declare(c, &r.Job.Privacy) },
+		func(c choice, r *Request) {
+			r.Terms.Private.Epsilon, r.Terms.Private.Delta = near(c, r.Job.Privacy.Epsilon), near(c, r.Job.Privacy.Delta)
+		},
+		func(c choice, r *Request) {
+			r.Terms.Private.Contributions, r.Terms.Private.Shards = near(c, r.Job.Privacy.Contributions), near(c, r.Job.Privacy.Shards)
+		},
+		func(c choice, r *Request) {
+			r.Granted.Records = pick[int64](c, 0, 1, 999_999_999, 1_000_000_000, 1_000_000_001, job.MaxAmount)
+			r.Job.Privacy.Delta = pick[int64](c, 0, 1000, 999, 1001, job.MaxAmount)
+		},
+		func(c choice, r *Request) {
+			r.Job.Privacy.Computed = max(0, r.Job.Privacy.Epsilon+int64(c(6))-1)
+		},
+		func(c choice, r *Request) {
+			r.Terms.Private.Runtimes = some(c, "wasm-train/1", "wasm-train-sum/1", "dp-query/1", "wasm-fuel/1")
+			r.Job.Runtime = pick(c, "wasm-train/1", "wasm-train-sum/1", "dp-query/1", "wasm-fuel/1")
+			r.Evidence.Runtime = pick(c, r.Job.Runtime, r.Job.Runtime, "wasm-fuel/1")
+		},
+		func(c choice, r *Request) {
+			r.Terms.Privacy.Unit, r.Terms.Privacy.Adjacency = pick(c, dataset.UnitRecord, dataset.UnitContributor), pick(c, dataset.AddOrRemove, dataset.ReplaceOne)
+		},
 		func(c choice, r *Request) { r.Terms.Steps = stepIDs(c(3)) },
 		func(c choice, r *Request) { r.Terms.Spends = near(c, r.Account.Epsilon) },
 		func(c choice, r *Request) {
@@ -191,6 +213,39 @@ func inMode(c choice, r *Request) {
 	}
 }
 
+// inPrivateMode asks for a mode in which the enclave adds the noise, as terms allow it that were packed for it.
+func inPrivateMode(c choice, r *Request) {
+	p := private(pick(c, dataset.ModeTraining, dataset.ModeRelease, dataset.ModeAggregate))
+	r.Job.Mode, r.Job.Epochs, r.Job.Runtime, r.Job.Privacy = p.Job.Mode, 1, p.Job.Runtime, p.Job.Privacy
+	r.Evidence.Runtime, r.Terms.Modes, r.Granted.Records = p.Evidence.Runtime, p.Terms.Modes, p.Granted.Records
+	if r.Package.Kind == dataset.KindDataset {
+		r.Terms.Private, r.Account.Epsilon, r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = p.Terms.Private, p.Account.Epsilon, p.Account.EpsilonAfter, p.Account.BuyerEpsilonAfter
+		r.Terms.Steps = stepIDs(c(2))
+	}
+}
+
+// declare changes what a job declares.
+func declare(c choice, p *input.Privacy) {
+	switch c(8) {
+	case 0:
+		p.Declared = !p.Declared
+	case 1:
+		*p = private(dataset.ModeTraining).Job.Privacy
+	case 2:
+		*p = input.Privacy{}
+	case 3:
+		p.Unit = pick(c, "", dataset.UnitRecord, dataset.UnitContributor)
+	case 4:
+		p.Adjacency = pick(c, "", dataset.AddOrRemove, dataset.ReplaceOne)
+	case 5:
+		p.Bounded = c(2) == 0
+	case 6:
+		p.Contributions, p.Shards = near(c, p.Contributions), near(c, p.Shards)
+	case 7:
+		p.Epsilon = near(c, p.Epsilon)
+	}
+}
+
 func stepIDs(n int) []string {
 	out := []string{}
 	for i := range n {
@@ -202,7 +257,7 @@ func stepIDs(n int) []string {
 // generate makes a request that is allowed, and changes it a little.
 func generate(c choice) Request {
 	all := allowed()
-	names := []string{"code", "open", "permit", "receipt"}
+	names := []string{"code", "open", "permit", "receipt", "training", "shards", "code that trains"}
 	r := all[names[c(len(names))]]
 	ms := mutations()
 	for range c(4) {
@@ -287,7 +342,8 @@ func allRules() []string {
 		"assurance", "attributes", "buyer", "buyer-epsilon", "buyer-uses", "cancelled", "code", "commercial", "consent", "cost",
 		"derivatives", "entitlement", "entitlement-buyer", "entitlement-code", "entitlement-epochs", "entitlement-expired",
 		"entitlement-uses", "epochs", "epsilon", "job-expired", "leaves", "mode", "operation", "output-bytes", "outputs", "package",
-		"paid", "price", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
+		"paid", "price", "privacy-bound", "privacy-contributions", "privacy-declared", "privacy-delta", "privacy-epsilon", "privacy-shards",
+		"privacy-unit", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/policies/input"
 )
 
 // names are the terms of all member names in the document, made once: a decision looks most of them up.
@@ -43,7 +44,7 @@ func document(r *Request, released grant.Ranges) ast.Value {
 		packageDocument(&r.Package), termsDocument(&r.Terms), jobDocument(&r.Job),
 		obj("evidence", str("assurance", string(e.Assurance)), str("reference", e.Reference), str("runtime", e.Runtime)),
 		entitlementDocument(&r.Entitlement), accountDocument(&r.Account),
-		obj("granted", num("leaves", g.Leaves.Count()), num("withheld", g.Withheld), str("purpose", g.Purpose), num("released", released.Count())),
+		obj("granted", num("leaves", g.Leaves.Count()), num("withheld", g.Withheld), num("records", g.Records), str("purpose", g.Purpose), num("released", released.Count())),
 		revokedDocument(&r.Revoked),
 	)
 }
@@ -61,7 +62,7 @@ func termsDocument(t *Terms) field {
 		num("maxEpochs", int64(t.MaxEpochs)), num("maxUses", t.MaxUses), str("logs", t.Logs), num("allowance", t.Allowance),
 		num("leaseSeconds", t.LeaseSeconds), num("notAfter", t.NotAfter), str("minAssurance", t.MinAssurance), str("access", t.Access),
 		str("currency", t.Currency), num("minPaid", t.MinPaid), flag("consent", t.Consent),
-		arr("steps", t.Steps), num("spends", t.Spends),
+		arr("steps", t.Steps), num("spends", t.Spends), privateField(&t.Private),
 		obj("code", flag("any", t.Code.Any), arr("manifests", t.Code.Manifests), arr("owners", t.Code.Owners)),
 		obj("buyers", flag("any", t.Buyers.Any), arr("keys", t.Buyers.Keys), num("maxUses", t.Buyers.MaxUses),
 			member("require", attributesTerm(t.Buyers.Require))),
@@ -71,6 +72,11 @@ func termsDocument(t *Terms) field {
 			arr("territories", l.Territories), flag("revocable", l.Revocable), num("royaltyPPM", l.RoyaltyPPM)),
 		obj("privacy", str("population", p.Population), str("unit", p.Unit), str("adjacency", p.Adjacency), num("epsilon", p.Epsilon),
 			num("buyerEpsilon", p.BuyerEpsilon), num("delta", p.Delta)))
+}
+
+func privateField(p *input.Private) field {
+	return obj("private",
+		num("epsilon", p.Epsilon), num("delta", p.Delta), num("contributions", p.Contributions), num("shards", p.Shards), arr("runtimes", p.Runtimes))
 }
 
 func attributesTerm(in []dataset.Attribute) *ast.Term {
@@ -86,7 +92,14 @@ func jobDocument(j *Job) field {
 		str("id", j.ID.String()), str("buyer", j.Buyer), str("code", j.Code), str("codeOwner", j.CodeOwner), arr("datasets", j.Datasets),
 		str("purpose", j.Purpose), flag("commercial", j.Commercial), flag("derive", j.Derive), str("territory", j.Territory),
 		str("mode", j.Mode), str("operation", j.Operation), str("runtime", j.Runtime), num("epochs", int64(j.Epochs)),
-		arr("outputs", j.Outputs), num("outputBytes", j.OutputBytes), num("spendCap", j.SpendCap), num("notAfter", j.NotAfter))
+		arr("outputs", j.Outputs), num("outputBytes", j.OutputBytes), num("spendCap", j.SpendCap), num("notAfter", j.NotAfter),
+		privacyField(&j.Privacy))
+}
+
+func privacyField(p *input.Privacy) field {
+	return obj("privacy",
+		flag("declared", p.Declared), str("unit", p.Unit), str("adjacency", p.Adjacency), num("contributions", p.Contributions), num("shards", p.Shards),
+		num("epsilon", p.Epsilon), num("delta", p.Delta), flag("bounded", p.Bounded), num("computed", p.Computed))
 }
 
 func entitlementDocument(e *Entitlement) field {

@@ -68,7 +68,7 @@ max_output := min([input.job.outputBytes, input.terms.maxOutputBytes]) if input.
 max_output := input.job.outputBytes if input.package.kind == "code"
 
 # Modes that let nothing out but outputs.
-silent := {"k-anonymous", "local-dp"}
+silent := {"dp-release", "dp-training", "k-anonymous", "local-dp", "sample-aggregate"}
 
 # A log can carry records, so a licence for training only has none.
 logs := "off" if input.terms.licence.trainingOnly == true

@@ -53,7 +53,7 @@ func good() Request {
 			Privacy: dataset.Privacy{
 				Population: "people", Unit: dataset.UnitRecord, Adjacency: dataset.AddOrRemove, Epsilon: 3_000_000, BuyerEpsilon: 1_000_000, Delta: 1000,
 			},
-			Consent: true, Steps: []string{},
+			Consent: true, Steps: []string{}, Private: input.Private{Runtimes: []string{}},
 		},
 		Job: Job{
 			ID: envelope.Sum([]byte("j")), Buyer: "did:key:zBuyer", Code: "sha256:c0", CodeOwner: "did:key:zCoder",
@@ -179,20 +179,52 @@ func allowed() map[string]Request {
 	open.Terms.Access, open.Terms.Buyers.Require, open.Entitlement = dataset.AccessOpen, []dataset.Attribute{}, input.None()
 	open.Terms.Code, open.Terms.Consent, open.Granted.Purpose = input.Code{Any: true, Manifests: []string{}, Owners: []string{}}, false, ""
 	open.Terms.Buyers.Any, open.Terms.Buyers.Keys = true, []string{}
-	return map[string]Request{"receipt": good(), "code": code, "permit": permit, "open": open}
+	trains, shards, trainer := private(dataset.ModeTraining), private(dataset.ModeAggregate), private(dataset.ModeTraining)
+	trainer.Package.Kind, trainer.Buyer, trainer.Job.Code = dataset.KindCode, code.Job.Buyer, trainer.Package.Manifest.String()
+	trainer.Terms.Access, trainer.Entitlement, trainer.Account = dataset.AccessOpen, input.None(), good().Account
+	trainer.Terms.Private = good().Terms.Private
+	return map[string]Request{
+		"receipt": good(), "code": code, "permit": permit, "open": open, "training": trains, "shards": shards, "code that trains": trainer,
+	}
+}
+
+// private is a request in a mode in which the enclave adds the noise, which is allowed and takes all that there is.
+func private(mode string) Request {
+	r := good()
+	r.Terms.Modes, r.Job.Mode, r.Job.Epochs = []string{mode}, mode, 1
+	r.Terms.Private = input.Private{Epsilon: 500_000, Delta: 1000, Contributions: 1, Runtimes: dataset.RuntimesFor(mode)[:1]}
+	r.Job.Runtime = r.Terms.Private.Runtimes[0]
+	r.Evidence.Runtime = r.Job.Runtime
+	r.Job.Privacy = input.Privacy{
+		Declared: true, Unit: dataset.UnitRecord, Adjacency: dataset.AddOrRemove, Contributions: 1, Epsilon: 500_000, Delta: 1000,
+		Bounded: true, Computed: 500_002,
+	}
+	if mode == dataset.ModeAggregate {
+		r.Terms.Private.Shards, r.Job.Privacy.Shards = 100, 100
+	}
+	r.Granted.Records = 999_999_999
+	r.Account.Epsilon, r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = 500_000, 3_000_000, 1_000_000
+	return r
 }
 
 // TestRulesDenyWithoutTheSchema: the rules alone, without the schema before them, miss what they read. The fields listed
 // here are read by no rule, or only where another one is not there.
 func TestRulesDenyWithoutTheSchema(t *testing.T) {
 	unread := []string{
-		"buyer", "package.dataset", "terms.currency", "terms.privacy", "terms.licence.spdx", "terms.licence.shareAlike",
-		"terms.licence.attribution", "terms.licence.revocable", "terms.licence.royaltyPPM", "entitlement.leaves", "account.epsilonAfter",
-		"account.buyerEpsilonAfter", "account.conditional", "job.id",
+		"buyer", "package.dataset", "terms.currency", "terms.licence.spdx", "terms.licence.shareAlike",
+		"terms.licence.attribution", "terms.licence.revocable", "terms.licence.royaltyPPM", "entitlement.leaves", "account.conditional", "job.id",
 		"terms.logs", "terms.code", "job.code", "job.codeOwner", "terms.buyers.any", "job.derive", "job.commercial", // where another suffices
 	}
 	e := load(t)
-	r := good()
+	of := func(more ...string) []string { return append(slices.Clone(unread), more...) }
+	denyWithoutTheSchema(t, e, good(), of("terms.privacy", "terms.private", "granted.records", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions",
+		"job.privacy.shards", "job.privacy.epsilon", "job.privacy.delta", "job.privacy.bounded", "job.privacy.computed", "account.epsilonAfter", "account.buyerEpsilonAfter"))
+	denyWithoutTheSchema(t, e, private(dataset.ModeTraining), of("terms.privacy.population", "terms.privacy.delta", "terms.private.shards"))
+	denyWithoutTheSchema(t, e, private(dataset.ModeAggregate), of("terms.privacy.population", "terms.privacy.delta"))
+}
+
+func denyWithoutTheSchema(t *testing.T, e *Engine, r Request, unread []string) {
+	t.Helper()
 	all, n := tree(t, r), 0
 	for _, at := range paths(all, nil) {
 		name := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(at), "[]")), ".")
@@ -222,6 +254,16 @@ func TestEveryFieldZeroed(t *testing.T) {
 		"granted.withheld",
 	}
 	e := load(t)
+	of := func(more ...string) []string { return append(slices.Clone(meaningful), more...) }
+	deniedWithoutFields(t, e, good, of("terms.private.epsilon", "terms.private.delta", "terms.private.contributions", "terms.private.shards", "granted.records",
+		"job.privacy", "job.privacy.declared", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions", "job.privacy.shards", "job.privacy.epsilon",
+		"job.privacy.delta", "job.privacy.bounded", "job.privacy.computed"))
+	deniedWithoutFields(t, e, func() Request { return private(dataset.ModeAggregate) }, of("job.privacy.computed"))
+	deniedWithoutFields(t, e, func() Request { return private(dataset.ModeTraining) }, of("job.privacy.computed", "job.privacy.shards", "terms.private.shards"))
+}
+
+func deniedWithoutFields(t *testing.T, e *Engine, good func() Request, meaningful []string) {
+	t.Helper()
 	all := requestTree(t, good())
 	for _, at := range paths(all, nil) {
 		name := strings.Join(strings.Fields(strings.Trim(fmt.Sprint(at), "[]")), ".")

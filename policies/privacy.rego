@@ -14,6 +14,13 @@ ok if {
 	leaves_ok
 	epsilon_ok
 	buyer_epsilon_ok
+	declared_ok
+	job_epsilon_ok
+	bound_ok
+	delta_ok
+	unit_ok
+	contributions_ok
+	shards_ok
 }
 
 # Where consent counts, it was checked for this job's purpose.
@@ -39,6 +46,13 @@ leaves_ok if {
 # Modes that promise no differential privacy. Their releases are recorded as unbounded, and no budget covers them.
 unaccounted := {"aggregate-only", "k-anonymous", "pseudonymised", "raw-in-tee", "redacted"}
 
+# Modes in which the enclave itself adds the noise: what is spent is the job's to say, within the terms.
+private := {"dp-release", "dp-training", "sample-aggregate"}
+
+default enclave_adds_noise := false
+
+enclave_adds_noise if input.job.mode in private
+
 default accounted := false
 
 accounted if {
@@ -54,12 +68,24 @@ epsilon_ok if {
 	input.terms.spends == 0
 }
 
-# What terms say that a job spends for one record is what the ledger was asked about, no less.
+# What terms say that a job's steps spend for one record is what the ledger was asked about, no less.
 epsilon_ok if {
 	accounted
+	not input.job.mode in private
 	input.package.kind == "dataset"
 	input.account.epsilon >= 1
 	input.account.epsilon == input.terms.spends
+	input.account.epsilon <= input.account.epsilonAfter
+	input.account.epsilonAfter <= input.terms.privacy.epsilon
+}
+
+# Where the enclave adds the noise, it is what the job states, and steps spend nothing.
+epsilon_ok if {
+	input.job.mode in private
+	input.package.kind == "dataset"
+	input.terms.spends == 0
+	input.account.epsilon >= 1
+	input.account.epsilon == input.job.privacy.epsilon
 	input.account.epsilon <= input.account.epsilonAfter
 	input.account.epsilonAfter <= input.terms.privacy.epsilon
 }
@@ -91,4 +117,97 @@ buyer_epsilon_ok if {
 	accounted
 	input.package.kind == "code"
 	input.account.epsilon == 0
+}
+
+# What a job declares of its privacy is declared in these modes, and in no other.
+default declared_ok := false
+
+declared_ok if {
+	is_string(input.job.mode)
+	not input.job.mode in private
+	input.job.privacy.declared == false
+}
+
+declared_ok if {
+	input.job.mode in private
+	input.job.privacy.declared == true
+}
+
+# Nothing is held against a declaration where there is none, and in a package of code, which is nobody's records.
+default free := false
+
+free if {
+	is_string(input.job.mode)
+	not input.job.mode in private
+}
+
+free if input.package.kind == "code"
+
+default job_epsilon_ok := false
+
+job_epsilon_ok if free
+
+job_epsilon_ok if {
+	input.job.privacy.epsilon >= 1
+	input.job.privacy.epsilon <= input.terms.private.epsilon
+}
+
+# The broker's own accountant comes to no more than what the job states. Accountants compute in floats: two millionths are
+# nobody's gain.
+default bound_ok := false
+
+bound_ok if free
+
+bound_ok if {
+	input.job.privacy.bounded == true
+	input.job.privacy.computed >= 0
+	input.job.privacy.computed <= input.job.privacy.epsilon + 2
+}
+
+# Delta is a chance of no guarantee at all, so it is less than one in all records.
+default delta_ok := false
+
+delta_ok if free
+
+delta_ok if {
+	input.job.privacy.delta >= 1
+	input.job.privacy.delta <= input.terms.private.delta
+	input.granted.records >= 1
+	input.job.privacy.delta * input.granted.records < 1000000000000
+}
+
+# The job means by a person, and by data that differ in one, what the owner does.
+default unit_ok := false
+
+unit_ok if free
+
+unit_ok if {
+	input.job.privacy.unit != ""
+	input.job.privacy.unit == input.terms.privacy.unit
+	input.job.privacy.adjacency != ""
+	input.job.privacy.adjacency == input.terms.privacy.adjacency
+}
+
+default contributions_ok := false
+
+contributions_ok if free
+
+contributions_ok if {
+	input.job.privacy.contributions >= 1
+	input.job.privacy.contributions <= input.terms.private.contributions
+}
+
+default shards_ok := false
+
+shards_ok if free
+
+shards_ok if {
+	not input.job.mode == "sample-aggregate"
+	input.job.privacy.shards == 0
+}
+
+shards_ok if {
+	input.job.mode == "sample-aggregate"
+	input.terms.private.shards >= 1
+	input.job.privacy.shards >= input.terms.private.shards
 }

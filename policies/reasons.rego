@@ -56,12 +56,34 @@ reasons contains reason("epochs", msg, sat) if {
 	not epochs_ok
 	msg := sprintf("%v epochs are more than allowed", [got(["job", "epochs"])])
 	sat := sprintf("ask for at most %v", [got(["terms", "maxEpochs"])])
+	not privacy.enclave_adds_noise
+}
+
+reasons contains reason("epochs", msg, "ask for one") if {
+	not epochs_ok
+	msg := sprintf("%v epochs, and the mode reads the data once", [got(["job", "epochs"])])
+	privacy.enclave_adds_noise
+}
+
+runtime_words := sprintf("runtime %v is not allowed", [input.job.runtime]) if input.job.runtime == input.evidence.runtime
+
+runtime_words := sprintf("runtime %v was asked for, %v attested", [got(["job", "runtime"]), got(["evidence", "runtime"])]) if {
+	not input.job.runtime == input.evidence.runtime
 }
 
 reasons contains reason("runtime", msg, sat) if {
 	not runtime_ok
-	msg := sprintf("runtime %v was asked for, %v attested", [got(["job", "runtime"]), got(["evidence", "runtime"])])
+	msg := runtime_words
 	sat := sprintf("use one of %v", [enforced_runtimes])
+	not privacy.enclave_adds_noise
+}
+
+# Which runtime a mode runs in that is not allowed is beside the point.
+reasons contains reason("runtime", msg, sat) if {
+	mode_ok
+	not runtime_ok
+	msg := runtime_words
+	sat := sprintf("use one of %v, of those that the mode has: %v", [got(["terms", "private", "runtimes"]), private_runtimes[input.job.mode]])
 }
 
 reasons contains reason("assurance", msg, sat) if {
@@ -158,13 +180,76 @@ reasons contains reason("leaves", "no record is left that may be released to thi
 reasons contains reason("epsilon", msg, "ask for less, or ask the owner for a larger budget") if {
 	mode_ok
 	not privacy.epsilon_ok
-	msg := sprintf("the job's privacy cost of %v does not fit into the budget of %v", [got(["account", "epsilon"]), got(["terms", "privacy", "epsilon"])])
+	msg := sprintf("all jobs together would come to ε %v, and %v is allowed; this job is ε %v", [
+		micro(["account", "epsilonAfter"]), micro(["terms", "privacy", "epsilon"]), micro(["account", "epsilon"]),
+	])
 }
 
 reasons contains reason("buyer-epsilon", msg, "ask for less, or ask the owner for a larger budget for each buyer") if {
 	mode_ok
 	not privacy.buyer_epsilon_ok
-	msg := sprintf("this buyer's privacy cost would be %v, and one buyer may have %v", [got(["account", "buyerEpsilonAfter"]), got(["terms", "privacy", "buyerEpsilon"])])
+	msg := sprintf("all jobs of this buyer together would come to ε %v, and %v is allowed; this job is ε %v", [
+		micro(["account", "buyerEpsilonAfter"]), micro(["terms", "privacy", "buyerEpsilon"]), micro(["account", "epsilon"]),
+	])
+}
+
+reasons contains reason("privacy-declared", msg, sat) if {
+	not privacy.declared_ok
+	msg := sprintf("in mode %v a job says what it spends, and elsewhere it does not", [privacy.private])
+	sat := "declare privacy in the job exactly if its mode is one of these"
+}
+
+reasons contains reason("privacy-epsilon", msg, sat) if {
+	held
+	not privacy.job_epsilon_ok
+	msg := sprintf("the job would spend ε %v, and one job may spend %v", [micro(["job", "privacy", "epsilon"]), micro(["terms", "private", "epsilon"])])
+	sat := "add noise, take fewer steps, or sample less"
+}
+
+reasons contains reason("privacy-bound", msg, sat) if {
+	held
+	privacy.job_epsilon_ok
+	not privacy.bound_ok
+	msg := sprintf("the mechanisms come to %v, and the job states ε %v", [bound, micro(["job", "privacy", "epsilon"])])
+	sat := "state what glovebox creator privacy epsilon computes for the mechanisms, or more"
+}
+
+bound := sprintf("ε %v", [micro(["job", "privacy", "computed"])]) if input.job.privacy.bounded == true
+
+bound := "no bound on ε" if not input.job.privacy.bounded == true
+
+reasons contains reason("privacy-delta", msg, sat) if {
+	held
+	not privacy.delta_ok
+	msg := sprintf("a δ of %v is too much", [pico(["job", "privacy", "delta"])])
+	sat := sprintf("ask for a δ of at most %v, and less than one in %v records", [pico(["terms", "private", "delta"]), got(["granted", "records"])])
+}
+
+reasons contains reason("privacy-unit", msg, sat) if {
+	held
+	not privacy.unit_ok
+	msg := sprintf("the job counts by unit %v and adjacency %v", [got(["job", "privacy", "unit"]), got(["job", "privacy", "adjacency"])])
+	sat := sprintf("declare unit %v and adjacency %v", [got(["terms", "privacy", "unit"]), got(["terms", "privacy", "adjacency"])])
+}
+
+reasons contains reason("privacy-contributions", msg, sat) if {
+	held
+	not privacy.contributions_ok
+	msg := sprintf("%v records of one contributor are more than count", [got(["job", "privacy", "contributions"])])
+	sat := sprintf("declare contributions of at most %v", [got(["terms", "private", "contributions"])])
+}
+
+reasons contains reason("privacy-shards", msg, sat) if {
+	held
+	not privacy.shards_ok
+	msg := sprintf("%v shards are not what the terms ask for", [got(["job", "privacy", "shards"])])
+	sat := sprintf("cut the data into at least %v shards in mode sample-aggregate, and into none in others", [got(["terms", "private", "shards"])])
+}
+
+# Of a declaration that is missing nothing more is said, and none of what a mode asks for that is not allowed.
+held if {
+	mode_ok
+	privacy.declared_ok
 }
 
 # Of an entitlement that is missing or of the wrong kind nothing more is said.
@@ -256,3 +341,15 @@ reason(rule, message, satisfy) := {"rule": rule, "message": message, "satisfy": 
 
 # got reads a value for a message only; a missing one reads "(missing)".
 got(path) := object.get(input, path, "(missing)")
+
+# micro reads millionths for a message, as the number that they are.
+micro(path) := out if {
+	is_number(got(path))
+	out := got(path) / 1000000
+} else := "(missing)"
+
+# pico reads 10⁻¹² for a message.
+pico(path) := out if {
+	is_number(got(path))
+	out := got(path) / 1000000000000
+} else := "(missing)"

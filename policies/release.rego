@@ -41,7 +41,14 @@ allow if {
 }
 
 # What this release of Glovebox can enforce inside the enclave. Terms and jobs may only narrow it.
-enforced_modes := {"k-anonymous", "local-dp", "pseudonymised", "raw-in-tee", "redacted"}
+enforced_modes := {"dp-release", "dp-training", "k-anonymous", "local-dp", "pseudonymised", "raw-in-tee", "redacted", "sample-aggregate"}
+
+# Runtime classes of the modes in which the enclave adds the noise: epsilon rests on them. All other modes run in one.
+private_runtimes := {
+	"dp-release": {"dp-query/1"},
+	"dp-training": {"wasm-train-sum/1", "wasm-train/1"},
+	"sample-aggregate": {"wasm-fuel/1"},
+}
 
 enforced_runtimes := {"wasm-fuel/1"}
 
@@ -65,7 +72,8 @@ mode_ok if {
 	input.job.mode in input.terms.modes
 }
 
-# Every mode but one rests on the steps that the terms name for it. Code is nobody's records.
+# Every mode rests on the steps that the terms name for it, but for one that has none, and those in which the enclave adds
+# the noise, which may have some. Code is nobody's records.
 default steps_ok := false
 
 steps_ok if {
@@ -79,6 +87,12 @@ steps_ok if {
 	is_string(input.job.mode)
 	not input.job.mode == "raw-in-tee"
 	count(input.terms.steps) > 0
+}
+
+steps_ok if {
+	input.package.kind == "dataset"
+	input.job.mode in privacy.private
+	count(input.terms.steps) >= 0
 }
 
 steps_ok if {
@@ -99,8 +113,17 @@ purpose_ok if input.package.kind == "code"
 default epochs_ok := false
 
 epochs_ok if {
+	is_string(input.job.mode)
+	not input.job.mode in privacy.private
 	epochs >= 1
 	epochs <= input.terms.maxEpochs
+}
+
+# What is read into memory is read once.
+epochs_ok if {
+	input.job.mode in privacy.private
+	epochs == 1
+	input.terms.maxEpochs >= 1
 }
 
 # Code is read once, whatever the number of passes over the data.
@@ -111,7 +134,22 @@ epochs := 1 if input.package.kind == "code"
 default runtime_ok := false
 
 runtime_ok if {
+	is_string(input.job.mode)
+	not input.job.mode in privacy.private
 	input.job.runtime in enforced_runtimes
+	input.evidence.runtime == input.job.runtime
+}
+
+runtime_ok if {
+	input.package.kind == "dataset"
+	input.job.runtime in private_runtimes[input.job.mode]
+	input.job.runtime in input.terms.private.runtimes
+	input.evidence.runtime == input.job.runtime
+}
+
+runtime_ok if {
+	input.package.kind == "code"
+	input.job.runtime in private_runtimes[input.job.mode]
 	input.evidence.runtime == input.job.runtime
 }
 

@@ -28,12 +28,17 @@ good := {
 			"population": "people", "unit": "record", "adjacency": "add-or-remove", "epsilon": 3000000,
 			"buyerEpsilon": 1000000, "delta": 1000,
 		},
+		"private": {"epsilon": 0, "delta": 0, "contributions": 0, "shards": 0, "runtimes": []},
 	},
 	"job": {
 		"id": "sha256:bb", "buyer": "did:key:zBuyer", "code": "sha256:c0", "codeOwner": "did:key:zCoder",
 		"datasets": ["sha256:aa"], "purpose": "research", "commercial": true, "derive": true, "territory": "DE",
 		"mode": "raw-in-tee", "operation": "train", "runtime": "wasm-fuel/1", "epochs": 8, "outputs": ["model"],
 		"outputBytes": 1000, "spendCap": 500, "notAfter": 1800043200,
+		"privacy": {
+			"declared": false, "unit": "", "adjacency": "", "contributions": 0, "shards": 0, "epsilon": 0, "delta": 0, "bounded": false,
+			"computed": 0,
+		},
 	},
 	"evidence": {"assurance": "simulated", "reference": "r", "runtime": "wasm-fuel/1"},
 	"entitlement": {
@@ -44,7 +49,7 @@ good := {
 		"uses": 2, "buyerUses": 1, "reserved": 200, "cost": 300, "epsilon": 0, "epsilonAfter": 0, "buyerEpsilonAfter": 0,
 		"conditional": false,
 	},
-	"granted": {"leaves": 10, "withheld": 0, "purpose": "research", "released": 10},
+	"granted": {"leaves": 10, "withheld": 0, "records": 20, "purpose": "research", "released": 10},
 	"revoked": {
 		"dataset": false, "manifest": false, "job": false, "buyer": false, "code": false, "grant": false, "permit": false,
 	},
@@ -84,17 +89,17 @@ test_code_is_allowed if {
 test_empty_input_is_denied if {
 	not release.allow with input as {}
 	not release.obligations with input as {}
-	count(release.reasons) == 26 with input as {}
+	count(release.reasons) == 27 with input as {}
 }
 
 test_no_obligations_without_allow if not release.obligations with input as with_value("/job/mode", "x")
 
-test_mode if denied(with_value("/job/mode", "dp-training"), {"mode"})
+test_mode if denied(with_value("/job/mode", "aggregate-only"), {"mode"})
 
 test_mode_not_enforced if {
 	r := json.patch(good, [
-		{"op": "replace", "path": "/job/mode", "value": "dp-training"},
-		{"op": "replace", "path": "/terms/modes", "value": ["dp-training"]},
+		{"op": "replace", "path": "/job/mode", "value": "aggregate-only"},
+		{"op": "replace", "path": "/terms/modes", "value": ["aggregate-only"]},
 	])
 	denied(r, {"mode"})
 }

@@ -60,7 +60,8 @@ func documentShape() shape {
 		"now": aNumber, "buyer": aString, "cancelled": aBoolean,
 		"package": join(alike(aText, "manifest", "dataset", "kind"), alike(aNumber, "version", "latest", "leaves"), alike(aBoolean, "test")),
 		"terms":   termsShape(),
-		"job": join(alike(aText, "id", "buyer", "code", "purpose", "territory", "mode", "operation", "runtime"), alike(aString, "codeOwner"),
+		"job": join(map[string]shape{"privacy": join(alike(aBoolean, "declared", "bounded"), alike(aString, "unit", "adjacency"),
+			alike(aNumber, "contributions", "shards", "epsilon", "delta", "computed"))}, alike(aText, "id", "buyer", "code", "purpose", "territory", "mode", "operation", "runtime"), alike(aString, "codeOwner"),
 			alike(aBoolean, "commercial", "derive"), alike(list(aText), "datasets", "outputs"),
 			alike(aNumber, "epochs", "outputBytes", "spendCap", "notAfter")),
 		"evidence": join(alike(aText, "assurance", "reference", "runtime")),
@@ -68,7 +69,7 @@ func documentShape() shape {
 			alike(each(list(aText)), "attributes"), alike(aNumber, "left", "epochs", "leaves", "paid", "minPrice", "notAfter")),
 		"account": join(alike(aNumber, "uses", "buyerUses", "reserved", "cost", "epsilon", "epsilonAfter", "buyerEpsilonAfter"),
 			alike(aBoolean, "conditional")),
-		"granted": join(alike(aNumber, "leaves", "withheld", "released"), alike(aString, "purpose")),
+		"granted": join(alike(aNumber, "leaves", "withheld", "records", "released"), alike(aString, "purpose")),
 		"revoked": join(alike(aBoolean, "dataset", "manifest", "job", "buyer", "code", "grant", "permit")),
 	})
 }
@@ -84,6 +85,7 @@ func termsShape() shape {
 			"licence": join(alike(aString, "spdx"), alike(list(aText), "prohibited", "territories"), alike(aNumber, "royaltyPPM"),
 				alike(aBoolean, "commercial", "derivatives", "shareAlike", "attribution", "trainingOnly", "revocable")),
 			"privacy": join(alike(aText, "population", "unit", "adjacency"), alike(aNumber, "epsilon", "buyerEpsilon", "delta")),
+			"private": join(alike(aNumber, "epsilon", "delta", "contributions", "shards"), alike(list(aText), "runtimes")),
 		})
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sdk carries the guest SDKs and a first job and a first transform in each language, so that buyers and creators can
+// Package sdk carries the guest SDKs and a first job, a first transform and a first private model in each language, so that buyers and creators can
 // start without network.
 //
 // Trust domain: the buyer's and the creator's. Its one job: hand out the files of a project that builds as it is.
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-//go:embed go/glovebox/*.go go/glovebox/tx/*.go c/*.h rust templates
+//go:embed go/glovebox/*.go go/glovebox/tx/*.go go/glovebox/train/*.go c/*.h rust templates
 var files embed.FS
 
 // importPath is the SDK's in this repository; a project has its own copy.
@@ -75,6 +75,39 @@ func TransformProject(language, name string) (map[string][]byte, error) {
 	}
 	for _, f := range []string{"sample.jsonl", "expected.jsonl"} {
 		p.file("templates/tx-go/"+f, f)
+	}
+	p.name(name)
+	return p, nil
+}
+
+// ModelLanguages are those there is an SDK of models for that are trained with differential privacy.
+func ModelLanguages() []string { return []string{"go", "c", "rust"} }
+
+// ModelProject is the same for such a model and one of [ModelLanguages].
+func ModelProject(language, name string) (map[string][]byte, error) {
+	p := project{}
+	switch language {
+	case "go":
+		p.add("templates/train-go", "")
+		p.add("go/glovebox/train", "train")
+		p.module(name, "main.go", importPath+"/train", "example.com/"+name+"/train")
+		p.replace("main_test.go", importPath+"/train", "example.com/"+name+"/train")
+	case "c":
+		p.add("templates/train-c", "")
+		p.file("c/glovebox_train.h", "glovebox_train.h")
+		p[".gitignore"] = []byte("main\nmain.wasm\n")
+	case "rust":
+		p.add("templates/train-rust", "")
+		p.add("templates/train-rust/src", "src")
+		p.add("rust/glovebox-train", "glovebox-train")
+		p.add("rust/glovebox-train/src", "glovebox-train/src")
+		p.replace("Cargo.toml", `"NAME"`, `"model-`+strings.ReplaceAll(name, ".", "-")+`"`)
+		p[".gitignore"] = []byte("target/\nmain.wasm\n")
+	default:
+		return nil, fmt.Errorf("sdk: no language %q", language)
+	}
+	for _, f := range []string{"sample.csv", "train.json"} {
+		p.file("templates/train-go/"+f, f)
 	}
 	p.name(name)
 	return p, nil

@@ -25,7 +25,7 @@ func NewFilesSource(files fs.FS) (Source, error) {
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return fmt.Errorf("%w: %q is not a regular file; copy what it points to, or leave it out", dataset.ErrFile, name)
+			return fmt.Errorf("%w: %q is a link or a device", dataset.ErrNotRegular, name)
 		}
 		s.names = append(s.names, name)
 		return nil

@@ -21,6 +21,7 @@ type Pipeline struct {
 	sink    func(Item) error
 	records int64
 	noisy   bool      // a step draws noise: see blank
+	alone   bool      // no record decides on the others': see Env.Alone
 	rec     Record    // the one at hand: a stage is done with it before the next takes it apart anew
 	bufs    [2][]byte // of texts that stages made of it: one is read while the other is written
 	buf     int       // that was written last
@@ -48,7 +49,7 @@ func New(ctx context.Context, steps []dataset.Step, in Schema, builtin Maker, en
 	if env == nil {
 		env = &Env{}
 	}
-	p = &Pipeline{in: in, out: in}
+	p = &Pipeline{in: in, out: in, alone: env.Alone}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -56,6 +57,9 @@ func New(ctx context.Context, steps []dataset.Step, in Schema, builtin Maker, en
 	}()
 	if len(steps) > dataset.MaxSteps {
 		return p, fmt.Errorf("%w: %d steps, at most %d", ErrConfig, len(steps), dataset.MaxSteps)
+	}
+	if in.Format == dataset.FormatSamples && len(steps) > 0 {
+		return p, fmt.Errorf("%w: steps do not take samples apart; unpack the shards and let them work on files (format %q)", ErrConfig, dataset.FormatFiles)
 	}
 	for i := range steps {
 		p.noisy = p.noisy || steps[i].Epsilon > 0
@@ -225,16 +229,23 @@ func (s *stage) transform(ctx context.Context, it Item, r *Record) error {
 	v, err := s.step.Transform(r, s.trace)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%s: %s: %w", s.spec.Name, s.place(it), err)
 	case s.looks && (v != Keep || r.changed):
-		return fmt.Errorf("%s: %s: %w: it may only look", s.spec.Name, s.place(it), ErrShape)
-	case v == Drop:
+		err = fmt.Errorf("%w: it may only look", ErrShape)
+	case v < Keep || v > Quarantine:
+		err = fmt.Errorf("%w: no verdict", ErrShape)
+	}
+	if err != nil {
+		if !s.p.alone {
+			return fmt.Errorf("%s: %s: %w", s.spec.Name, s.place(it), err)
+		}
+		v = Quarantine
+	}
+	switch v {
+	case Drop:
 		return nil
-	case v == Quarantine:
+	case Quarantine:
 		s.trace.quarantine()
 		return nil
-	case v != Keep:
-		return fmt.Errorf("%s: %s: %w: no verdict", s.spec.Name, s.place(it), ErrShape)
 	}
 	it.Name = r.Name
 	if r.changed {
@@ -301,7 +312,7 @@ func (s *stage) end(ctx context.Context) error {
 			return err
 		}
 	}
-	if f, ok := s.step.(Finisher); ok {
+	if f, ok := s.step.(Finisher); ok && !s.p.alone {
 		return f.Finish(s.trace)
 	}
 	return nil

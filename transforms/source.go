@@ -66,6 +66,9 @@ func NewSource(r io.Reader, f dataset.Format) (Source, error) {
 	case dataset.FormatFiles:
 		c := &countingReader{r: r}
 		return &tarSource{in: c, tar: tar.NewReader(c)}, nil
+	case dataset.FormatSamples:
+		c := &countingReader{r: r}
+		return &sampleSource{in: c, tar: tar.NewReader(c)}, nil
 	case dataset.FormatCSV, dataset.FormatJSONL:
 	default:
 		return nil, fmt.Errorf("%w: format %q", ErrRecord, f)
@@ -208,6 +211,10 @@ func (w *Writer) Begin() error {
 // Write writes a record.
 func (w *Writer) Write(it Item) error {
 	if err := w.Begin(); err != nil {
+		return err
+	}
+	if w.schema.Format == dataset.FormatSamples {
+		_, err := w.out.Write(it.Raw)
 		return err
 	}
 	if w.schema.Format != dataset.FormatFiles {

@@ -116,6 +116,9 @@ type Env struct {
 	Approximate bool
 	// Module starts a module step. Columns and format are in the schema.
 	Module func(ctx context.Context, s *dataset.Step, in Schema) (Module, error)
+	// Alone says that whether the run ends must not depend on any record: one that a step fails at is left out, and that no record has
+	// a field, or whatever else steps find out about all of them, is nobody's to know. Nor may what becomes of a record depend on another.
+	Alone bool
 	// Finding is told each finding as it is made; nil: only counts are kept.
 	Finding func(Finding)
 	// Spool makes room for all records of a dataset, for steps that must see them twice. Nil: in memory, up to MaxMemory.

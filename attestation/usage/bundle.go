@@ -31,7 +31,7 @@ const (
 	PartBundle   = "bundle"
 	PartTrust    = "trust"
 	PartUsage    = "usage"
-	PartProof    = "proof"
+	PartProof    = "proof" // with an index: of a commit
 	PartEvidence = "evidence"
 	PartJob      = "job"
 	PartTicket   = "ticket"
@@ -43,7 +43,10 @@ const (
 
 func part(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
 
-const bundleVersion = 1
+// partCommitProof is what a commit's proof is called inside this package; its part is proof[i].
+const partCommitProof = "commit-proof"
+
+const bundleVersion = 2
 
 // Bundle is one run with everything an auditor needs but trust anchors. It is canonical JSON; every member is carried as
 // it was signed. Fields are never removed; changing a meaning needs a new version.
@@ -56,8 +59,10 @@ type Bundle struct {
 	Grants    []json.RawMessage `json:"grants"`    // signed, in the order of the statement's packages
 	Ticket    json.RawMessage   `json:"ticket"`    // signed run ticket
 	Commits   []json.RawMessage `json:"commits"`   // signed, in the order of the grants; null where a broker gave none
+	Proofs    []json.RawMessage `json:"proofs"`    // [tlog.Proof] of each commit, in their order; null where there is none
 
 	sigstore sigstoreBundle
+	proofs   []*tlog.Proof
 }
 
 // The sigstore bundle v0.3 in protobuf-JSON, as far as we use it (dev.sigstore.bundle.v1.Bundle).
@@ -108,6 +113,8 @@ type Parts struct {
 	Grants    [][]byte // signed, in the order of the statement's packages
 	Ticket    []byte   // signed run ticket
 	Commits   [][]byte // signed, in the order of the grants; nil where a broker gave none
+
+	Proofs []*tlog.Proof // that the commits are in the log, in their order; nil, or too few, where that is not proven
 }
 
 // LeaseKey is the key that evidence binds for signing: the one the usage statement of the lease is logged and verified
@@ -148,9 +155,13 @@ func MakeBundle(p Parts, log *tlog.Log, proof tlog.Proof) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	proofs, err := rawProofs(p.Proofs, len(p.Commits))
+	if err != nil {
+		return nil, err
+	}
 	b := Bundle{
 		Version: bundleVersion, Usage: s, Evidence: p.Evidence, Job: p.Job, Manifests: raws(p.Manifests),
-		Grants: raws(p.Grants), Ticket: p.Ticket, Commits: raws(p.Commits),
+		Grants: raws(p.Grants), Ticket: p.Ticket, Commits: raws(p.Commits), Proofs: proofs,
 	}
 	out, err := envelope.Canonical(b)
 	if err != nil {
@@ -219,11 +230,11 @@ func (b *Bundle) check() error {
 		return bad(PartBundle, "%d manifests, want 2 to %d", len(b.Manifests), maxPackages)
 	case len(b.Grants) < 1 || len(b.Grants) > len(b.Manifests):
 		return bad(PartBundle, "%d grants for %d manifests", len(b.Grants), len(b.Manifests))
-	case len(b.Commits) != len(b.Grants):
-		return bad(PartBundle, "%d commits for %d grants", len(b.Commits), len(b.Grants))
+	case len(b.Commits) != len(b.Grants) || len(b.Proofs) != len(b.Commits):
+		return bad(PartBundle, "%d commits and %d proofs for %d grants", len(b.Commits), len(b.Proofs), len(b.Grants))
 	}
 	for _, m := range b.members() {
-		if empty(m.raw) && m.name != PartCommit {
+		if empty(m.raw) && m.name != PartCommit && m.name != partCommitProof {
 			return bad(m.part, "missing")
 		}
 	}
@@ -242,7 +253,7 @@ func (b *Bundle) check() error {
 	case len(s.Material.Entries) != 1:
 		return bad(PartProof, "%d log entries, want one", len(s.Material.Entries))
 	}
-	return nil
+	return b.readProofs()
 }
 
 type member struct {
@@ -265,6 +276,9 @@ func (b *Bundle) members() []member {
 	list(PartManifest, b.Manifests)
 	list(PartGrant, b.Grants)
 	list(PartCommit, b.Commits)
+	for i, r := range b.Proofs {
+		out = append(out, member{partCommitProof, part(PartProof, i), r})
+	}
 	return out
 }
 

@@ -126,7 +126,7 @@ func TestParseBundle(t *testing.T) {
 		"trailing data":     {append(bytes.Clone(r.Bundle), " {}"...), "bundle", envelope.ErrMalformed},
 		"white space":       {append(bytes.Clone(r.Bundle), '\n'), "bundle", envelope.ErrNotCanonical},
 		"unknown field":     {bend(func(m map[string]any) { m["extra"] = 1 }), "bundle", envelope.ErrMalformed},
-		"another version":   {bend(func(m map[string]any) { m["version"] = 2 }), "bundle", usage.ErrBundle},
+		"another version":   {bend(func(m map[string]any) { m["version"] = 1 }), "bundle", usage.ErrBundle},
 		"one manifest":      {bend(func(m map[string]any) { m["manifests"] = m["manifests"].([]any)[:1] }), "bundle", usage.ErrBundle},
 		"no grants":         {bend(func(m map[string]any) { m["grants"] = []any{} }), "bundle", usage.ErrBundle},
 		"a commit less":     {bend(func(m map[string]any) { m["commits"] = m["commits"].([]any)[:1] }), "bundle", usage.ErrBundle},

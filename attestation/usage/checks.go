@@ -35,6 +35,21 @@ func (a *audit) checkBinding() {
 	}
 }
 
+// checkPeople: in a differentially private mode nobody is a unit of two datasets that are added up under one noise.
+func (a *audit) checkPeople() {
+	if a.job == nil || !dataset.Private(a.job.Predicate.Mode) || a.job.Predicate.Privacy == nil {
+		return
+	}
+	for i, m := range a.manifests {
+		for n := 1; n < i; n++ { // 0 is the code
+			if other := a.manifests[n]; m != nil && other != nil {
+				a.must(!dataset.SamePeople(&other.Predicate, &m.Predicate, a.job.Predicate.Privacy.Unit), "terms.privacy", part(PartManifest, i),
+					"%s and this: %s", part(PartManifest, n), dataset.CountedTwice)
+			}
+		}
+	}
+}
+
 // checkStatement: the statement is about this evidence and job, names the granted packages in the job's order, and its
 // outputs and times are such as the job allows.
 func (a *audit) checkStatement() {
@@ -86,6 +101,17 @@ func (a *audit) checkPrivacy(s *Statement) {
 	for i, p := range s.Packages {
 		if did := s.TransformsOf(p.Manifest); len(did) > 0 {
 			a.fact("transformed", PartUsage, "package[%d]: the code saw what %s left of the records", i, told(did))
+		}
+	}
+}
+
+// tellSpend says for people what a run may reveal of one unit of package i.
+func (a *audit) tellSpend(i int) {
+	if sp := a.usage.Predicate.SpentOn(i); sp != nil {
+		a.fact("privacy", PartUsage, "package[%d]: one %s is hidden to epsilon %s at delta %s (%s, by %s), because %s", i, sp.Unit,
+			Micro(sp.Epsilon), Pico(sp.Delta), sp.Adjacency, sp.Accountant, RestsOn(sp.Isolation))
+		if i == 1 {
+			a.fact("time", PartJob, "the times of the run may tell at most %d bits beyond epsilon", a.job.Predicate.TimeBits())
 		}
 	}
 }
@@ -203,12 +229,15 @@ func (a *audit) checkLog() {
 	}
 	id := a.log.ID()
 	a.must(bytes.Equal(e.LogID.KeyID, id[:]), "log.key", PartProof, "is of another log than the trusted one")
-	cp, err := a.log.VerifyInclusion(e.Body, p)
-	if err != nil {
-		a.find("log.proof", PartProof, "%v", err)
+	seen := a.seen("log.proof", PartProof, "the usage statement", e.Body, p)
+	if seen == nil {
 		return
 	}
-	a.must(bytes.Equal(e.InclusionProof.RootHash, cp.Root[:]), "log.proof", PartProof, "root hash is not the signed one")
+	a.must(bytes.Equal(e.InclusionProof.RootHash, seen.checkpoint.Root[:]), "log.proof", PartProof, "root hash is not the signed one")
+	if a.usage != nil {
+		t := &a.usage.Predicate.Time
+		a.plausible(seen, addCapped(t.Broker, t.Finished), 0, PartProof, "the usage statement")
+	}
 }
 
 // proof reads the entry's proof; false if a number or hash is malformed or two statements of one number differ.

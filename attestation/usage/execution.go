@@ -26,7 +26,9 @@ func (s *Statement) validateExecution() error {
 	bad := func(f string, a ...any) error { return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(f, a...)) }
 	x := s.Execution
 	switch {
-	case x == nil && s.Outcome == OutcomeCompleted:
+	case s.Runtime == job.RuntimeQuery && x != nil:
+		return bad("executed a module in runtime %q, which has none", s.Runtime)
+	case x == nil && s.Outcome == OutcomeCompleted && s.Runtime != job.RuntimeQuery:
 		return bad("completed without an execution")
 	case x == nil:
 		return nil
@@ -41,14 +43,17 @@ func (s *Statement) validateExecution() error {
 }
 
 // checkExecution holds the execution against the job's limit and against how the run ended.
-func (p *problems) checkExecution(s *Statement, l job.Limits) {
-	x := s.Execution
+func (p *problems) checkExecution(s *Statement, j *job.Job) {
+	x, l := s.Execution, &j.Limits
 	if x == nil {
 		p.must(s.Reason != ReasonFuel, "usage.execution", "out of fuel without a module")
 		return
 	}
 	p.must(s.Isolation != NotStarted, "usage.execution", "a module was executed without a worker")
 	p.must(x.Costs == CostTable, "usage.execution", "table of costs %q, this release has %q", x.Costs, CostTable)
+	if job.Private(j.Mode) {
+		return // no fuel is stated, and none ends a run
+	}
 	p.must(x.Fuel <= l.Fuel, "usage.fuel", "%d units of fuel, the job allows %d", x.Fuel, l.Fuel)
 	p.must(x.Fuel > 0 || s.Outcome != OutcomeCompleted, "usage.fuel", "completed without fuel")
 	p.must(s.Reason != ReasonFuel || x.Fuel == l.Fuel, "usage.fuel", "out of fuel after %d units of %d", x.Fuel, l.Fuel)

@@ -20,7 +20,7 @@ import (
 // which mostly gets past it to the signatures and proofs. Each is refused, and a finding names the part the byte is in.
 // A short test takes fewer.
 func TestEveryFlippedByteIsNamed(t *testing.T) {
-	r := usagetest.New(t, usagetest.Scenario{})
+	r := usagetest.New(t, usagetest.Scenario{Witnesses: 2})
 	if v := r.Verify(); !v.OK() {
 		t.Fatalf("the bundle does not verify before it is damaged: %v", v.Findings)
 	}
@@ -107,7 +107,7 @@ func partsOf(t *testing.T, bundle []byte) []string {
 	for i := range name {
 		out[bytes.Index(bundle, []byte(name))+i] = usage.PartBundle
 	}
-	for _, name := range []string{"manifests", "grants", "commits"} {
+	for _, name := range []string{"manifests", "grants", "commits", "proofs"} {
 		var list []json.RawMessage
 		if err := json.Unmarshal(m[name], &list); err != nil {
 			t.Fatal(err)

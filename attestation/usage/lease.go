@@ -140,6 +140,12 @@ func (a *audit) checkUse(i int) {
 	for _, p := range slices.Concat(CheckMetered(u, m, o, s.Outcome), CheckTransforms(s, i, m, o)) {
 		bad(false, p.Rule, "%s", p.Message)
 	}
+	if a.job != nil {
+		for _, p := range CheckSpend(s, i, m, &a.job.Predicate, o) {
+			bad(false, p.Rule, "%s", p.Message)
+		}
+		a.tellSpend(i)
+	}
 	bad(u.Reads <= product(o.Allowance, addCapped(u.Heartbeat, 1)), "use.allowance",
 		"%d leaves read, but %d heartbeats allow %d each after the first %d", u.Reads, u.Heartbeat, o.Allowance, o.Allowance)
 	if whole := len(u.Leaves) == 1 && u.Leaves[0].First == 0 && u.Leaves[0].Count == m.Tree.Size; whole {

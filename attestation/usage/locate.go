@@ -26,6 +26,8 @@ func locate(b []byte) string {
 		name, indexed = PartGrant, true
 	case "commits":
 		name, indexed = PartCommit, true
+	case "proofs":
+		name, indexed = PartProof, true
 	}
 	if !indexed || len(path) < 2 {
 		return PartBundle

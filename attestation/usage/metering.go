@@ -33,14 +33,18 @@ func (p *problems) must(ok bool, rule, f string, args ...any) {
 func CheckMeasured(s *Statement, j *job.Job) []Problem {
 	var p problems
 	p.must(isolations.MatchString(s.Isolation), "usage.isolation", "isolation %q is not one of this release's", s.Isolation)
-	p.must(s.Isolation != NotStarted || s.Outcome != OutcomeCompleted, "usage.isolation", "completed without a worker")
+	query := j.Runtime == job.RuntimeQuery
+	p.must((s.Isolation == NotStarted) == query || !query && s.Outcome != OutcomeCompleted, "usage.isolation", "completed without a worker, or with one in a class that has none")
 	m := &s.Measured
 	p.must(s.Isolation != NotStarted || max(m.CPUMillis, m.PeakMemory, m.WallMillis) == 0, "usage.isolation", "figures of a worker that never started")
 	cpu := product(workerCores, j.Limits.WallSeconds*1000) + maxWait.Milliseconds()
 	p.must(m.CPUMillis <= cpu, "usage.cpu", "%d ms of CPU time, the job's limits end it at %d", m.CPUMillis, cpu)
 	memory := j.Limits.MemoryBytes + 2*j.Limits.OutputBytes + workerOverhead
 	p.must(m.PeakMemory <= memory, "usage.memory", "%d bytes of memory, the job's limits end it at %d", m.PeakMemory, memory)
-	p.checkExecution(s, j.Limits)
+	p.checkExecution(s, j)
+	if job.Private(j.Mode) {
+		p.checkSilent(s, j)
+	}
 	return p
 }
 
@@ -55,7 +59,11 @@ func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome
 	for _, r := range u.Leaves {
 		p.must(o.Leaves.Covers(r), "use.leaves", "leaves %d to %d were delivered, and not all of them granted", r.First, r.First+r.Count-1)
 	}
+	p.living(u.Leaves, m.ErasedLeaves())
 	t := touch(m, u.Leaves)
+	if dataset.Private(o.Mode) && m.Kind == dataset.KindDataset {
+		p.private(u, t, touch(m, o.Leaves), outcome)
+	}
 	p.must(u.Reads <= product(o.Leaves.Count(), epochs), "use.reads", "%d reads of %d leaves in %d epochs", u.Reads, o.Leaves.Count(), epochs)
 	p.must(u.Epochs <= epochs, "use.epochs", "%d epochs, %d granted", u.Epochs, epochs)
 	p.must(u.Records <= product(t.records, u.Epochs), "use.records", "%d records out of %d in %d epochs", u.Records, t.records, u.Epochs)
@@ -72,6 +80,28 @@ func CheckMetered(u *Package, m *dataset.Manifest, o *grant.Obligations, outcome
 		p.completed(u, m, t, touch(m, o.Leaves))
 	}
 	return p
+}
+
+// living: nothing that was erased is delivered. Both lists ascend and are disjoint; one finding says it.
+func (p *problems) living(leaves []grant.Range, erased []dataset.Span) {
+	for _, r := range leaves {
+		for len(erased) > 0 && erased[0].First+erased[0].Count <= r.First {
+			erased = erased[1:]
+		}
+		if len(erased) > 0 && erased[0].First < r.First+r.Count {
+			p.must(false, "use.erased", "of leaves %d to %d, delivered, leaf %d is erased", r.First, r.First+r.Count-1, max(r.First, erased[0].First))
+			return
+		}
+	}
+}
+
+// private: what the enclave adds noise to is read once and whole, and what it counts of it is what is granted, whatever steps left.
+func (p *problems) private(u *Package, t, granted touched, outcome string) {
+	p.must(u.Reads == t.leaves && u.Bytes == t.bytes, "use.reads", "%d reads of %d bytes, and each of %d leaves of %d bytes is read once", u.Reads, u.Bytes, t.leaves, t.bytes)
+	if outcome == OutcomeCompleted {
+		p.must(t.leaves == granted.leaves && u.Epochs == 1 && u.Records == granted.records, "use.records", "%d of %d records in %d epochs, the mode reads all once",
+			u.Records, granted.records, u.Epochs)
+	}
 }
 
 // transformed: what steps stand before is read once, whole and before the code starts, whatever the code reads of what they

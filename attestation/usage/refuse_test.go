@@ -382,7 +382,7 @@ func refuse(t *testing.T, base *usagetest.Run, c bad) {
 
 func refusals() map[string]bad {
 	all := map[string]bad{}
-	for _, group := range []map[string]bad{evidenceCases(), packageCases(), grantCases(), usageCases(), logCases(), transformCases()} {
+	for _, group := range []map[string]bad{evidenceCases(), packageCases(), grantCases(), usageCases(), logCases(), witnessCases(), transformCases(), spentCases(), declaredCases()} {
 		for name, c := range group {
 			all[name] = c
 		}
@@ -423,6 +423,7 @@ var elsewhere = map[string]string{
 	"evidence.malformed": "TestMalformedEvidence",
 	"trust.platforms":    "TestNoPlatform",
 	"lost.signature":     "TestLeaseLostRefusals",
+	"use.erased":         "TestErasedLeafIsRead",
 	"log.hint":           "TestEveryProofFieldDeletedOrZeroed",
 }
 

@@ -64,6 +64,7 @@ type Statement struct {
 	Execution  *Execution       `json:"execution"`  // null if no module was admitted
 	Transforms []Transform      `json:"transforms"` // by package, in the order of Packages; of those whose last record went through
 	Privacy    int64            `json:"privacy"`    // ε that the grants debit, millionths, all of them together; 0 in modes without an account
+	Spent      []Spend          `json:"spent"`      // by dataset, in the order of Packages: what the enclave did to records in a differentially private mode
 	Receipts   []string         `json:"receipts"`   // licence receipts
 	Payments   []string         `json:"payments"`   // payment ids
 	Measured   Measured         `json:"measured"`
@@ -161,7 +162,10 @@ func (s *Statement) Validate() error {
 		}
 		seen[p.Manifest] = true
 	}
-	return s.validateTransforms()
+	if err := s.validateTransforms(); err != nil {
+		return err
+	}
+	return s.validateSpent()
 }
 
 // figures reports whether all are counts that canonical JSON keeps exact.

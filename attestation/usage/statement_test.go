@@ -35,7 +35,7 @@ func valid() usage.Statement {
 		Job: sum("job"), Binding: sum("d"), Evidence: sum("evidence"), Assurance: "tpm", Runtime: job.RuntimeWASM, Isolation: "user,pid", Attempt: 1,
 		Packages: []usage.Package{pkg("code"), pkg("data")}, Outcome: usage.OutcomeCompleted, Outputs: []usage.Output{{Name: "m", Class: "model", Bytes: 1}},
 		Execution:  &usage.Execution{Module: sum("main.wasm"), Rewritten: sum("main.wasm, counted"), Costs: usage.CostTable, Fuel: 7},
-		Commitment: &commitment, Transforms: []usage.Transform{step(dataset.StepModule, 5), step(dataset.StepRedact, 0, dataset.Count{Name: "PERSON", Count: 3})}, Receipts: []string{}, Payments: []string{},
+		Commitment: &commitment, Transforms: []usage.Transform{step(dataset.StepModule, 5), step(dataset.StepRedact, 0, dataset.Count{Name: "PERSON", Count: 3})}, Spent: []usage.Spend{}, Receipts: []string{}, Payments: []string{},
 		Time: usage.Time{Broker: usagetest.Now, Released: 1, Started: 2, Finished: 3},
 	}
 }

@@ -46,5 +46,5 @@ func CheckJob(j *job.Job, o *grant.Obligations, m *dataset.Manifest, coder envel
 	for _, r := range t.Licence.Permits(use) {
 		p.must(false, "terms.licence", "%s: %s", r.Rule, r.Message)
 	}
-	return p
+	return append(p, CheckPrivacy(j, o, m)...)
 }

@@ -89,6 +89,10 @@ func CheckSteps(o *grant.Obligations, m *dataset.Manifest) []Problem {
 	if m.Kind == dataset.KindDataset {
 		spends = m.Terms.EpsilonFor(o.Mode)
 	}
+	if t := m.Terms.PrivacyFor(o.Mode); m.Kind == dataset.KindDataset && t != nil {
+		p.must(o.Privacy > 0 && o.Privacy <= t.Epsilon, "terms.privacy", "debits %d millionths of epsilon, the terms allow one job %d", o.Privacy, t.Epsilon)
+		return p
+	}
 	p.must(o.Privacy == spends, "terms.privacy", "debits %d millionths of epsilon, the terms' steps spend %d", o.Privacy, spends)
 	return p
 }

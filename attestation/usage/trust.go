@@ -31,6 +31,7 @@ type Trust struct {
 	References    []TrustedReference    `json:"references"`    // whose word on measurements counts
 	SimulatedRoot *envelope.PublicKey   `json:"simulatedRoot"` // root of the simulated platform; null: not accepted
 	MinAssurance  attestation.Assurance `json:"minAssurance"`  // the least a run must have had
+	Witnesses     *TrustedWitnesses     `json:"witnesses"`     // whose cosignatures releases, usage and commits must have; null: none is asked for
 }
 
 // TrustedReference is a signed list of reference values and the key that must have signed it.

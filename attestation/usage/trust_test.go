@@ -109,7 +109,7 @@ func TestParseTrustRefuses(t *testing.T) {
 	for name, b := range map[string][]byte{
 		"empty":           nil,
 		"no version":      []byte(`{}`),
-		"another version": bytes.Replace(good, []byte(`"version":1}`), []byte(`"version":2}`), 1),
+		"another version": bytes.Replace(good, []byte(`"version":1,`), []byte(`"version":2,`), 1),
 		"unknown field":   bytes.Replace(good, []byte(`"owners"`), []byte(`"owner"`), 1),
 		"duplicate field": bytes.Replace(good, []byte(`"owners"`), []byte(`"Log":null,"owners"`), 1),
 		"a malformed key": bytes.Replace(good, []byte(`did:key:z`), []byte(`did:key:q`), 1),

@@ -110,7 +110,7 @@ func writeTrustVectors(t *testing.T) {
 	write("duplicate-field", "malformed", "two logs, in two spellings", replace(`"owners"`, `"Log":null,"owners"`))
 	write("trailing-data", "malformed", "something follows", append(bytes.Clone(good), '1'))
 	write("malformed-key", "key", "an owner's key is not base58btc", replace(`"owners":["did:key:z`, `"owners":["did:key:q`))
-	write("another-version", "version", "version 2", replace(`"version":1}`, `"version":2}`))
+	write("another-version", "version", "version 2", replace(`"version":1,`, `"version":2,`))
 	write("too-many-owners", "too-many", "4097 owners",
 		[]byte(`{"version":1,"owners":[`+strings.Repeat(`"`+owner+`",`, 4096)+`"`+owner+`"]}`))
 	write("too-many-references", "too-many", "65 references", []byte(`{"version":1,"references":[`+

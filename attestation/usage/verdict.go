@@ -36,8 +36,8 @@ type Fact struct {
 
 // Verdict is the outcome of a verification. Only [Bundle.Verify] and [Audit] make one that is [Verdict.OK].
 type Verdict struct {
-	Verified  bool                  `json:"verified"` // no findings
-	Witnessed bool                  `json:"witnessed"`
+	Verified  bool                  `json:"verified"`  // no findings
+	Witnessed bool                  `json:"witnessed"` // verified, with trusted witnesses' cosignatures under all that should have them
 	Assurance attestation.Assurance `json:"assurance"` // the weakest that the evidence earned; "" if none
 	Usage     *envelope.Digest      `json:"usage"`     // identity of the usage statement
 	Result    *envelope.Digest      `json:"result"`    // of the age file; null unless the run completed

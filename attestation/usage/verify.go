@@ -34,7 +34,7 @@ func Audit(ctx context.Context, raw []byte, t Trust, formats Formats) (*Verdict,
 // Verify checks every claim in the bundle against what t pins, offline, and returns all findings, not just the first.
 // The error is only ever that of ctx.
 func (b *Bundle) Verify(ctx context.Context, t Trust, formats Formats) (*Verdict, error) {
-	a := &audit{bundle: b, trust: t, formats: formats, verdict: &Verdict{Findings: []Finding{}, Facts: []Fact{}, Paid: []Paid{}}}
+	a := &audit{bundle: b, trust: t, formats: formats, verdict: &Verdict{Findings: []Finding{}, Facts: []Fact{}, Paid: []Paid{}}, roots: map[int64]envelope.Digest{}}
 	a.checkTrust()
 	if err := b.check(); err != nil {
 		a.find("bundle.malformed", PartBundle, "%v", err)
@@ -51,16 +51,18 @@ func (b *Bundle) Verify(ctx context.Context, t Trust, formats Formats) (*Verdict
 		return nil, err
 	}
 	a.checkBinding()
+	a.checkPeople()
 	a.checkStatement()
 	a.checkTicket()
+	a.checkLog()
 	for i := range a.lease {
 		a.checkGrant(i)
 		a.checkUse(i)
 		a.checkCommit(i)
+		a.checkPublic(i)
 	}
 	a.checkSpend()
 	a.checkKeys()
-	a.checkLog()
 	a.finish()
 	return a.verdict, nil
 }
@@ -74,6 +76,9 @@ type audit struct {
 	verdict *Verdict
 
 	log        *tlog.Log
+	asked      bool                      // for witnesses
+	witnesses  *tlog.Witnesses           // nil if none is trusted, or what is said of them is malformed
+	roots      map[int64]envelope.Digest // of the log's trees, by size, that the bundle shows
 	references []*attestation.Reference
 	job        *envelope.Verified[job.Job]
 	manifests  []*envelope.Verified[dataset.Manifest]
@@ -113,7 +118,7 @@ func (a *audit) fact(rule, part, f string, args ...any) {
 }
 
 func (a *audit) finish() {
-	a.fact("unwitnessed", PartProof, "no witness cosigned the log or the release records: that the log shows everybody the same is the operator's word")
+	a.tellWitnesses()
 	v := a.verdict
 	if v.Assurance != "" {
 		a.fact("assurance", PartEvidence, "%s: %s", v.Assurance, meaning(v.Assurance))
@@ -128,6 +133,7 @@ func (a *audit) finish() {
 	}
 	v.complete = true
 	v.Verified = len(v.Findings) == 0
+	v.Witnessed = v.Verified && a.asked
 }
 
 // checkTrust reads the anchors. Each one missing is a finding, because a check without an anchor would be skipped.
@@ -139,6 +145,7 @@ func (a *audit) checkTrust() {
 	} else {
 		a.log = log
 	}
+	a.checkWitnesses()
 	a.must(len(a.trust.Owners) > 0, "trust.owners", PartTrust, "no owner is trusted")
 	a.must(len(a.trust.References) > 0, "trust.references", PartTrust, "no reference values are trusted")
 	seen := map[string]bool{}

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/attestation"
@@ -52,8 +53,11 @@ type Config struct {
 	SimulatedRoot          *envelope.PublicKey `json:"simulatedRoot,omitempty"`
 	HeartbeatTimeoutMillis int64               `json:"heartbeatTimeoutMillis"` // silence after which a lease is lost
 	LogURL                 string              `json:"logURL,omitempty"`       // host whose log gets the signed records; none: they stay here
+	Log                    *Log                `json:"log,omitempty"`          // where grants must be seen before commits; none: commits are unwitnessed
+	Store                  string              `json:"store,omitempty"`        // bucket with the sealed blobs, as s3://…; none: the folder blobs
 	Keyholder              *Keyholder          `json:"keyholder,omitempty"`    // what wraps the data keys; none: keyholder.age, with its identity
 	Policy                 *Policy             `json:"policy,omitempty"`       // rules of the owner's own; none: those in the folder policy, if it is there
+	Witness                *Witness            `json:"witness,omitempty"`      // logs to cosign; none: this broker is no witness
 
 	layout Layout
 }
@@ -109,6 +113,9 @@ func (c *Config) Validate() error {
 	if c.LogURL != "" && !httpURL(c.LogURL) {
 		return bad("logURL %q is not an http or https URL", c.LogURL)
 	}
+	if c.Store != "" && !strings.HasPrefix(c.Store, "s3://") {
+		return bad("store %q is not an address like s3://bucket/prefix", c.Store)
+	}
 	keys := []envelope.PublicKey{c.Owner, c.ReferenceKey}
 	for _, k := range []*envelope.PublicKey{c.Buyer, c.SimulatedRoot} {
 		if k != nil {
@@ -134,7 +141,12 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	return c.validateRoots()
+	if c.Witness != nil {
+		if _, err := c.Witness.Parse(); err != nil {
+			return err
+		}
+	}
+	return errors.Join(c.validateRoots(), c.validateLog())
 }
 
 func (c *Config) validateRoots() error {

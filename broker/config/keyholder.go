@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -250,8 +251,9 @@ var ErrChanged = errors.New("config: the wrapped key was replaced meanwhile")
 
 // WrappedKey is one wrapped key in the directory.
 type WrappedKey struct {
-	Package envelope.Digest // zero for a contributor's
-	Unit    *grant.UnitRef  // the contributor; nil for a package's
+	Package envelope.Digest // zero for a contributor's, and a pack's
+	Unit    *grant.UnitRef  // the contributor; nil for others
+	Pack    string          // name of a pack that is not complete; "" for others
 	Context []byte
 	Wrapped []byte
 	path    string
@@ -262,10 +264,13 @@ func (w *WrappedKey) name() string {
 	if w.Unit != nil {
 		return "unit " + w.Unit.ID.String()
 	}
+	if w.Pack != "" {
+		return "unfinished pack of " + w.Pack
+	}
 	return "package " + w.Package.String()
 }
 
-// WrappedKeys reads every wrapped key in the directory: packages' by their digests, then contributors'.
+// WrappedKeys reads every wrapped key in the directory: packages' by their digests, those of unfinished packs, contributors'.
 func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 	ids, err := c.PackageIDs()
 	if err != nil {
@@ -279,8 +284,12 @@ func (c *Config) WrappedKeys() ([]WrappedKey, error) {
 		}
 		out = append(out, WrappedKey{Package: id, Context: keyholder.Context(id), Wrapped: w, path: filepath.Join(c.layout.Package(id), wrapFile)})
 	}
+	packs, err := c.wrappedPacks()
+	if err != nil {
+		return nil, err
+	}
 	units, err := c.wrappedUnits()
-	return append(out, units...), err
+	return slices.Concat(out, packs, units), err
 }
 
 // Rewrap moves one wrapped key to the keyholder's latest version. The new one replaces the old one only after it was seen

@@ -197,10 +197,20 @@ func (c *Config) renew(ctx context.Context, r keyholder.Retirer, k keyholder.Key
 	}
 	for i := range keys {
 		if err := keys[i].moveTo(ctx, r, k, latest); err != nil {
-			return err
+			return c.lostPack(&keys[i], err)
 		}
 	}
 	return r.Retire(ctx, latest)
+}
+
+// lostPack adds to the error of a pack's key that does not open what lets erasures go on. Such a pack is only work begun, so its
+// owner can drop it; of any other key it would be a loss.
+func (c *Config) lostPack(w *WrappedKey, err error) error {
+	if w.Pack == "" || !errors.Is(err, keyholder.ErrUnwrap) {
+		return err
+	}
+	return fmt.Errorf("%w; no erasure is finished before that pack goes on or is dropped. If the version that wrapped its key was shredded, drop it: glovebox creator pack SOURCE --dir %s --name %s --restart",
+		err, c.layout.Dir, w.Pack)
 }
 
 // rotateOnce makes a new version, unless an attempt before this one did, and gives its number.

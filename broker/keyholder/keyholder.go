@@ -102,6 +102,7 @@ type Sealer interface {
 const (
 	contextLabel = "glovebox.dev/key-wrap-context/v1"
 	unitLabel    = "glovebox.dev/unit-wrap-context/v1"
+	packLabel    = "glovebox.dev/pack-wrap-context/v1"
 )
 
 // Context is what a package's data key is wrapped with: its manifest's digest, labelled.
@@ -113,6 +114,12 @@ func Context(manifest envelope.Digest) []byte {
 // UnitContext is what the key of an erasure unit is wrapped with: its dataset's and its own identifier, labelled.
 func UnitContext(datasetID [16]byte, unit envelope.Digest) []byte {
 	d := envelope.Hash(unitLabel, datasetID[:], unit[:])
+	return d[:]
+}
+
+// PackContext is what the data key of a dataset is wrapped with while its first version is being packed.
+func PackContext(datasetID [16]byte) []byte {
+	d := envelope.Hash(packLabel, datasetID[:])
 	return d[:]
 }
 

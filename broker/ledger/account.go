@@ -39,6 +39,16 @@ func (t *Tx) SetAccount(manifest, jobID envelope.Digest, a Account) error {
 	return err
 }
 
+// Reserve holds an amount for a job's lease, beside what the job owes.
+func (t *Tx) Reserve(manifest, jobID envelope.Digest, amount int64) error {
+	if amount < 0 || amount > job.MaxAmount {
+		return fmt.Errorf("%w: %d", ErrOverflow, amount)
+	}
+	_, err := t.exec(`INSERT INTO accounts(manifest, job, buyer, reserved, charged, used, live) VALUES (?,?,'',?,0,0,0)
+		ON CONFLICT DO UPDATE SET reserved = excluded.reserved`, manifest[:], jobID[:], amount)
+	return err
+}
+
 // Uses counts the jobs other than one that used a package or hold a live lease on it.
 func (t *Tx) Uses(manifest, except envelope.Digest) (n int64, err error) {
 	return t.uses(manifest, "", except)

@@ -4,6 +4,7 @@ package ledger
 
 import (
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/glovebox-dev/glovebox/broker/ledger/privacy"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 func update(t *testing.T, l *Ledger, f func(*Tx) error) {
@@ -486,4 +488,54 @@ func TestChallengesNeverUsed(t *testing.T) {
 	})
 	must(t, l.Close())
 	must(t, open(t, dir).Close())
+}
+
+// TestWithdrawnAmong: of more things than one question holds, those withdrawn are found, and a name only under its own kind.
+func TestWithdrawnAmong(t *testing.T) {
+	l := open(t, t.TempDir())
+	var all []Named
+	for range 3 * maxAsked {
+		d := newDigest().String()
+		all = append(all, Named{WithdrawnJob, d}, Named{WithdrawnGrant, d})
+	}
+	want := map[Named]bool{all[0]: true, all[2*maxAsked+1]: true, all[len(all)-1]: true}
+	update(t, l, func(tx *Tx) error {
+		for w := range want {
+			must(t, tx.Withdraw(w.Kind, w.Name, newDigest()))
+		}
+		return nil
+	})
+	view(t, l, func(tx *Tx) error {
+		got, err := tx.WithdrawnAmong(all)
+		must(t, err)
+		if !maps.Equal(got, want) {
+			t.Errorf("%v; want %v", got, want)
+		}
+		none, err := tx.WithdrawnAmong(nil)
+		if err != nil || len(none) != 0 {
+			t.Errorf("of nothing: %v, %v", none, err)
+		}
+		return nil
+	})
+}
+
+// TestReserveKeepsWhatIsOwed: holding an amount for a lease changes nothing else in the account, and no amount is negative.
+func TestReserveKeepsWhatIsOwed(t *testing.T) {
+	l, id := open(t, t.TempDir()), newDigest()
+	update(t, l, func(tx *Tx) error {
+		must(t, tx.SetAccount(manifestA, id, Account{Reserved: 7, Charged: 5, Used: true}))
+		return tx.Reserve(manifestA, id, 9)
+	})
+	view(t, l, func(tx *Tx) error {
+		a, err := tx.Account(manifestA, id)
+		if want := (Account{Reserved: 9, Charged: 5, Used: true}); err != nil || a != want {
+			t.Errorf("%+v, %v; want %+v", a, err, want)
+		}
+		return nil
+	})
+	for _, amount := range []int64{-1, job.MaxAmount + 1} {
+		if err := l.Update(t.Context(), func(tx *Tx) error { return tx.Reserve(manifestA, id, amount) }); !errors.Is(err, ErrOverflow) {
+			t.Errorf("%d: %v", amount, err)
+		}
+	}
 }

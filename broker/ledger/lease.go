@@ -136,6 +136,11 @@ func (t *Tx) SetSealed(grantID envelope.Digest, sealed []byte) (stored bool, err
 	return n == 1, err
 }
 
+// Sealed reads a lease's state and its sealed key, empty if there is none yet.
+func (t *Tx) Sealed(grantID envelope.Digest) (state State, sealed []byte, err error) {
+	return state, sealed, t.row(`SELECT state, sealed FROM leases WHERE grant_id = ?`, []any{grantID[:]}, []any{(*string)(&state), &sealed})
+}
+
 const leaseQuery = `SELECT l.grant_id, l.manifest, l.job, l.binding, l.ticket, l.attempt, l.buyer, l.dataset, l.code, l.permit, l.receipt,
 	l.issued, l.signing_key, l.fixed, l.state, l.sealed, l.used_by, l.answer, p.allowed, p.delivered, p.sequence, p.heartbeat, p.allowance, p.stop,
 	r.signed FROM leases l JOIN progress p ON p.n = l.n LEFT JOIN records r ON r.digest = l.grant_id WHERE `

@@ -52,7 +52,7 @@ type Reservation struct {
 // The states of a reservation. All three count.
 const (
 	privacyReserved = "reserved"
-	privacySpent    = "spent" // what the commit stated
+	PrivacySpent    = "spent" // what the commit stated
 	privacyKept     = "kept"  // the lease ended unheard: all of it
 )
 
@@ -195,7 +195,7 @@ func (t *Tx) CommitPrivacy(grantID envelope.Digest, actual *privacy.Cost) error 
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE privacy SET state = ?, cost = ? WHERE grant_id = ?`, privacySpent, cost, grantID[:])
+	_, err = t.exec(`UPDATE privacy SET state = ?, cost = ? WHERE grant_id = ?`, PrivacySpent, cost, grantID[:])
 	return err
 }
 

@@ -67,6 +67,22 @@ func (t *Tx) Entries() (out []*Entry, err error) {
 	return out, err
 }
 
+// EachCommit shows f the signed commits of all leases, in no order.
+func (t *Tx) EachCommit(f func(manifest, job envelope.Digest, signed []byte)) error {
+	return t.rows(`SELECT manifest, job, answer FROM leases WHERE used_by IS NOT NULL`, nil, func(scan func(...any) error) error {
+		var manifest, job, signed []byte
+		if err := scan(&manifest, &job, &signed); err != nil {
+			return err
+		}
+		var m, j envelope.Digest
+		if !fill(m[:], manifest) || !fill(j[:], job) {
+			return fmt.Errorf("%w: commit with a digest of the wrong length", ErrCorrupt)
+		}
+		f(m, j, signed)
+		return nil
+	})
+}
+
 // PermitUse is how often a permit was used.
 type PermitUse struct {
 	ID   envelope.Digest

@@ -38,6 +38,15 @@ func TestEntries(t *testing.T) {
 		})
 	})
 	view(t, l, func(tx *Tx) error {
+		commits := 0
+		must(t, tx.EachCommit(func(manifest, job envelope.Digest, signed []byte) {
+			if commits++; manifest != manifestA || job != again.Job || string(signed) != string(again.Commit) {
+				t.Errorf("commit of %s, %s", manifest, job)
+			}
+		}))
+		if commits != 1 {
+			t.Errorf("%d commits", commits)
+		}
 		list, err := tx.Entries()
 		must(t, err)
 		if len(list) != 2 || list[0].Job != first.Job {

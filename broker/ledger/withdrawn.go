@@ -2,7 +2,11 @@
 
 package ledger
 
-import "github.com/glovebox-dev/glovebox/internal/envelope"
+import (
+	"strings"
+
+	"github.com/glovebox-dev/glovebox/internal/envelope"
+)
 
 // The kinds of things withdrawn. Names are the String of what they name; a unit's is UnitName.
 const (
@@ -33,6 +37,41 @@ func (t *Tx) Withdrawn(kind, name string) (bool, error) {
 	var n int64
 	err := t.row(`SELECT COUNT(*) FROM withdrawn WHERE kind = ? AND name = ?`, []any{kind, name}, []any{&n})
 	return n > 0, err
+}
+
+// Named is something that may have been withdrawn.
+type Named struct{ Kind, Name string }
+
+const maxAsked = 8
+
+// withdrawnQuery looks up maxAsked names; the order is forced, since the table may be large.
+var withdrawnQuery = `WITH asked(k, n) AS (VALUES (?,?)` + strings.Repeat(",(?,?)", maxAsked-1) + `)
+	SELECT k, n FROM asked CROSS JOIN withdrawn ON kind = k AND name = n`
+
+// WithdrawnAmong says which of several things were revoked or cancelled.
+func (t *Tx) WithdrawnAmong(all []Named) (map[Named]bool, error) {
+	gone := map[Named]bool{}
+	for len(all) > 0 {
+		n := min(len(all), maxAsked)
+		args := make([]any, 2*maxAsked)
+		for i := range maxAsked {
+			args[2*i], args[2*i+1] = "", ""
+			if i < n {
+				args[2*i], args[2*i+1] = all[i].Kind, all[i].Name
+			}
+		}
+		all = all[n:]
+		err := t.rows(withdrawnQuery, args, func(scan func(...any) error) error {
+			var w Named
+			err := scan(&w.Kind, &w.Name)
+			gone[w] = true
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return gone, nil
 }
 
 // Withdrawal is one thing revoked or cancelled, and the statement that did it first.

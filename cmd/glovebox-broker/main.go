@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/keyholder"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/broker/witness"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 )
 
@@ -35,17 +37,33 @@ func main() {
 	}
 	path := flag.String("config", "", "broker.json of the owner's directory")
 	listen := flag.String("listen", "", "host:port to listen on instead of the configured one")
+	waiting := flag.Bool("while-waiting", false, "end when no command waits for a job any more, as glovebox buyer submit does")
 	fd := noFD
 	passphraseFlag(flag.CommandLine, &fd)
 	flag.Parse()
 	if *path == "" || flag.NArg() != 0 {
-		fmt.Fprintln(os.Stderr, "glovebox-broker: error: want --config FILE, and at most --listen HOST:PORT")
+		fmt.Fprintln(os.Stderr, "glovebox-broker: error: want --config FILE, and at most --listen HOST:PORT and --while-waiting")
 		fmt.Fprintln(os.Stderr, "glovebox-broker: hint: give --config DIR/broker.json, with the directory made by: glovebox creator init --dir DIR (or buyer init)")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *waiting {
+		ctx = whileWaiting(ctx, *path)
+	}
 	finish(run(ctx, *path, *listen, fd))
+}
+
+// whileWaiting ends a broker that was started for those who wait, once the last of them is gone.
+func whileWaiting(ctx context.Context, path string) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		if err := (config.Layout{Dir: filepath.Dir(path)}).Deserted(ctx); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(os.Stderr, "glovebox-broker: cannot tell who waits:", err)
+		}
+	}()
+	return ctx
 }
 
 // finish ends the process with err's words, its hint and its exit code.
@@ -96,6 +114,10 @@ func hint(err error) string {
 		{keyholder.ErrUnavailable, "see that the keyholder runs, is unsealed and can be reached, then try again"},
 		{keyholder.ErrAuth, "give the right passphrase, PIN or credential; docs/vault.md says how to renew those for Vault"},
 		{keyholder.ErrInput, "correct the keyholder in broker.json; docs/spec/keyholder.md and docs/vault.md describe it"},
+		{witness.ErrState, "put the latest copy of the witness's state.json back; if there is none, retire its key and make a new witness in another directory"},
+		{witness.ErrMissing, "make it with: glovebox creator witness, or for one that runs alone with --name NAME"},
+		{witness.ErrExists, "give another directory, or take up the witness that is there"},
+		{witness.ErrLocked, "stop the other one"},
 		{config.ErrPackage, "keep only packages that this owner made in the directory's packages folder"},
 		{config.ErrConfig, "correct the file; glovebox creator init writes one that works"},
 		{envelope.ErrKeyMode, "make it private: chmod 600"},
@@ -129,6 +151,14 @@ func run(ctx context.Context, path, listen string, passphraseFD int) (err error)
 	if cfg.Anchor, err = openAnchor(s, cfg.Keyholder); err != nil {
 		return err
 	}
+	w, err := witnessOf(s)
+	if err != nil {
+		return err
+	}
+	if w != nil {
+		defer w.Close()
+		cfg.Witness = w.Handler()
+	}
 	b, err := broker.New(ctx, cfg)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return nil // told to stop before it had begun, whatever that broke
@@ -140,6 +170,9 @@ func run(ctx context.Context, path, listen string, passphraseFD int) (err error)
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
+	}
+	if w != nil {
+		fmt.Fprintf(os.Stderr, "witness key %s\n", w.Key())
 	}
 	fmt.Fprintf(os.Stderr, "listening on http://%s\n", l.Addr())
 	return b.Serve(ctx, l)
@@ -155,7 +188,7 @@ func wire(s *config.Config) (broker.Config, error) {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if s.LogURL != "" {
-		cfg.Publisher = broker.NewHTTPPublisher(s.LogURL)
+		cfg.Publisher, cfg.Prover = broker.NewHTTPPublisher(s.LogURL), broker.NewHTTPProver(s.LogURL)
 	}
 	if len(s.EKRoots) == 0 {
 		return cfg, nil

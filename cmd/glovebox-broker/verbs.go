@@ -16,13 +16,14 @@ import (
 var errUsage = errors.New("the command line makes no sense")
 
 // verbs are what this binary does for `glovebox creator` besides serving: what needs the ledger, the keyholder or the
-// policy engine, which the people's binary does not link. Each writes one JSON object to standard output.
+// policy engine, which the people's binary does not link. Each writes one JSON object to standard output, but those that serve.
 func verbs() map[string]func(ctx context.Context, args []string) error {
 	return map[string]func(ctx context.Context, args []string) error{
 		"affected":  affected,
 		"head":      head,
 		"keyholder": serveKeyholder,
 		"ledger":    showLedger,
+		"witness":   serveWitness,
 	}
 }
 

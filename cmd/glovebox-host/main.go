@@ -23,6 +23,8 @@ import (
 
 	"github.com/glovebox-dev/glovebox/host"
 	"github.com/glovebox-dev/glovebox/host/config"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/internal/s3store"
 )
 
 // shutdownGrace is how long requests may take to end when the host stops.
@@ -55,6 +57,10 @@ func hint(err error) string {
 	}{
 		{host.ErrLocked, "stop the other one, or give the configuration of another directory"},
 		{config.ErrConfig, "correct the file; glovebox operator up writes one that works"},
+		{s3store.ErrConfig, "correct store in the configuration"},
+		{s3store.ErrCredentials, "give the bucket's credentials to this process: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a credentials file"},
+		{s3store.ErrBucket, "make the bucket, or correct store in the configuration"},
+		{s3store.ErrUnavailable, "see that the server runs and can be reached, then start again"},
 		{syscall.EADDRINUSE, "change listen in the configuration, or stop what uses the address"},
 		{fs.ErrNotExist, "make it with: glovebox operator up --dir DIR, and give --config DIR/host.json"},
 		{fs.ErrPermission, "run as the user who owns the directory"},
@@ -81,18 +87,41 @@ func run(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	blobs, err := openStore(ctx, c)
+	if err != nil {
+		return err
+	}
+	var witnesses []host.Witness
+	for _, w := range c.Witnesses {
+		witnesses = append(witnesses, host.Witness{URL: w.URL, Key: w.Key})
+	}
 	l := c.Limits
 	h, err := host.New(ctx, host.Config{
 		Dir: c.Dir(), Origin: c.Origin, Enclaves: c.Enclave.Count,
 		Launcher: &host.Local{Binary: binary, Args: []string{"--config", c.EnclaveConfig()}, LogDir: c.Dir()},
+		Blobs:    blobs,
 		MaxBlob:  l.MaxBlobBytes, MaxQueued: l.MaxQueued, MaxDeaths: l.MaxDeaths, MaxWaits: l.MaxWaits,
 		RetryMin: config.Millis(l.RetryMinMillis), RetryMax: config.Millis(l.RetryMaxMillis),
-		RelayTimeout: config.Millis(l.RelayTimeoutMillis), RelayProxy: proxy, Checkpoint: config.Millis(l.CheckpointMillis), Slog: log,
+		RelayTimeout: config.Millis(l.RelayTimeoutMillis), RelayProxy: proxy, Checkpoint: config.Millis(l.CheckpointMillis), BundleWait: config.Millis(l.BundleWaitMillis), Slog: log,
+		Witnesses: witnesses, WitnessThreshold: c.WitnessThreshold,
 	})
 	if err != nil {
 		return err
 	}
 	return errors.Join(serve(ctx, h, c.Listen), h.Close())
+}
+
+// openStore is the bucket of the configuration, or nil for the host's own folder. Large uploads wait in its state directory.
+func openStore(ctx context.Context, c *config.Config) (dataset.Store, error) {
+	if c.Store == "" {
+		return nil, nil
+	}
+	s, err := s3store.Parse(c.Store, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	s.Spool = c.Dir()
+	return s3store.Open(ctx, s)
 }
 
 // serve answers requests and runs the host until ctx ends or listening fails.

@@ -73,7 +73,7 @@ func openFile(ctx context.Context, d localrun.Data) (*file, dataset.Format, erro
 
 // fileName is that of a dataset's file in an enclave.
 func fileName(f dataset.Format) string {
-	if f == dataset.FormatFiles {
+	if f == dataset.FormatFiles || f == dataset.FormatSamples {
 		return "records.tar"
 	}
 	return "records." + string(f)

@@ -32,6 +32,9 @@ func execute(ctx context.Context, q *localrun.Request, out io.Writer, report fun
 		return r, err
 	}
 	defer spawner.Close()
+	if trains(module) {
+		return r, tryTraining(ctx, spawner, q, module, r)
+	}
 	o, delivered, err := once(ctx, spawner, q, module, q.Limits, words)
 	switch {
 	case errors.Is(err, errEpochs):

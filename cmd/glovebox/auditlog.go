@@ -16,7 +16,6 @@ import (
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 
-	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	hostv1 "github.com/glovebox-dev/glovebox/host/api/glovebox/v1"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
@@ -33,6 +32,9 @@ type logView struct {
 	Grew     int64           `json:"grew"` // entries since the remembered checkpoint; -1 if none was remembered
 	Findings []string        `json:"findings"`
 	Open     []openGrant     `json:"openGrants"`
+
+	// Witnessed says how much of the log the witnesses of the trust file cosigned, or "unwitnessed".
+	Witnessed string `json:"witnessed"`
 }
 
 // openGrant is a released key with neither a usage attestation nor a lease-lost.
@@ -43,28 +45,43 @@ type openGrant struct {
 }
 
 func newLog() *cobra.Command {
-	var host, trust, remember string
+	var host, mirror, trust, remember string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "log", Short: "Check an operator's log: signature, every entry, and that it only grew", Args: noArgs,
 		Long: `Log reads the whole log, recomputes its root and compares it with the signed checkpoint. With --remember it also keeps the
 checkpoint, and the next run shows that everything seen before is still there. A released key whose lease is over and that
-has neither a usage attestation nor a lease-lost is a finding.`,
+has neither a usage attestation nor a lease-lost is a finding. With --mirror it reads a mirror's files instead, offline if it is
+a directory; what is open only a host knows. A trust file that names witnesses wants their cosignatures on what is shown.`,
 		Example: "  glovebox auditor log --host http://127.0.0.1:7300 --trust trust.json --remember checkpoint",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := loadTrust(trust)
+			if mirror != "" && cmd.Flags().Changed("host") {
+				return Errorf(KindUsage, "give one of them").because("--host and --mirror are two places")
+			}
+			l, err := trustedLog(trust)
 			if err != nil {
 				return err
 			}
-			l, err := usage.ParseTrustedRoot(t.Log)
-			if err != nil {
-				return Errorf(KindUsage, "make a trust file with --log").from(err)
-			}
-			h, err := dialHost(host)
+			w, err := trustedWitnesses(trust)
 			if err != nil {
 				return err
 			}
-			v, checkpoint, err := h.auditLog(cmd.Context(), l, remember)
+			var v *logView
+			var checkpoint string
+			where := mirror
+			if mirror != "" {
+				v, checkpoint, err = auditMirror(cmd.Context(), l, mirror, remember)
+			} else {
+				var h *hostClient
+				if h, err = dialHost(host); err != nil {
+					return err
+				}
+				v, checkpoint, err = h.auditLog(cmd.Context(), l, remember)
+				where = logFiles(host)
+			}
+			if err == nil {
+				err = cosignedLog(cmd.Context(), v, l, w, where)
+			}
 			if err != nil {
 				return err
 			}
@@ -80,8 +97,10 @@ has neither a usage attestation nor a lease-lost is a finding.`,
 			return config.WriteFile(remember, []byte(checkpoint))
 		},
 	}
+	cmd.AddCommand(newLogWatch(), newLogMirror(), newLogEvidence())
 	f := cmd.Flags()
 	f.StringVar(&host, "host", defaultHost, "host, by URL")
+	f.StringVar(&mirror, "mirror", "", "mirror to read instead, by URL or directory")
 	f.StringVar(&trust, "trust", "", "trust file (required); make one with: glovebox auditor trust")
 	f.StringVar(&remember, "remember", "", "file that keeps the checkpoint from one run to the next")
 	jsonFlag(cmd, &asJSON)
@@ -93,7 +112,7 @@ func printLog(w io.Writer, v *logView) {
 	if !v.Verified {
 		state = "REFUSED"
 	}
-	fmt.Fprintf(w, "%s  %s, %d entries, root %s\n", state, v.Origin, v.Size, v.Root)
+	fmt.Fprintf(w, "%s  %s, %d entries, root %s, %s\n", state, v.Origin, v.Size, v.Root, v.Witnessed)
 	if v.Grew >= 0 {
 		fmt.Fprintf(w, "%d entries since the remembered checkpoint\n", v.Grew)
 	}

@@ -17,13 +17,14 @@ import (
 	"github.com/glovebox-dev/glovebox/attestation/verifiers"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 func newAuditor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "auditor", Short: "Check what was used, trusting nobody who took part", Args: noArgs, RunE: needVerb,
 	}
-	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData(), newModule(), newLedgers(), newEvidence())
+	cmd.AddCommand(newVerify(), newAuditorTrust(), newLog(), newData(), newModule(), newLedgers(), newEvidence(), newAuditorExport())
 	return cmd
 }
 
@@ -105,7 +106,11 @@ func refuse(v *usage.Verdict) error {
 
 func printVerdict(w io.Writer, v *usage.Verdict) {
 	if v.OK() {
-		fmt.Fprintf(w, "VERIFIED, assurance %s\n\n", v.Assurance)
+		public := "unwitnessed"
+		if v.Witnessed {
+			public = "witnessed"
+		}
+		fmt.Fprintf(w, "VERIFIED, assurance %s, %s\n\n", v.Assurance, public)
 	} else {
 		fmt.Fprintf(w, "REFUSED, %d findings\n\n", len(v.Findings))
 	}
@@ -148,8 +153,15 @@ func printVerdict(w io.Writer, v *usage.Verdict) {
 		rows = append(rows, []string{"configuration", e.Configuration.String()}, []string{"self-test", e.SelfTest.String()}, []string{"engine", e.Engine.String()})
 	}
 	if x := s.Execution; x != nil {
-		rows = append(rows, []string{"module", x.Module.String()}, []string{"ran as", x.Rewritten.String()},
-			[]string{"fuel", fmt.Sprintf("%d units by %s", x.Fuel, x.Costs)})
+		rows = append(rows, []string{"module", x.Module.String()}, []string{"ran as", x.Rewritten.String()})
+		if x.Fuel > 0 { // a mode that lets out no figures states none
+			rows = append(rows, []string{"fuel", fmt.Sprintf("%d units by %s", x.Fuel, x.Costs)})
+		}
+	}
+	rows = append(rows, spentRows(s)...)
+	if len(s.Spent) > 0 {
+		table(w, append(rows, []string{"measured", "nothing that the mode lets out"})...)
+		return
 	}
 	rows = append(rows, []string{"measured", fmt.Sprintf("%d ms CPU, %d ms wall, %s peak memory: the kernel's word, not a proof", s.Measured.CPUMillis, s.Measured.WallMillis, byteSize(s.Measured.PeakMemory))})
 	table(w, rows...)
@@ -157,11 +169,16 @@ func printVerdict(w io.Writer, v *usage.Verdict) {
 
 func newAuditorTrust() *cobra.Command {
 	var log, least string
+	var witnesses []string
+	var threshold int
 	cmd := &cobra.Command{
 		Use: "trust CARD...", Short: "Make a trust file from the cards of those you trust", Args: cobra.ArbitraryArgs,
 		Long: `A card is what "glovebox creator card --json" and "glovebox buyer card --json" print. Get each from its owner, not from the
-operator or out of a bundle: whoever is in the trust file is believed.`,
-		Example: "  glovebox auditor trust alice.json bob.json --log trusted_root.json --min-assurance tpm > trust.json",
+operator or out of a bundle: whoever is in the trust file is believed.
+
+With --witness, releases, usage and commits count only under checkpoints of the log that enough of these witnesses cosigned;
+without, a verdict says "unwitnessed". Get their keys from those who run them.`,
+		Example: "  glovebox auditor trust alice.json bob.json --log trusted_root.json --min-assurance tpm --witness KEY --threshold 1 > trust.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || log == "" {
 				return Errorf(KindUsage, "give the cards of creator and buyer, and --log with the operator's trusted_root.json").because("a trust file needs owners and a log")
@@ -178,7 +195,14 @@ operator or out of a bundle: whoever is in the trust file is believed.`,
 				}
 				ids = append(ids, id)
 			}
-			b, err := trustOf(root, attestation.Assurance(least), ids...)
+			var trusted *usage.TrustedWitnesses
+			if len(witnesses) > 0 || cmd.Flags().Changed("threshold") {
+				trusted = &usage.TrustedWitnesses{Threshold: thresholdOf(cmd, "threshold", threshold, len(witnesses)), Keys: witnesses}
+				if _, err := tlog.NewWitnesses(trusted.Threshold, witnesses...); err != nil {
+					return witnessError(err)
+				}
+			}
+			b, err := trustOf(root, attestation.Assurance(least), trusted, ids...)
 			if err != nil {
 				return err
 			}
@@ -188,6 +212,8 @@ operator or out of a bundle: whoever is in the trust file is believed.`,
 	}
 	cmd.Flags().StringVar(&log, "log", "", "the operator's trusted_root.json (required)")
 	cmd.Flags().StringVar(&least, "min-assurance", string(attestation.AssuranceTPM), "least assurance: tee, tpm, software-tpm or simulated")
+	cmd.Flags().StringArrayVar(&witnesses, "witness", nil, "verifier key of a witness of the log; may be given more than once")
+	cmd.Flags().IntVar(&threshold, "threshold", 0, "how many of the witnesses must have cosigned (default: more than half)")
 	return cmd
 }
 
@@ -217,14 +243,14 @@ func canonical(raw json.RawMessage) (json.RawMessage, error) {
 }
 
 // trustOf believes the given owners, their reference values and one log.
-func trustOf(log json.RawMessage, least attestation.Assurance, ids ...*identity) ([]byte, error) {
+func trustOf(log json.RawMessage, least attestation.Assurance, witnesses *usage.TrustedWitnesses, ids ...*identity) ([]byte, error) {
 	if _, err := usage.ParseTrustedRoot(log); err != nil {
 		return nil, err
 	}
 	if !least.AtLeast(least) {
 		return nil, Errorf(KindUsage, "use tee, tpm, software-tpm or simulated").because("unknown assurance %q", least)
 	}
-	t := &usage.Trust{Log: log, MinAssurance: least}
+	t := &usage.Trust{Log: log, MinAssurance: least, Witnesses: witnesses}
 	for _, id := range ids {
 		t.Owners = append(t.Owners, id.Owner)
 		if len(id.Reference) > 0 {

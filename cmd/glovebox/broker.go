@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,16 +102,44 @@ func companion(name string) (string, error) {
 	return filepath.Abs(p)
 }
 
-// ensureBroker answers for the owner while a command runs: with the broker that is running, or one started for it.
+// ensureBroker answers for the owner while a command runs: with the broker that is running, or one started for it. Other
+// commands of the directory may come to need that one too, so it runs until the last of them is done.
 func (o *owner) ensureBroker(ctx context.Context) (stop func(), err error) {
+	done, err := o.layout.Wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := o.startBroker(ctx)
+	if err != nil {
+		return nil, errors.Join(err, done())
+	}
+	return func() {
+		done() //nolint:errcheck // of a lock that the end of the process gives up too
+		if c == nil {
+			return
+		}
+		if unlock, alone, err := o.layout.TryLeave(); alone && err == nil {
+			c.stop() // rather than leave it to itself: who comes next finds the address free
+			unlock() //nolint:errcheck // as above
+		}
+	}, nil
+}
+
+// startBroker starts a broker for all who wait, unless one runs.
+func (o *owner) startBroker(ctx context.Context) (*child, error) {
+	unlock, err := o.layout.LockStart(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock() //nolint:errcheck // the end of the process gives the lock up too
 	if healthy(ctx, o.Address) {
-		return func() {}, nil
+		return nil, nil
 	}
 	path, err := companion("glovebox-broker")
 	if err != nil {
 		return nil, err
 	}
-	c, err := startLogged("glovebox-broker", filepath.Join(o.dir, "broker.log"), path, "--config", o.layout.Config())
+	c, err := logged("glovebox-broker", filepath.Join(o.dir, "broker.log"), 0, path, "--config", o.layout.Config(), "--while-waiting")
 	if err != nil {
 		return nil, err
 	}
@@ -118,5 +147,5 @@ func (o *owner) ensureBroker(ctx context.Context) (stop func(), err error) {
 		c.stop()
 		return nil, err
 	}
-	return c.stop, nil
+	return c, nil
 }

@@ -29,7 +29,7 @@ without her, keep a broker running:
 
   glovebox-broker --config DIR/broker.json`,
 	}
-	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPackCode(),
+	cmd.AddCommand(newInit(config.Buyer, defaultBuyerBroker), newTrust(config.Buyer), newCard(config.Buyer), newPublicLog(config.Buyer), newPackCode(), newInspect(config.Buyer),
 		newInitJob(), newRunLocal(), newPlan(), newSubmit(), newWatch(), newJobs(), newCancel(), newFetch(), newOpen(), newReceipt(),
 		newNotice(), newRotate(config.Buyer), newKeyholder(config.Buyer))
 	return cmd
@@ -50,7 +50,7 @@ func newPackCode() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return showPackages(cmd, asJSON, []config.Package{*p})
+			return showPackages(cmd, asJSON, []config.Package{*p}, nil)
 		},
 	}
 	dirFlag(cmd, &dir, config.Buyer)
@@ -65,8 +65,11 @@ type planView struct {
 	MaxAmount int64              `json:"maxAmount"` // millionths, all datasets together
 	Currency  string             `json:"currency"`
 	SpendCap  int64              `json:"spendCap"`
-	Module    envelope.Digest    `json:"module"` // what the usage attestation will say was executed
+	Module    envelope.Digest    `json:"module"`  // what the usage attestation will say was executed; of queries, where no code runs
+	Runtime   string             `json:"runtime"` // runtime class
 	Limits    job.Limits         `json:"limits"`
+	Privacy   *job.Privacy       `json:"privacy"`  // what the enclave will do to the data; null in modes without noise of its own
+	TimeBits  int64              `json:"timeBits"` // what times may tell at most, beyond epsilon
 	Datasets  []datasetPlan      `json:"datasets"`
 	Conflicts []licence.Conflict `json:"conflicts"` // clauses of licences that this job cannot keep together
 	Enclave   *proofView         `json:"enclave"`   // what an idle enclave of the host showed
@@ -107,7 +110,8 @@ are in your own reference values and in those of the owners whose cards you give
 			if v.Enclave, err = d.probe(cmd.Context(), cards); err != nil {
 				return err
 			}
-			v.Evidence, v.Warnings = v.Enclave.note(), append(v.Warnings, v.Enclave.weaker(d)...)
+			v.Evidence = v.Enclave.note()
+			v.Warnings = append(append(v.Warnings, v.Enclave.weaker(d)...), d.unwitnessed(cmd.Context())...) // never null
 			if err := show(cmd, asJSON, v, func(w io.Writer) { printPlan(w, v) }); err != nil {
 				return err
 			}
@@ -122,7 +126,7 @@ are in your own reference values and in those of the owners whose cards you give
 
 // plan asks the broker of every dataset.
 func (d *draft) plan(ctx context.Context) (*planView, error) {
-	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Module: d.module, Limits: d.job.Limits, Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
+	v := &planView{Allowed: true, SpendCap: d.job.SpendCap, Module: d.module, Runtime: d.job.Runtime, Limits: d.job.Limits, Privacy: d.job.Privacy, TimeBits: d.job.TimeBits(), Datasets: []datasetPlan{}, Evidence: evidenceNote, Warnings: []string{}}
 	for _, p := range d.datasets {
 		r, err := exchange(ctx, p.m.Broker.Address, &grant.Message{Plan: &grant.PlanRequest{Job: d.signed, Manifest: p.signed, Code: d.code.Signed}})
 		if err != nil {
@@ -205,8 +209,13 @@ func printPlan(w io.Writer, v *planView) {
 			printSteps(w, p.Steps)
 		}
 	}
+	v.printPrivacy(w)
 	v.Enclave.print(w)
-	fmt.Fprintf(w, "\nruns %s\nfor at most %s of time and %d units of fuel, in %s of memory, to %s of output\n", v.Module,
+	what := "runs"
+	if v.Runtime == job.RuntimeQuery {
+		what = "answers queries"
+	}
+	fmt.Fprintf(w, "\n%s %s\nfor at most %s of time and %d units of fuel, in %s of memory, to %s of output\n", what, v.Module,
 		time.Duration(v.Limits.WallSeconds)*time.Second, v.Limits.Fuel, byteSize(v.Limits.MemoryBytes), byteSize(v.Limits.OutputBytes))
 	fmt.Fprintf(w, "\nat most %s in all, of the %s you allow\n%s\n", money(v.MaxAmount, v.Currency), money(v.SpendCap, v.Currency), v.Evidence)
 	for _, text := range v.Warnings {
@@ -236,8 +245,8 @@ func newSubmit() *cobra.Command {
 		Use: "submit", Short: "Seal the code, sign the job, queue it, and wait for the result", Args: noArgs,
 		Long: `Submit seals --code as a package of the buyer's own, signs a job that pins code and data by digest, publishes both, and
 waits. While it waits it is the buyer's broker, unless one is running: it starts glovebox-broker, which must lie beside this
-program or in PATH, on the address that init was given, and the host must reach that. The enclave gets her code's key from
-it only after it has proven what it is. The result lands in DIR/jobs; "open" verifies and decrypts it.
+program or in PATH, on the address that init was given, and the host must reach that; it ends when the last command that waits for
+a job is done. The enclave gets her code's key from it only after it has proven what it is. The result lands in DIR/jobs; "open" verifies and decrypts it.
 
 CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go makes one with:
 
@@ -253,6 +262,12 @@ CODE is a .wasm file (WASI preview 1), or a directory with main.wasm in it. Go m
 			}
 			if err := d.needCompatible(); err != nil {
 				return err
+			}
+			if d.job.Privacy != nil {
+				say(cmd, "%s", privacyLine(d.job))
+			}
+			for _, w := range d.unwitnessed(cmd.Context()) {
+				say(cmd, "warning: %s", w)
 			}
 			if err := d.submit(cmd); err != nil {
 				return err

@@ -17,7 +17,7 @@ import (
 
 const childPatience = 15 * time.Second
 
-// child is a daemon that runs as long as a command needs it. It ends with us, however we end.
+// child is a daemon that runs as long as a command needs it. It ends with us, however we end, unless others may need it.
 type child struct {
 	name string
 	log  string // file with its words; "" if they go to the terminal
@@ -29,9 +29,14 @@ type child struct {
 // startChild starts a daemon in a process group of its own, so that Ctrl-C reaches it through us, in order. Its words go
 // to w; log is the file behind w, if it is one.
 func startChild(name string, w io.Writer, log, path string, args ...string) (*child, error) {
+	return spawn(name, w, log, syscall.SIGTERM, path, args...)
+}
+
+// spawn starts a daemon that gets a signal when we end; with none it outlives us.
+func spawn(name string, w io.Writer, log string, atEnd syscall.Signal, path string, args ...string) (*child, error) {
 	c := &child{name: name, log: log, cmd: exec.Command(path, args...), done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = w, w
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: atEnd}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the kernel sends Pdeathsig when the thread that forked is gone
@@ -51,11 +56,15 @@ func startChild(name string, w io.Writer, log, path string, args ...string) (*ch
 
 // startLogged is startChild with its words in a file of its own.
 func startLogged(name, log, path string, args ...string) (*child, error) {
+	return logged(name, log, syscall.SIGTERM, path, args...)
+}
+
+func logged(name, log string, atEnd syscall.Signal, path string, args ...string) (*child, error) {
 	f, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	c, err := startChild(name, f, log, path, args...)
+	c, err := spawn(name, f, log, atEnd, path, args...)
 	return c, errors.Join(err, f.Close())
 }
 

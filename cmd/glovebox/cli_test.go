@@ -32,7 +32,7 @@ func TestExitCodes(t *testing.T) {
 		{fmt.Errorf("pack: %w", dataset.ErrLeaf), 4},
 		{envelope.ErrSignature, 4},
 		{Errorf(KindTryAgain, "").because("away"), 5},
-		{context.Canceled, 1},
+		{context.Canceled, 5},
 	} {
 		if got := ExitCode(c.err); got != c.code {
 			t.Errorf("%v: exit code %d, want %d", c.err, got, c.code)

@@ -55,18 +55,20 @@ func (f *contributorFlags) apply(o *owner, c *dataset.PackConfig, previous *conf
 	}
 	c.Contributors = &dataset.Contributors{By: f.by}
 	c.Temp = o.layout.Blobs()
-	if previous != nil {
-		c.Manifest.Dataset = previous.Manifest.Dataset
-	} else if _, err := io.ReadFull(rand.Reader, c.Manifest.Dataset[:]); err != nil {
+	var err error
+	if c.Manifest.Dataset, err = o.pack.dataset(previous); err != nil {
 		return err
 	}
 	index, err := o.indexKey(c.Manifest.Dataset, previous)
 	if err != nil {
 		return err
 	}
+	if previous != nil {
+		c.Erased = o.erased(previous.Manifest)
+	}
 	u := &unitKeys{o: o, id: c.Manifest.Dataset, index: index, keys: map[envelope.Digest]dataset.Key{}}
 	o.units = u
-	c.Contributors.Unit = u.unit
+	c.Contributors.Unit, c.Contributors.Ready = u.unit, u.ready
 	if f.consents == "" {
 		return nil
 	}
@@ -88,6 +90,18 @@ func (o *owner) indexKey(id dataset.ID, previous *config.Package) ([]byte, error
 	b = make([]byte, indexKeySize)
 	rand.Read(b) //nolint:errcheck // never fails since Go 1.24
 	return b, nil
+}
+
+// erased are the contributors of a package whose keys were destroyed. The reason is for everybody to read, so that it is not
+// the one that a revocation gives for the record.
+func (o *owner) erased(m *dataset.Manifest) map[envelope.Digest]string {
+	out := map[envelope.Digest]string{}
+	for i := range m.Units {
+		if _, err := o.UnitKey(m.Dataset, m.Units[i].ID); errors.Is(err, config.ErrShredded) {
+			out[m.Units[i].ID] = "key destroyed"
+		}
+	}
+	return out
 }
 
 // unitKeys are the keys of one pack's contributors.
@@ -131,8 +145,8 @@ func (u *unitKeys) unit(name string) (envelope.Digest, dataset.Key, error) {
 	return id, u.keys[id], err
 }
 
-// keep stores the fresh keys, wrapped, and what names are hashed with. It comes before the package is stored.
-func (u *unitKeys) keep() error {
+// keepIndex stores what names are hashed with.
+func (u *unitKeys) keepIndex() error {
 	if u == nil {
 		return nil
 	}
@@ -140,7 +154,24 @@ func (u *unitKeys) keep() error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	if err := config.WriteFile(path, u.index); err != nil {
+	return config.WriteFile(path, u.index)
+}
+
+// ready stores the fresh keys before anything is sealed under them, so that an interrupted pack can go on.
+func (u *unitKeys) ready() error {
+	unlock, err := u.o.layout.LockKeys()
+	if err != nil {
+		return err
+	}
+	return errors.Join(u.keep(), unlock())
+}
+
+// keep stores the fresh keys, wrapped, and what names are hashed with. It comes before the package is stored.
+func (u *unitKeys) keep() error {
+	if u == nil {
+		return nil
+	}
+	if err := u.keepIndex(); err != nil {
 		return err
 	}
 	wrapped := make(map[envelope.Digest][]byte, len(u.fresh))
@@ -151,6 +182,7 @@ func (u *unitKeys) keep() error {
 		}
 		wrapped[id] = w
 	}
+	u.fresh = nil
 	return config.AddUnits(u.o.dir, u.id, wrapped)
 }
 

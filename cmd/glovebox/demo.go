@@ -27,9 +27,10 @@ type demoView struct {
 	Accuracy  float64               `json:"accuracy"`
 	Assurance attestation.Assurance `json:"assurance"`
 	Verified  bool                  `json:"verified"`
-	Bundle    string                `json:"bundle"` // path of what the auditor verified
-	Model     string                `json:"model"`  // path of what the buyer got
-	Usage     string                `json:"usage"`  // path of the usage attestation alone, a sigstore bundle
+	Witnessed bool                  `json:"witnessed"` // releases, commits and usage are under cosigned checkpoints
+	Bundle    string                `json:"bundle"`    // path of what the auditor verified
+	Model     string                `json:"model"`     // path of what the buyer got
+	Usage     string                `json:"usage"`     // path of the usage attestation alone, a sigstore bundle
 	Tampered  tampered              `json:"tampered"`
 }
 
@@ -87,6 +88,7 @@ type demonstration struct {
 	hostURL, creatorURL, buyerURL string
 	trainCSV, testCSV             string
 	manifest                      envelope.Digest
+	witness                       *witnessView // the creator's broker
 }
 
 func newDemonstration(cmd *cobra.Command, dir, platform string) (*demonstration, error) {
@@ -200,13 +202,23 @@ func (d *demonstration) run(ctx context.Context) (*demoView, error) {
 	return v, nil
 }
 
-// operator starts host, enclave, log and, where there is one, the TPM.
+// operator starts host, enclave, log and, where there is one, the TPM. The log's witness must be named first: the
+// creator's broker will be it.
 func (d *demonstration) operator(ctx context.Context) error {
 	d.chapter("The operator starts host and enclave, measured by %s", map[attestation.Platform]string{
 		attestation.PlatformTPM:       "swtpm, a TPM in software",
 		attestation.PlatformSimulated: "NOTHING: attestation is simulated (apt-get install swtpm for a software TPM)",
 	}[d.platform])
-	args := []string{"operator", "up", "--dir", d.at("operator"), "--platform", string(d.platform), "--listen", strings.TrimPrefix(d.hostURL, "http://")}
+	if err := d.glovebox(ctx, nil, "creator", "init", "--dir", d.at("creator"), "--address", d.creatorURL, "--host", d.hostURL); err != nil {
+		return err
+	}
+	if err := d.glovebox(ctx, &d.witness, "creator", "witness", "--dir", d.at("creator"), "--json"); err != nil {
+		return err
+	}
+	args := []string{
+		"operator", "up", "--dir", d.at("operator"), "--platform", string(d.platform), "--listen", strings.TrimPrefix(d.hostURL, "http://"),
+		"--witness", d.witness.URL + "=" + d.witness.Key,
+	}
 	d.echo("glovebox", args)
 	c, err := startLogged("glovebox operator up", d.at("operator.log"), d.bin("glovebox"), args...)
 	if err != nil {
@@ -219,15 +231,20 @@ func (d *demonstration) operator(ctx context.Context) error {
 	})
 }
 
-// creator seals the images, publishes them and starts her broker.
+// creator seals the images, publishes them and starts her broker, which witnesses the operator's log and commits only
+// to what is in it.
 func (d *demonstration) creator(ctx context.Context) error {
 	d.chapter("The creator seals 5,000 images and publishes the ciphertext")
 	dir := d.at("creator")
-	if err := d.glovebox(ctx, nil, "creator", "init", "--dir", dir, "--address", d.creatorURL, "--host", d.hostURL); err != nil {
-		return err
-	}
-	if err := d.glovebox(ctx, nil, "creator", "trust", d.at("operator", measurementFile), "--dir", dir); err != nil {
-		return err
+	root := d.at("operator", trustedRootFile)
+	for _, args := range [][]string{
+		{"trust", d.at("operator", measurementFile), "--dir", dir},
+		{"witness", "--log", root, "--dir", dir},
+		{"log", "--log", root, "--witness", d.witness.Key, "--dir", dir},
+	} {
+		if err := d.glovebox(ctx, nil, append([]string{"creator"}, args...)...); err != nil {
+			return err
+		}
 	}
 	var packed struct{ Packages []packageView }
 	err := d.glovebox(ctx, &packed, "creator", "pack", d.trainCSV, "--dir", dir, "--name", "mnist", "--purpose", "research",
@@ -260,6 +277,10 @@ func (d *demonstration) buyer(ctx context.Context) error {
 		return err
 	}
 	if err := d.glovebox(ctx, nil, "buyer", "trust", d.at("operator", measurementFile), "--dir", dir); err != nil {
+		return err
+	}
+	err := d.glovebox(ctx, nil, "buyer", "log", "--log", d.at("operator", trustedRootFile), "--witness", d.witness.Key, "--dir", dir)
+	if err != nil {
 		return err
 	}
 	return d.glovebox(ctx, nil, append([]string{"buyer", "plan"}, d.jobArgs()...)...)
@@ -302,7 +323,7 @@ func (d *demonstration) auditor(ctx context.Context, v *demoView) error {
 		attestation.PlatformTPM: attestation.AssuranceSoftwareTPM, attestation.PlatformSimulated: attestation.AssuranceSimulated,
 	}[d.platform]
 	err := d.save(ctx, d.at("trust.json"), "auditor", "trust", d.at("creator-card.json"), d.at("buyer-card.json"),
-		"--log", d.at("operator", trustedRootFile), "--min-assurance", string(least))
+		"--log", d.at("operator", trustedRootFile), "--min-assurance", string(least), "--witness", d.witness.Key)
 	if err != nil {
 		return err
 	}
@@ -313,7 +334,7 @@ func (d *demonstration) auditor(ctx context.Context, v *demoView) error {
 	if !verdict.Verified {
 		return Errorf(KindVerify, "the findings are above").because("the auditor refused the bundle")
 	}
-	v.Verified, v.Assurance = true, verdict.Assurance
+	v.Verified, v.Witnessed, v.Assurance = true, verdict.Witnessed, verdict.Assurance
 	return d.keepUsage(v)
 }
 
@@ -323,6 +344,7 @@ func (d *demonstration) summary(w io.Writer, v *demoView) {
 	table(w,
 		[]string{"model", fmt.Sprintf("right on %.1f %% of 500 images it never saw", 100*v.Accuracy), v.Model},
 		[]string{"usage attestation", "verified offline", v.Bundle},
+		[]string{"log", "cosigned by the creator's broker, its witness", d.witness.URL},
 		[]string{"for cosign", "the attestation alone, a sigstore bundle", v.Usage},
 		[]string{"assurance", string(v.Assurance), "what it is worth: docs/limitations.md"},
 		[]string{"byte in a chunk", "refused", v.Tampered.Chunk},

@@ -60,13 +60,20 @@ func ExitCode(err error) int {
 	return int(classify(err).Kind)
 }
 
+// errInterrupted is how people call a context that a signal ended.
+type errInterrupted struct{ err error }
+
+func (errInterrupted) Error() string { return "interrupted" }
+
+func (e errInterrupted) Unwrap() error { return e.err }
+
 // classify finds the kind and hint of any error: the outermost [Error] decides, then the sentinels of the packages.
 func classify(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return &Error{e.Kind, e.Hint, err}
 	}
 	if errors.Is(err, context.Canceled) {
-		return &Error{Kind: KindError, Err: errors.New("interrupted")}
+		return &Error{Kind: KindTryAgain, Err: errInterrupted{err}}
 	}
 	for _, s := range sentinels() {
 		if errors.Is(err, s.target) {

@@ -57,7 +57,7 @@ func (h *hostClient) explain(err error) error {
 
 // publish uploads a package's blobs, those the host does not have, and then its manifest.
 func (h *hostClient) publish(ctx context.Context, signed []byte, m *dataset.Manifest, s dataset.Store, p *progress) error {
-	missing, err := h.Missing(ctx, blobsOf(m))
+	missing, err := h.Missing(ctx, m.Blobs())
 	if err != nil {
 		return h.explain(err)
 	}
@@ -99,14 +99,6 @@ func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.count(n)
 	return n, err
-}
-
-func blobsOf(m *dataset.Manifest) []envelope.Digest {
-	var out []envelope.Digest
-	for _, s := range m.Segments {
-		out = append(out, s.Blob)
-	}
-	return append(append(out, m.Tree.Levels...), m.Terms.Modules()...)
 }
 
 // minPrefix is how many hex digits of a manifest name it, if no other manifest begins with them.

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,6 +50,7 @@ type ingest struct {
 	modules map[envelope.Digest][]byte
 	reports string // folder
 	say     func(format string, args ...any)
+	noise   drawn
 }
 
 // prepare reads the flags; nil: there is nothing to do.
@@ -94,7 +94,11 @@ func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() 
 	if err != nil {
 		return nil, err
 	}
-	report, err := newScanReport(in.reports)
+	salt, err := reportSalt(c)
+	if err != nil {
+		return nil, err
+	}
+	report, err := newScanReport(in.reports, salt)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +109,7 @@ func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() 
 	}
 	defer func() { err = errors.Join(err, trace.close()) }()
 	env := &transforms.Env{
-		Keys: keys, Noise: rand.Reader, Approximate: true, // noise at ingest is spent once, and said
+		Keys: keys, Noise: &in.noise, Approximate: true, // noise at ingest is spent once, and said
 		Spool: func() (transforms.Spool, error) { return transforms.NewSpool(scratch.New("", ingestMemory)), nil },
 		Finding: func(f transforms.Finding) {
 			if trace.found(&f); f.Step == len(in.steps)-1 {
@@ -119,6 +123,9 @@ func (in *ingest) run(ctx context.Context, c *dataset.PackConfig) (close func() 
 		return nil, refusedSteps(err)
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
+	if len(in.steps) > 1 { // besides the scan: types may be others after them
+		c.Columns = nil
+	}
 	s := scratch.New("", ingestMemory)
 	if err := in.fill(ctx, c, p, src, s); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -179,7 +186,7 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 		return err
 	}
 	m.PIIScan = &dataset.PIIScan{
-		Tool: "glovebox creator pack", Version: version(), Method: last.Digest, Date: time.Now().UTC().Format(time.DateOnly),
+		Tool: "glovebox creator pack", Version: version(), Method: last.Digest, Date: in.today(c).UTC().Format(time.DateOnly),
 		Records: last.RecordsIn, Unread: last.Unread, Findings: dataset.SumCounts(types), Types: types, Report: digest,
 	}
 	in.say("personal data that is still found in what is sealed: %s", sumOf(last.Findings))
@@ -187,6 +194,14 @@ func (in *ingest) describe(c *dataset.PackConfig, p *transforms.Pipeline, found 
 		in.say("%s of %d not looked at, or not all of them: no text in UTF-8, too long, or not to be taken apart; they are sealed too", amount(last.Unread, "records"), last.RecordsIn)
 	}
 	return in.anonymity(c, p, last.RecordsIn)
+}
+
+// today is when the pack began.
+func (in *ingest) today(c *dataset.PackConfig) time.Time {
+	if c.Journal != nil {
+		return c.Journal.Begun()
+	}
+	return time.Now()
 }
 
 // spent says what noise at ingest costs each record's privacy: once, whatever jobs read it afterwards.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -32,7 +31,7 @@ type scanReport struct {
 // saltSize is how many random bytes a report begins with.
 const saltSize = 32
 
-func newScanReport(dir string) (*scanReport, error) {
+func newScanReport(dir string, salt []byte) (*scanReport, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -42,8 +41,6 @@ func newScanReport(dir string) (*scanReport, error) {
 	}
 	r := &scanReport{dir: dir, file: f, sum: sha256.New()}
 	r.out = bufio.NewWriter(io.MultiWriter(f, r.sum))
-	salt := make([]byte, saltSize)
-	rand.Read(salt) //nolint:errcheck // never fails since Go 1.24
 	if _, err := fmt.Fprintf(r.out, "{\"salt\":\"%x\"}\n", salt); err != nil {
 		r.drop()
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"testing"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
@@ -18,7 +19,11 @@ func TestReportDigestCannotBeGuessed(t *testing.T) {
 	dir := t.TempDir()
 	seen := map[envelope.Digest]bool{}
 	for range 2 {
-		r, err := newScanReport(dir)
+		drawn, err := reportSalt(&dataset.PackConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := newScanReport(dir, drawn)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,18 +18,23 @@ import (
 
 func newInitJob() *cobra.Command {
 	var language string
-	var asJSON bool
+	var asJSON, private bool
 	cmd := &cobra.Command{
 		Use: "init-job DIR", Short: "Start a job: a small project that builds and trains as it is", Args: exactArgs(1, "one directory"),
 		Long: `Init-job writes a project that learns from CSV: the code, a copy of the SDK, made-up data to try it on, and a README with
 the commands that build it, run it here and submit it. It builds without network, with Go 1.24 or newer, or for C with
-clang, lld, wasi-libc and libclang-rt-dev-wasm32.`,
-		Example: "  glovebox buyer init-job myjob\n  glovebox buyer init-job myjob --lang c",
+clang, lld, wasi-libc and libclang-rt-dev-wasm32. With --private it is a model for mode dp-training: code that computes gradients,
+which an enclave trains with differential privacy; in Rust too, with cargo and its target wasm32-unknown-unknown.`,
+		Example: "  glovebox buyer init-job myjob\n  glovebox buyer init-job myjob --lang c\n  glovebox buyer init-job mymodel --private --lang rust",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(sdk.Languages(), language) {
-				return Errorf(KindUsage, "use --lang %s", strings.Join(sdk.Languages(), " or ")).because("there is no SDK for %q", language)
+			languages, project := sdk.Languages(), sdk.Project
+			if private {
+				languages, project = sdk.ModelLanguages(), sdk.ModelProject
 			}
-			files, err := sdk.Project(language, projectName(args[0]))
+			if !slices.Contains(languages, language) {
+				return Errorf(KindUsage, "use --lang %s", strings.Join(languages, " or ")).because("there is no SDK for %q", language)
+			}
+			files, err := project(language, projectName(args[0]))
 			if err != nil {
 				return err
 			}
@@ -45,7 +50,8 @@ clang, lld, wasi-libc and libclang-rt-dev-wasm32.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&language, "lang", "go", "language: go or c")
+	cmd.Flags().StringVar(&language, "lang", "go", "language: go or c; with --private rust too")
+	cmd.Flags().BoolVar(&private, "private", false, "a model that is trained with differential privacy")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -81,7 +81,7 @@ func TestSignalEndsBlockedRead(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := ends(t, cmd)
-			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(words.String(), "interrupted") {
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != int(KindTryAgain) || !strings.Contains(words.String(), "interrupted") {
 				t.Errorf("%s, %v: %v, %s", name, s, err, words)
 			}
 		}

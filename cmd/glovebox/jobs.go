@@ -195,6 +195,9 @@ type jobView struct {
 	Denied    []grant.Reason `json:"denied"`
 	Bundle    string         `json:"bundle"` // paths of what was fetched
 	Result    string         `json:"result"`
+
+	denied []envelope.Digest // the manifest that each of Denied is about
+	names  map[envelope.Digest]string
 }
 
 func viewJob(j *hostv1.Job) *jobView {
@@ -203,15 +206,21 @@ func viewJob(j *hostv1.Job) *jobView {
 		Submitted: j.GetSubmitted(), Reason: j.GetReason(), Message: j.GetMessage(), Hint: j.GetHint(), Denied: []grant.Reason{},
 	}
 	if d, err := envelope.Peek[grant.Denial](j.GetDenial(), envelope.DenialType); err == nil {
-		v.Denied = append(v.Denied, d.Predicate.Reasons...)
+		v.deny(&d.Predicate)
 	}
 	return v
+}
+
+func (v *jobView) deny(d *grant.Denial) {
+	for _, r := range d.Reasons {
+		v.Denied, v.denied = append(v.Denied, r), append(v.denied, d.Manifest)
+	}
 }
 
 func (v *jobView) row() []string {
 	note := v.note()
 	if v.State == "running" && v.Total > 0 {
-		note = fmt.Sprintf("%d leaves delivered, %d in the data", v.Leaves, v.Total)
+		note = fmt.Sprintf("%s delivered, %d in the data", amount(v.Leaves, "leaves"), v.Total)
 	}
 	return []string{short(v.Job), v.State, fmt.Sprint(v.Attempts), when(v.Submitted), note}
 }
@@ -280,7 +289,7 @@ func stateText(j *hostv1.Job) string {
 	if j.GetAttempts() > 1 {
 		s += fmt.Sprintf(", attempt %d", j.GetAttempts())
 	}
-	if j.GetMessage() != "" && j.GetState() != "running" {
+	if j.GetMessage() != "" && j.GetState() != "running" && !client.Ended(j.GetState()) { // why it ended is said with the error
 		s += ": " + j.GetMessage()
 	}
 	return s
@@ -313,6 +322,7 @@ func (o *owner) fetch(cmd *cobra.Command, h *hostClient, id envelope.Digest, j *
 	}
 	if v.State != client.StateCompleted {
 		h.denials(cmd.Context(), id, v)
+		h.nameDenied(cmd.Context(), v)
 		return nil, v.failure()
 	}
 	v.Result = filepath.Join(dir, resultFile)
@@ -340,7 +350,7 @@ func (h *hostClient) denials(ctx context.Context, id envelope.Digest, v *jobView
 		}
 		for _, rec := range r.Msg.GetRecords() {
 			if d, err := envelope.Peek[grant.Denial](rec.GetSigned(), envelope.DenialType); err == nil && d.Predicate.Job == id {
-				v.Denied = append(v.Denied, d.Predicate.Reasons...)
+				v.deny(&d.Predicate)
 			}
 		}
 		select {
@@ -350,6 +360,33 @@ func (h *hostClient) denials(ctx context.Context, id envelope.Digest, v *jobView
 	}
 }
 
+// nameDenied finds the names of what was denied; without one its digest has to do.
+func (h *hostClient) nameDenied(ctx context.Context, v *jobView) {
+	v.names = map[envelope.Digest]string{}
+	for _, id := range v.denied {
+		if v.names[id] == "" {
+			v.names[id] = short(id.String())
+			if _, m, err := h.manifest(ctx, id); err == nil {
+				v.names[id] = m.Name
+			}
+		}
+	}
+}
+
+// denial is the brokers' reasons, each package's under who denied it; "" if nobody did.
+func (v *jobView) denial() string {
+	var b strings.Builder
+	for i, r := range v.Denied {
+		if i == 0 || v.denied[i] != v.denied[i-1] {
+			fmt.Fprintf(&b, "\ndenied by the broker of %s: ", v.names[v.denied[i]])
+		} else {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s (%s); to satisfy it: %s", r.Message, r.Rule, r.Satisfy)
+	}
+	return strings.TrimPrefix(b.String(), "\n")
+}
+
 // failure is why a job has no result.
 func (v *jobView) failure() error {
 	k, hint := KindError, v.Hint
@@ -357,11 +394,13 @@ func (v *jobView) failure() error {
 		hint = strings.TrimPrefix(hint+"\ncheck the --param it reads; a failed run returns no words, but code that catches its error and ends with 0 returns its log if the creator packed with --logs sealed", "\n")
 	}
 	msg := fmt.Sprintf("job %s %s", short(v.Job), v.State)
-	if note := v.note(); note != "" {
+	if d := v.denial(); d != "" { // says it all; the host's words are general
+		msg = fmt.Sprintf("job %s was %s", short(v.Job), d)
+		if v.Reason == usage.ReasonNotPermitted {
+			hint = "glovebox buyer plan shows what each owner's terms allow, and what is left of a budget"
+		}
+	} else if note := v.note(); note != "" {
 		msg += ": " + note
-	}
-	for _, r := range v.Denied {
-		msg += fmt.Sprintf("\n%s (%s); to satisfy it: %s", r.Message, r.Rule, r.Satisfy)
 	}
 	switch {
 	case len(v.Denied) > 0 || v.Reason == grant.CodeDenied || v.Reason == grant.CodeEvidence || v.Reason == usage.ReasonNotPermitted:

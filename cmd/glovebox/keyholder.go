@@ -92,7 +92,7 @@ type keyholderStatus struct {
 	Kind   string `json:"kind"`
 	Oldest int    `json:"oldest"` // version that still opens
 	Latest int    `json:"latest"` // version that wraps
-	Keys   int    `json:"keys"`   // wrapped keys in the directory, packages' and contributors'
+	Keys   int    `json:"keys"`   // wrapped keys in the directory: packages', contributors', and those of interrupted packs
 	Behind int    `json:"behind"` // wrapped by an older version than the latest
 	Lost   int    `json:"lost"`   // wrapped by a version that is shredded, or by another keyholder
 }
@@ -222,7 +222,7 @@ func newKeyholderRetire(role config.Role) *cobra.Command {
 	var asJSON, shred bool
 	cmd := &cobra.Command{
 		Use: "retire", Short: "Shred the versions before the latest, for good", Args: noArgs,
-		Long: `Retire shreds every version of the key but the latest. It refuses while a package or a contributor's key depends on one of them; rewrap first.
+		Long: `Retire shreds every version of the key but the latest. It refuses while a package, a contributor's key or an interrupted pack depends on one of them; rewrap first.
 With --shred it shreds them all the same: what depends on them can never be opened again, by nobody.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return changeKeyholder(cmd, role, dir, asJSON, func(o *owner, k ownerKeyholder) error {

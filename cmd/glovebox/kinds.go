@@ -15,6 +15,7 @@ import (
 	"github.com/glovebox-dev/glovebox/host/client"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/s3store"
 	"github.com/glovebox-dev/glovebox/internal/tlog"
 	"github.com/glovebox-dev/glovebox/transforms"
 )
@@ -27,16 +28,24 @@ type sentinel struct {
 
 // sentinels sort the errors of the packages. The first that matches counts, so the narrow ones come first.
 func sentinels() []sentinel {
-	return []sentinel{
+	return append(sourceSentinels(), []sentinel{
 		{dataset.ErrMissing, KindUsage, "check the path"},
 		{dataset.ErrEmpty, KindUsage, "give a file with at least one record after the header, or a directory with at least one file"},
 		{dataset.ErrRagged, KindError, "every row needs as many fields as the header; correct the row named"},
+		{dataset.ErrHeader, KindUsage, "versions keep their columns: give SOURCE the header of --previous, or leave --previous out to make a dataset of its own"},
+		{dataset.ErrNotRegular, KindUsage, "copy what it points to into the folder, or leave it out"},
+		{dataset.ErrPacking, KindTryAgain, "wait until it ends, or give another --name"},
 		{dataset.ErrCSV, KindError, "check the quotes of the row named; fields with commas or newlines need them"},
 		{dataset.ErrJSONLine, KindError, "every line must be one JSON value"},
 		{dataset.ErrSparse, KindError, "check how the file was made; if the zeros are meant, copy it with: cp --sparse=never"},
 		{dataset.ErrNotText, KindError, "pack it as a file: --format files"},
 		{dataset.ErrRecordSize, KindError, "pack large records as files: --format files"},
 		{dataset.ErrFull, KindTryAgain, "make room on the disk; nothing half-written is left"},
+		{s3store.ErrConfig, KindUsage, "credentials are taken from the environment or a credentials file, never from an address"},
+		{s3store.ErrCredentials, KindTryAgain, "give fresh ones in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN or a credentials file, check the clock, and run it again"},
+		{s3store.ErrBucket, KindUsage, "make the bucket first, or correct its name"},
+		{s3store.ErrRefused, KindError, "check region, credentials and endpoint"},
+		{s3store.ErrUnavailable, KindTryAgain, "see that the server runs and can be reached, then run it again"},
 		{dataset.ErrMode, KindUsage, "docs/terms.md has the privacy modes, and which this release enforces"},
 		{dataset.ErrIntegrity, KindVerify, "the data is not what its owner signed"},
 		{dataset.ErrManifest, KindUsage, "see docs/spec/manifest.md"},
@@ -70,5 +79,5 @@ func sentinels() []sentinel {
 		{transforms.ErrRecord, KindError, "correct the record named, or say with --format what the file is"},
 		{transforms.ErrConfig, KindUsage, "correct the step; docs/transforms.md says what each takes"},
 		{fs.ErrPermission, KindError, "check who owns it"},
-	}
+	}...)
 }

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/glovebox-dev/glovebox/attestation/usage"
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger/report"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 )
 
 const shownJobs = 20
@@ -26,8 +28,9 @@ func newLedger() *cobra.Command {
 		Long: `Ledger shows what the broker of this directory has counted: uses, money and privacy for each package, buyer and population,
 what each job read, and until when the rest lasts at the rate of the last days. It reads beside a running broker.
 
+A commit is marked unwitnessed if it does not prove that witnesses of the log had seen the release (glovebox creator log).
 Money that is held belongs to runs that have not ended. Leaves "unheard" went to runs that never reported: that many were
-delivered at most. With --all each job has the grant of its last lease, which revoke --grant ends. An ε marked "conditional"
+delivered at most. Where the enclave adds noise, each lease is shown with what was done to the data and the ε of that alone. With --all each job has the grant of its last lease, which revoke --grant ends. An ε marked "conditional"
 holds only for what raw access before it did not reveal.`,
 		Example: "  glovebox creator ledger --dir alice",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -54,6 +57,7 @@ func showReport(w io.Writer, r *report.Report, all bool) {
 	fmt.Fprintf(w, "ledger of %d records, as of %s\n", r.Records, when(r.Time))
 	showAccounts(w, r)
 	showPopulations(w, r)
+	showSpends(w, r, all)
 	showJobs(w, r, all)
 }
 
@@ -109,6 +113,45 @@ func showPopulations(w io.Writer, r *report.Report) {
 	table(w, rows...)
 }
 
+// showSpends tells of each lease in a mode with noise of the enclave's what was done to the data, and what that reveals alone.
+// Together they reveal less than the sum: the account composes them.
+func showSpends(w io.Writer, r *report.Report, all bool) {
+	for i := range r.Populations {
+		p := &r.Populations[i]
+		list, left := p.Spends, 0
+		if !all && len(list) > shownJobs {
+			left = len(list) - shownJobs
+			list = list[left:]
+		}
+		if len(list) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\nspent on %s, each lease by itself:\n", p.Name)
+		for k := range list {
+			showSpend(w, &list[k])
+		}
+		if left > 0 {
+			fmt.Fprintf(w, "%d earlier ones; all of them with --all\n", left)
+		}
+	}
+}
+
+func showSpend(w io.Writer, s *report.Spend) {
+	fmt.Fprintf(w, "  %s job %s, %s, %s: ", when(s.Time), short(s.Job.String()), s.Mode, s.State)
+	if len(s.Mechanisms) == 0 {
+		fmt.Fprintln(w, "nothing")
+		return
+	}
+	fmt.Fprintf(w, "epsilon %s at delta %s (%s), of one %s, %s\n", fraction(s.Epsilon, 6), fraction(s.Delta, 12), s.Accountant, s.Unit, s.Adjacency)
+	for i := range s.Mechanisms {
+		fmt.Fprintf(w, "    %s\n", usage.Words(&s.Mechanisms[i]))
+	}
+	if s.Unit == dataset.UnitContributor {
+		fmt.Fprintf(w, "    at most %d records of one contributor counted\n", s.Contributions)
+	}
+	fmt.Fprintf(w, "    rests on %s: %s\n", s.Isolation, usage.RestsOn(s.Isolation))
+}
+
 func showJobs(w io.Writer, r *report.Report, all bool) {
 	jobs, left := r.Jobs, 0
 	if !all && len(jobs) > shownJobs {
@@ -118,7 +161,7 @@ func showJobs(w io.Writer, r *report.Report, all bool) {
 	if len(jobs) == 0 {
 		return
 	}
-	rows := [][]string{{"SINCE", "PACKAGE", "JOB", "BUYER", "PURPOSE", "STATE", "ATTEMPTS", "COUNTS", "EARNED", "RECORDS"}}
+	rows := [][]string{{"SINCE", "PACKAGE", "JOB", "BUYER", "PURPOSE", "STATE", "ATTEMPTS", "COUNTS", "EARNED", "RECORDS", "COMMIT"}}
 	if all {
 		rows[0] = append(rows[0], "GRANT") // whole, as revoke --grant wants it
 	}
@@ -129,7 +172,7 @@ func showJobs(w io.Writer, r *report.Report, all bool) {
 		}
 		row := []string{
 			when(j.First), cmp.Or(j.Name, short(j.Manifest.String())), short(j.Job.String()), shortKey(j.Buyer.String()), cmp.Or(j.Purpose, "-"), j.State,
-			fmt.Sprint(j.Attempts), counts, money(j.Charged, j.Currency), fmt.Sprint(j.Records),
+			fmt.Sprint(j.Attempts), counts, money(j.Charged, j.Currency), fmt.Sprint(j.Records), committed(&j),
 		}
 		if all {
 			row = append(row, j.Grant.String())
@@ -141,6 +184,19 @@ func showJobs(w io.Writer, r *report.Report, all bool) {
 	if left > 0 {
 		fmt.Fprintf(w, "%d earlier jobs; all of them with --all\n", left)
 	}
+}
+
+// committed says whether a job's commits prove that witnesses had seen the release.
+func committed(j *report.Job) string {
+	switch {
+	case j.Commits == 0:
+		return "-"
+	case j.Unwitnessed == 0:
+		return "witnessed"
+	case j.Unwitnessed == j.Commits:
+		return "unwitnessed"
+	}
+	return fmt.Sprintf("unwitnessed: %d of %d", j.Unwitnessed, j.Commits)
 }
 
 // shortKey is the end of a did:key, where keys differ.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/glovebox-dev/glovebox/broker/ledger/report"
+	"github.com/glovebox-dev/glovebox/transforms/dp"
 )
 
 func TestFraction(t *testing.T) {
@@ -49,6 +50,19 @@ func TestReportInWords(t *testing.T) {
 	}
 }
 
+// TestLedgerMarksUnwitnessed: a commit that nobody witnessed is not shown like one that was.
+func TestLedgerMarksUnwitnessed(t *testing.T) {
+	for want, j := range map[string]report.Job{
+		"-": {}, "witnessed": {Commits: 2}, "unwitnessed": {Commits: 1, Unwitnessed: 1}, "unwitnessed: 1 of 2": {Commits: 2, Unwitnessed: 1},
+	} {
+		var b strings.Builder
+		showJobs(&b, &report.Report{Jobs: []report.Job{j}}, false)
+		if line := strings.TrimSpace(b.String()); !strings.HasSuffix(line, "  "+want) {
+			t.Errorf("%+v: %s", j, line)
+		}
+	}
+}
+
 // TestUnboundedIsNotNothing: raw access is an infinite ε, not one of 0, and no cap is not one of 0.
 func TestUnboundedIsNotNothing(t *testing.T) {
 	zero, some := int64(0), int64(1_500_000)
@@ -68,5 +82,33 @@ func TestUnboundedIsNotNothing(t *testing.T) {
 	}}})
 	if got := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(got, "0 2 ∞ none none unconditional") || !strings.Contains(got, "0 2 ∞ 2 0") {
 		t.Error(got)
+	}
+}
+
+// TestLedgerShowsWhatWasSpent: mechanisms in words, adjacency, unit, ε at δ, the accountant and what it rests on.
+func TestLedgerShowsWhatWasSpent(t *testing.T) {
+	spend := report.Spend{
+		State: "spent", Mode: "dp-training", Unit: "contributor", Contributions: 20, Adjacency: "add-or-remove", Accountant: "rdp/1", Delta: 10_000_000,
+		Epsilon: 960_001, Isolation: "wasm-train/1",
+		Mechanisms: []dp.Mechanism{{Kind: dp.Gaussian, Noise: 5_000_000, Sampling: dp.Poisson, Rate: dp.Rate{Num: 1, Den: 10}, Count: 100}},
+	}
+	nothing := spend
+	nothing.Mechanisms, nothing.State = nil, "kept"
+	r := report.Report{Populations: []report.Population{{Name: "people", Spends: []report.Spend{spend, nothing}}}}
+	var b strings.Builder
+	showReport(&b, &r, false)
+	for _, want := range []string{
+		"spent on people", "dp-training, spent: epsilon 0.960001 at delta 0.00001 (rdp/1), of one contributor, add-or-remove",
+		"gaussian noise of 5 times the sensitivity, on Poisson samples of 1/10, 100 times", "at most 20 records of one contributor", "rests on wasm-train/1", "kept: nothing",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("does not say %q:\n%s", want, b.String())
+		}
+	}
+	r.Populations[0].Spends = make([]report.Spend, shownJobs+1)
+	b.Reset()
+	showReport(&b, &r, false)
+	if !strings.Contains(b.String(), "1 earlier ones") {
+		t.Error(b.String())
 	}
 }

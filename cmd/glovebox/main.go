@@ -11,6 +11,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -27,6 +28,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends what does not give way to the first
+	log.SetOutput(io.Discard)    // net/http writes there what servers send unasked; what goes wrong is in errors
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,9 +24,9 @@ func checkModes(ctx context.Context, m *dataset.Manifest, path string, before []
 	}
 	in := transforms.Schema{Format: m.Format}
 	if m.Format == dataset.FormatCSV {
-		f, err := os.Open(path)
+		f, err := openText(path, m.Format)
 		if err != nil {
-			return Errorf(KindUsage, "give the path of a CSV file").from(err)
+			return err
 		}
 		defer f.Close()
 		src, err := transforms.NewSource(f, m.Format)
@@ -95,9 +94,9 @@ func warnUnreadable(cmd *cobra.Command, m *dataset.Manifest, path string) error 
 	if len(m.Terms.Steps) == 0 || m.Format == dataset.FormatFiles {
 		return nil
 	}
-	f, err := os.Open(path)
+	f, err := openText(path, m.Format)
 	if err != nil {
-		return Errorf(KindUsage, "check the path").from(err)
+		return err
 	}
 	defer f.Close()
 	src, err := transforms.NewSource(f, m.Format)

@@ -55,6 +55,9 @@ func fieldRefs(names []string) []map[string]string {
 	return out
 }
 
+// flagModes are the modes that need no more than flags say: what others may spend is in a terms file.
+func flagModes() []string { return slices.DeleteFunc(dataset.Modes(), dataset.Private) }
+
 // modeFlags are privacy modes on the command line: a mode alone, or with its steps file, and what the mode redacted finds.
 type modeFlags struct{ modes, detect []string }
 
@@ -67,6 +70,9 @@ func (f *modeFlags) set(d *terms.Document) error {
 		name, file, with := strings.Cut(m, "=")
 		params := map[string][]string{}
 		switch {
+		case dataset.Private(name):
+			return Errorf(KindUsage, "write terms with modes: {%s: {epsilon: …, delta: …}} and a privacy account, as docs/terms.md shows, and give them with --terms", name).
+				because("--mode %s spends epsilon, and no flag says how much", name)
 		case with:
 			params["steps"] = []string{file}
 		case name == dataset.ModeRedacted && len(f.detect) > 0:
@@ -166,7 +172,7 @@ func (o *owner) keepModules(ctx context.Context, t *dataset.Terms, paths []strin
 	if err != nil {
 		return err
 	}
-	store, err := dataset.NewDirStore(o.layout.Blobs())
+	store, err := o.blobs(ctx)
 	if err != nil {
 		return err
 	}

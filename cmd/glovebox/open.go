@@ -31,7 +31,7 @@ type openView struct {
 	Files     []string              `json:"files"`
 	Usage     *envelope.Digest      `json:"usage"`
 	Assurance attestation.Assurance `json:"assurance"`
-	Execution *usage.Execution      `json:"execution"`
+	Execution *usage.Execution      `json:"execution"` // null where no code ran
 }
 
 func newOpen() *cobra.Command {
@@ -68,7 +68,7 @@ directory; nothing is overwritten, and nothing is left there when a check fails.
 			}
 			view := openView{id.String(), out, files, v.Usage, v.Assurance, v.Statement.Execution}
 			return show(cmd, asJSON, view, func(w io.Writer) {
-				fmt.Fprintf(w, "verified, assurance %s, %d units of fuel\n", v.Assurance, view.Execution.Fuel)
+				fmt.Fprintf(w, "verified, assurance %s, %s\n", v.Assurance, ran(v.Statement))
 				for _, f := range files {
 					fmt.Fprintln(w, filepath.Join(out, f))
 				}

@@ -40,6 +40,8 @@ const (
 
 func newUp() *cobra.Command {
 	var dir string
+	var witnesses []string
+	var threshold int
 	var p platformFlags
 	c := hostconfig.Config{Enclave: hostconfig.Enclave{Config: enclaveConfigFile, Count: 1}}
 	cmd := &cobra.Command{
@@ -47,11 +49,17 @@ func newUp() *cobra.Command {
 		Long: `Up makes the operator's directory at its first start, measures the enclave's binary, and runs glovebox-host, which starts
 the enclave. Platforms other than tpm and simulated measure the enclave themselves: up asks it for evidence once it runs, and
 takes that. With --platform tpm and no --device it uses swtpm, a TPM in software: good for development, and stamped so. A
-real TPM is used only when named, and its boot measures what runs, not this command.`,
+real TPM is used only when named, and its boot measures what runs, not this command.
+
+Witnesses cosign the log's checkpoints, so that others need not take the operator's word for it that everybody sees the same
+log. All of them are asked. One that is away delays only what waits for its word.`,
 		Example: "  glovebox operator up --dir op\n  glovebox operator up --dir op --platform tpm --device /dev/tpmrm0 --ek-cert ek.der --ek-root maker.pem --event-log /sys/kernel/security/tpm0/binary_bios_measurements",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := openOperator(dir)
 			if err != nil {
+				return err
+			}
+			if err := parseWitnesses(cmd, &c, witnesses, threshold); err != nil {
 				return err
 			}
 			return o.up(cmd, p, c)
@@ -60,7 +68,10 @@ real TPM is used only when named, and its boot measures what runs, not this comm
 	f := cmd.Flags()
 	operatorFlag(cmd, &dir)
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:7300", "address the host listens on")
+	f.StringVar(&c.Store, "store", "", "bucket for the sealed blobs, as s3://bucket/prefix?endpoint=https://s3.example.org (default: a folder in --dir); credentials as AWS's tools take them")
 	f.StringVar(&c.Origin, "origin", defaultOrigin(), "name of the log, fixed at the first start")
+	f.StringArrayVar(&witnesses, "witness", nil, "who cosigns the log, as URL=KEY (glovebox creator witness prints it); may be given more than once")
+	f.IntVar(&threshold, "witness-threshold", 0, "how many witnesses make a checkpoint count as cosigned (default: more than half)")
 	f.IntVar(&c.Enclave.Count, "enclaves", 1, "enclaves to keep running")
 	p.register(cmd)
 	return cmd
@@ -100,6 +111,11 @@ func (o operator) up(cmd *cobra.Command, f platformFlags, c hostconfig.Config) (
 	s.config.Enclave.Binary = s.binary
 	if err := s.config.Validate(); err != nil {
 		return Errorf(KindUsage, "see: glovebox operator up --help").from(err)
+	}
+	if c.Store != "" {
+		if _, err := openBlobs(cmd.Context(), c.Store, ""); err != nil {
+			return err
+		}
 	}
 	if f.platform, err = f.choose(cmd); err != nil {
 		return err
@@ -167,6 +183,9 @@ func (s *start) serve(ctx context.Context, h *child, p *platform) error {
 	}
 	s.started = true
 	say(s.cmd, "up: %s, platform %s, assurance %s", url, p.measurement.Platform, p.assurance)
+	if n := len(s.config.Witnesses); n > 0 {
+		say(s.cmd, "log: %s, %d of %d witnesses make a checkpoint count", s.config.Origin, s.config.WitnessThreshold, n)
+	}
 	say(s.cmd, "measurement: %s", s.o.at(measurementFile))
 	select {
 	case <-ctx.Done():

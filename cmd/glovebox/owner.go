@@ -34,6 +34,7 @@ type owner struct {
 	dir    string
 	layout config.Layout
 	units  *unitKeys // of what is being packed; nil: it has no contributors
+	pack   *packing  // that can be resumed; nil: it cannot
 }
 
 // openOwner loads the directory of a role and refuses that of the other.
@@ -68,7 +69,8 @@ func (o *owner) signer(path string, role envelope.Role) (*envelope.Signer, error
 }
 
 // sealSource packs what c's source is set to, after in's steps if there are any, and stores package and wrapped key.
-func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package, in *ingest) (*dataset.Packed, error) {
+func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *config.Package, in *ingest) (_ *dataset.Packed, err error) {
+	defer func() { err = o.pack.end(ctx, o, err) }()
 	kh, closeIt, err := o.keyholder(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +79,7 @@ func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *
 	if c.Signer, err = o.signer(o.layout.OwnerKey(), envelope.RoleOwner); err != nil {
 		return nil, err
 	}
-	if c.Store, err = dataset.NewDirStore(o.layout.Blobs()); err != nil {
+	if c.Store, err = o.blobs(ctx); err != nil {
 		return nil, err
 	}
 	broker, err := o.signer(o.layout.BrokerKey(), envelope.RoleBroker)
@@ -85,7 +87,7 @@ func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *
 		return nil, err
 	}
 	c.Manifest.Broker = dataset.Broker{Address: o.Address, Key: broker.Public()}
-	if c.Key, err = o.dataKey(ctx, kh, &c, previous); err != nil {
+	if err := o.pack.begin(ctx, o, kh, &c, previous); err != nil {
 		return nil, err
 	}
 	defer c.Key.Wipe()
@@ -95,6 +97,11 @@ func (o *owner) sealSource(ctx context.Context, c dataset.PackConfig, previous *
 			return nil, err
 		}
 		defer end() //nolint:errcheck // what it held is wiped
+		if in.noise.any {
+			if err := o.pack.cannotRepeat(o, &c); err != nil {
+				return nil, err
+			}
+		}
 	}
 	o.units.begin(ctx, kh)
 	defer o.units.wipe()
@@ -186,8 +193,8 @@ func (o *owner) packFirst() string {
 
 // newInit is `creator init` and `buyer init`.
 func newInit(role config.Role, defaultBroker string) *cobra.Command {
-	var dir, address, listen, host string
-	var asJSON bool
+	var dir, address, listen, host, store string
+	var asJSON, hybrid bool
 	var silence time.Duration
 	var keys keyholderFlags
 	cmd := &cobra.Command{
@@ -203,9 +210,14 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := config.Options{Role: role, Listen: l, Address: address, LogURL: host, HeartbeatTimeout: silence.Milliseconds()}
+			o := config.Options{Role: role, Listen: l, Address: address, LogURL: host, Store: store, HeartbeatTimeout: silence.Milliseconds(), Hybrid: hybrid}
 			if err := keys.apply(&o); err != nil {
 				return err
+			}
+			if store != "" {
+				if _, err := openBlobs(cmd.Context(), store, ""); err != nil {
+					return err
+				}
 			}
 			c, err := config.Init(dir, o)
 			if errors.Is(err, config.ErrExists) {
@@ -223,7 +235,11 @@ func newInit(role config.Role, defaultBroker string) *cobra.Command {
 	f.StringVar(&address, "address", defaultBroker, "where enclaves reach this broker, through the host, by URL")
 	f.StringVar(&listen, "listen", "", "address the broker listens on (default: that of --address)")
 	f.StringVar(&host, "host", defaultHost, "host to publish to and to log at, by URL")
+	f.StringVar(&store, "store", "", "bucket for the sealed blobs, as s3://bucket/prefix?endpoint=https://s3.example.org (default: a folder here); credentials as AWS's tools take them")
 	f.DurationVar(&silence, "silence", config.DefaultHeartbeatTimeout, "silence of an enclave after which its lease is lost; enclaves speak every 2s")
+	if role == config.Buyer {
+		f.BoolVar(&hybrid, "hybrid", false, "results are for a post-quantum age recipient too (age1pq...); age before 1.3 cannot open them")
+	}
 	keys.register(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd

@@ -5,8 +5,11 @@ package main
 import (
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
+	"github.com/glovebox-dev/glovebox/transforms/dp"
 )
 
 // releasable refuses to pack what the broker would never release, before it is sold.
@@ -34,4 +37,18 @@ func (o *owner) releasable(m *dataset.Manifest, by *contributorFlags) error {
 // meaning is what all packages that name a population must say alike.
 func meaning(p *dataset.Privacy) string {
 	return fmt.Sprintf("(%s, %s, delta %s)", p.Unit, p.Adjacency, fraction(p.Delta, 12))
+}
+
+// warnPrivate says of modes with noise of the enclave's what the data is too small for.
+func warnPrivate(cmd *cobra.Command, m *dataset.Manifest) {
+	units := unitsOf(m)
+	for i := range m.Terms.Private {
+		p := &m.Terms.Private[i]
+		switch most := (dp.Pico - 1) / max(m.Records, 1); {
+		case units < 2:
+			say(cmd, "warning: %s: the data is of one %s, who cannot be hidden among others: no job is accepted", p.Mode, m.Terms.Privacy.Unit)
+		case p.Delta > most:
+			say(cmd, "warning: %s: a delta of %s is not below one in %d records: jobs have to ask for less", p.Mode, fraction(p.Delta, 12), m.Records)
+		}
+	}
 }

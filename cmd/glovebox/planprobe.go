@@ -247,6 +247,20 @@ func (v *proofView) weaker(d *draft) []string {
 	return out
 }
 
+// unwitnessed warns a buyer whose broker commits without waiting for the host's witnesses: whoever trusts them refuses such a
+// run, even where the creators' brokers did wait. A host that does not say whether it has witnesses gives no reason to warn.
+func (d *draft) unwitnessed(ctx context.Context) []string {
+	if d.owner.Log != nil {
+		return nil
+	}
+	s, err := d.host.Status(ctx)
+	if err != nil || len(s.GetLogWitnesses()) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the host's log has %s, and your broker commits without them: auditors who trust witnesses refuse such a run. Mend it first: glovebox buyer log --dir %s --log trusted_root.json --witness KEY",
+		amount(int64(len(s.GetLogWitnesses())), "witnesses"), d.owner.dir)}
+}
+
 func (v *proofView) print(w io.Writer) {
 	if v.Answer != "" {
 		fmt.Fprintf(w, "\nenclave  no proof of what it is: %s\n", v.Answer)

@@ -20,7 +20,7 @@ func newRotate(role config.Role) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rotate", Short: "Give the broker a fresh key that the owner endorses", Args: noArgs,
 		Long: `Rotate makes a new key for the broker and signs, with the owner's key, that it speaks for the packages from now on: they
-need not be packed again. Stop the broker first. Leases that run end as lost.
+need not be packed again, and a pack that was interrupted goes on. Stop the broker first. Leases that run end as lost.
 
 After a broker was restored from a copy, ledger and anchor together, it does the same: the signature names the ledger's head,
 and says that the owner accepts this state. A rotation that was cut off is finished by asking again.`,

@@ -30,6 +30,7 @@ func newRunLocal() *cobra.Command {
 	var f jobFlags
 	var out string
 	var asJSON bool
+	var record recordFlags
 	cmd := &cobra.Command{
 		Use: "run-local CODE", Short: "Run code in the sandbox, on data of your own, with all its words", Args: exactArgs(1, "one .wasm file, or a directory with main.wasm"),
 		Long: `Run-local runs CODE as an enclave would: the same engine, jail, limits, fuel and view of the data, in which each batch of
@@ -37,12 +38,19 @@ about 256 KiB is delivered at most --epochs times. What the code writes to stand
 which no real job does; a terminal shows its control characters. Data is a CSV or JSON Lines file (by its extension), or a
 directory of files; the code finds it as /data/NAME/records.csv, records.jsonl or records.tar.
 
+A module of train/1, for mode dp-training, is tried instead: opened with train.json beside it and given one record after the
+other, at its initial parameters. That shows which records give a gradient and why others do not, and which --record-fuel,
+--record-bytes and --clip would do. No real job tells any of that.
+
 Nothing is signed and nothing leaves the machine. CODE and flags are those of submit. It exits with 1 when the job would
 fail, and says why.`,
 		Example: "  glovebox buyer run-local main.wasm --data mnist=train.csv --param EPOCHS=8 --output model.safetensors:model --out out",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q, err := f.localRequest(args[0], out)
 			if err != nil {
+				return err
+			}
+			if err := record.take(q); err != nil {
 				return err
 			}
 			v := &localView{Seed: q.Seed, Limits: q.Limits, out: out}
@@ -63,6 +71,7 @@ fail, and says why.`,
 	fl := cmd.Flags()
 	fl.StringArrayVar(&f.data, "data", nil, "data for the code, as NAME=PATH; repeat for several")
 	f.registerRun(cmd)
+	record.register(cmd)
 	fl.StringVar(&out, "out", "", "directory to write the outputs to (default: only their sizes are shown)")
 	jsonFlag(cmd, &asJSON)
 	return cmd
@@ -200,7 +209,7 @@ func sealLocally(cmd *cobra.Command, dir, name, source string) (*localrun.Data, 
 	if bar.tty {
 		c.Progress = func(p dataset.Progress) { bar.step(p.RawBytes, max(total, p.RawBytes), "bytes") }
 	}
-	f, err := c.OpenSource(source)
+	f, err := openInto(&c, source)
 	if err != nil {
 		return nil, err
 	}
@@ -296,6 +305,9 @@ func (v *localView) settled(err error) bool {
 // warnings are what did not make the job fail and may surprise all the same.
 func (v *localView) warnings(q *localrun.Request) []string {
 	out := []string{}
+	if v.Training != nil {
+		return v.trainingWarnings(q)
+	}
 	if v.Reason != "" {
 		return out
 	}
@@ -315,13 +327,16 @@ func (v *localView) warnings(q *localrun.Request) []string {
 }
 
 func (v *localView) print(w io.Writer) {
-	outcome := "completed"
+	outcome, spent := "completed", ""
+	if v.Training != nil {
+		spent = ", to start"
+	}
 	if v.Reason != "" {
 		outcome = "failed: " + v.Reason
 	}
 	rows := [][]string{
 		{"outcome", outcome},
-		{"fuel", fmt.Sprintf("%d of %d", v.Fuel, v.Limits.Fuel)},
+		{"fuel", fmt.Sprintf("%d of %d%s", v.Fuel, v.Limits.Fuel, spent)},
 		{"peak memory", byteSize(v.PeakBytes) + " of the worker process; the code may use " + byteSize(v.Limits.MemoryBytes)},
 		{"time", fmt.Sprintf("%.2f s, %.2f s of CPU", float64(v.WallMillis)/1000, float64(v.CPUMillis)/1000)},
 		{"isolation", cmp.Or(v.Isolation, "none: no worker was started")},
@@ -342,6 +357,7 @@ func (v *localView) print(w io.Writer) {
 		}
 		rows = append(rows, []string{"output", fmt.Sprintf("%s (%s): %s%s", o.Name, o.Class, byteSize(o.Bytes), where)})
 	}
+	rows = append(rows, v.trainingRows()...)
 	for _, text := range v.Warnings {
 		rows = append(rows, []string{"warning", text})
 	}
@@ -353,6 +369,8 @@ func (v *localView) verdict() error {
 	switch {
 	case v.Lost != "":
 		return Errorf(KindError, "make room in it and run the code again").because("the outputs are lost: --out %s: %s", v.out, v.Lost)
+	case v.Reason == "" && v.Training != nil:
+		return v.trainingVerdict()
 	case v.Reason == "":
 		return nil
 	}
@@ -361,6 +379,11 @@ func (v *localView) verdict() error {
 
 // hint is what would make the job complete, as far as can be known.
 func (v *localView) hint() string {
+	if v.Training != nil {
+		if hint := v.trainingHint(); hint != "" {
+			return hint
+		}
+	}
 	switch v.Reason {
 	case "fuel-limit":
 		if v.Need > 0 {

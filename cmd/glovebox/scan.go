@@ -41,7 +41,7 @@ func newScan() *cobra.Command {
 	var f scanFlags
 	cmd := &cobra.Command{
 		Use: "scan [SOURCE]", Short: "Show what personal data a dataset has", Args: atMostOne("one source"),
-		Long: `Scan looks for personal data in a CSV or JSON Lines file, in a text, or in what the files of a directory hold, and shows how much of each
+		Long: `Scan looks for personal data in a CSV, JSON Lines or Parquet file, in a text, or in what the files of a directory hold, and shows how much of each
 type there is. Nothing is written and nothing is sent anywhere. It finds what glovebox creator pack --transform would act on with the
 step "redact"; docs/transforms.md lists the types. Names of files are looked at by pack --scan, not here.
 
@@ -64,7 +64,7 @@ and text_sha256 is the SHA-256 of what was found: the text itself is not printed
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.input, "input", "", "file or directory to look at, instead of SOURCE")
-	fl.StringVar(&f.format, "format", "auto", "text, jsonl, csv, files, or auto (by extension; files for a directory)")
+	fl.StringVar(&f.format, "format", "auto", "text, jsonl, csv, files, parquet, or auto (by extension; files for a directory)")
 	fl.StringArrayVar(&f.fields, "field", nil, "column, or path of a JSON member, to look at; several (default: all)")
 	fl.StringVar(&f.id, "id", "", "column or JSON member that names a record, instead of its number")
 	fl.StringSliceVar(&f.detect, "detect", nil, "types of personal data to look for (default: all)")
@@ -179,11 +179,11 @@ func (f *scanFlags) scanFile(ctx context.Context, path string, format dataset.Fo
 		}
 		return f.scanText(ctx, 0, text, w)
 	}
-	in := os.Stdin
+	var in io.ReadCloser = os.Stdin
 	if path != "-" {
-		file, err := os.Open(path)
+		file, err := openText(path, format)
 		if err != nil {
-			return Errorf(KindUsage, "check the path").from(err)
+			return err
 		}
 		defer file.Close()
 		in = file

@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/glovebox-dev/glovebox/attestation/tpm/swtpm/swtpmtest"
+	"github.com/glovebox-dev/glovebox/internal/s3store/s3test"
 )
 
 // TestScripts drives the real binaries, as people would type them. Those in testdata/tpm need swtpm.
@@ -51,7 +52,16 @@ func TestScriptsTPM(t *testing.T) {
 	runScripts(t, filepath.Join("testdata", "tpm"))
 }
 
-func runScripts(t *testing.T, dir string) {
+// TestScriptsS3 keeps blobs in a bucket of a real S3 server.
+func TestScriptsS3(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and runs all binaries; -short leaves that to `make test`")
+	}
+	s := s3test.Start(t)
+	runScripts(t, filepath.Join("testdata", "s3"), append(s.Env(), "AWS_REGION=us-east-1", "S3="+s.Endpoint, "S3FOLDER="+s.Folder, "S3SECRET="+s3test.SecretKey)...)
+}
+
+func runScripts(t *testing.T, dir string, env ...string) {
 	scripts, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts in %s: %v", dir, err)
@@ -67,6 +77,7 @@ func runScripts(t *testing.T, dir string) {
 			if err != nil {
 				return err
 			}
+			e.Vars = append(e.Vars, env...)
 			e.Setenv("ROOT", root)
 			e.Setenv("MAIL", os.Getenv("MAIL")) // of examples/mail
 			e.Setenv("PRODUCTION", filepath.Join(bin, "production"))
@@ -83,7 +94,7 @@ func runScripts(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"simulate": simulate(t), "replays": replays(t), "remeasure": remeasure, "vendor": vendor(t), "exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "prefix": prefix, "predicate": predicateOf, "differ": differ,
+			"simulate": simulate(t), "replays": replays(t), "remeasure": remeasure, "vendor": vendor(t), "exits": exits, "port": freePort, "await": await, "field": field, "flipbyte": flipByte, "sparse": sparse, "sets": sets, "nofiles": noFiles, "resultof": resultOf, "reaches": reaches, "prefix": prefix, "predicate": predicateOf, "differ": differ, "fixture": fixture,
 		},
 	})
 }
@@ -152,7 +163,7 @@ func command(ts *testscript.TestScript, stdout io.Writer, args []string) int {
 	ts.Check(err)
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), stdout, ts.Stderr()
-	for _, k := range []string{"PATH", "HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS", "GOPROXY"} {
+	for _, k := range []string{"PATH", "HOME", "TMPDIR", "GOPATH", "GOMODCACHE", "GOCACHE", "GOFLAGS", "GOPROXY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"} {
 		cmd.Env = append(cmd.Env, k+"="+ts.Getenv(k))
 	}
 	err = cmd.Run()

@@ -59,6 +59,11 @@ func (o *owner) sealCode(cmd *cobra.Command, path string, c codeFlags) (*config.
 	if err := admissible(cmd, path); err != nil {
 		return nil, err
 	}
+	return o.sealFiles(cmd, path, files, c)
+}
+
+// sealFiles packs the files of a code package.
+func (o *owner) sealFiles(cmd *cobra.Command, path string, files fs.FS, c codeFlags) (*config.Package, error) {
 	sum, err := digestOf(files, c, o.Address)
 	if err != nil {
 		return nil, err
@@ -132,7 +137,7 @@ func openCode(path string) (fs.FS, io.Closer, error) {
 	if st.IsDir() {
 		return root.FS(), root, nil
 	}
-	return module{root.FS(), name}, root, nil
+	return module{root.FS(), name, mainModule}, root, nil
 }
 
 // moduleOf is the SHA-256 of the main module.
@@ -162,10 +167,10 @@ func checkModule(root *os.Root, name string) error {
 	return nil
 }
 
-// module is a file system with one file of another, under the name of the main module.
+// module is a file system with one file of another, under another name.
 type module struct {
 	fs.FS
-	name string
+	name, as string
 }
 
 // Open implements fs.FS.
@@ -173,7 +178,7 @@ func (m module) Open(name string) (fs.File, error) {
 	switch name {
 	case ".":
 		return m.FS.Open(".")
-	case mainModule:
+	case m.as:
 		return m.FS.Open(m.name)
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -188,13 +193,16 @@ func (m module) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []fs.DirEntry{renamed{fs.FileInfoToDirEntry(st)}}, nil
+	return []fs.DirEntry{renamed{fs.FileInfoToDirEntry(st), m.as}}, nil
 }
 
-type renamed struct{ fs.DirEntry }
+type renamed struct {
+	fs.DirEntry
+	as string
+}
 
 // Name implements fs.DirEntry.
-func (renamed) Name() string { return mainModule }
+func (r renamed) Name() string { return r.as }
 
 // digestOf identifies code with the terms it is sealed under: names, lengths and contents.
 func digestOf(files fs.FS, c codeFlags, address string) (envelope.Digest, error) {
@@ -234,13 +242,14 @@ type jobFlags struct {
 	use                      job.Use
 	receipts                 []string
 	codeFlags
+	private privateFlags
 }
 
 func (f *jobFlags) register(cmd *cobra.Command) {
 	dirFlag(cmd, &f.dir, config.Buyer)
 	hostFlag(cmd, &f.host)
 	fl := cmd.Flags()
-	fl.StringVar(&f.code, "code", "", "a .wasm file, or a directory with main.wasm (required)")
+	fl.StringVar(&f.code, "code", "", "a .wasm file, or a directory with main.wasm (required, but not with --queries)")
 	fl.StringArrayVar(&f.data, "data", nil, "manifest of a dataset, as \"creator ls\" prints it; repeat in the order the code reads them (required)")
 	f.registerRun(cmd)
 	fl.StringVar(&f.mode, "mode", grant.ModeRaw, "privacy mode")
@@ -251,6 +260,7 @@ func (f *jobFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.use.Territory, "territory", "*", "declare where the result will be used, as two letters (ISO 3166-1); * is anywhere")
 	fl.StringArrayVar(&f.receipts, "receipt", nil, "file of a licence receipt from a marketplace; repeat for several")
 	f.codeFlags.register(cmd)
+	f.private.register(cmd)
 }
 
 // registerRun adds the flags that say how the code runs, wherever that is.
@@ -274,7 +284,7 @@ type draft struct {
 	owner    *owner
 	host     *hostClient
 	code     config.Package
-	module   envelope.Digest // of main.wasm, as the usage attestation will name it
+	module   envelope.Digest // of main.wasm, as the usage attestation will name it; of queries, where no code runs
 	datasets []published
 	job      *job.Job
 	signed   []byte
@@ -289,8 +299,8 @@ type published struct {
 
 // draft seals the code, looks up the data and signs the job.
 func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
-	if f.code == "" || len(f.data) == 0 {
-		return nil, Errorf(KindUsage, "for example: --code main.wasm --data MANIFEST").because("a job needs --code and --data")
+	if err := f.complete(cmd); err != nil {
+		return nil, err
 	}
 	o, err := openOwner(f.dir, config.Buyer)
 	if err != nil {
@@ -309,12 +319,10 @@ func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
 	if d.job.Recipient, err = o.recipient(); err != nil {
 		return nil, err
 	}
-	code, err := o.sealCode(cmd, f.code, f.codeFlags)
-	if err != nil {
+	if err := f.declare(d); err != nil {
 		return nil, err
 	}
-	d.code, d.job.Code = *code, code.ID
-	if d.module, err = moduleOf(f.code); err != nil {
+	if err := f.seal(cmd, d); err != nil {
 		return nil, err
 	}
 	for _, p := range d.datasets {
@@ -329,6 +337,36 @@ func (f *jobFlags) draft(cmd *cobra.Command) (*draft, error) {
 		return nil, usageError(err)
 	}
 	return d, nil
+}
+
+// complete refuses flags of which something is missing.
+func (f *jobFlags) complete(cmd *cobra.Command) error {
+	if err := f.private.fits(cmd, f); err != nil {
+		return err
+	}
+	switch {
+	case len(f.data) == 0 || f.code == "" && f.mode != dataset.ModeRelease:
+		return Errorf(KindUsage, "for example: --code main.wasm --data MANIFEST").because("a job needs --code and --data")
+	case f.code != "" && f.mode == dataset.ModeRelease:
+		return Errorf(KindUsage, "leave --code out, and ask with --queries FILE").because("no code runs in mode %s", f.mode)
+	}
+	return nil
+}
+
+// seal seals what runs, and names it in the job.
+func (f *jobFlags) seal(cmd *cobra.Command, d *draft) error {
+	seal := d.owner.sealCode
+	path, digest := f.code, moduleOf
+	if f.mode == dataset.ModeRelease {
+		path, seal, digest = f.private.queries, d.owner.sealQueries, queriesOf
+	}
+	code, err := seal(cmd, path, f.codeFlags)
+	if err != nil {
+		return err
+	}
+	d.code, d.job.Code = *code, code.ID
+	d.module, err = digest(path)
+	return err
 }
 
 // find fetches the datasets' manifests and verifies them.
@@ -353,7 +391,7 @@ func (d *draft) find(ctx context.Context, data []string) error {
 // job is everything of a job but its packages, its recipient and its signature.
 func (f *jobFlags) job() (*job.Job, error) {
 	j := &job.Job{
-		ID: envelope.NewNonce(), Transforms: []envelope.Digest{}, Purpose: f.purpose, Use: f.use, Mode: f.mode, Runtime: job.RuntimeWASM,
+		ID: envelope.NewNonce(), Transforms: []envelope.Digest{}, Purpose: f.purpose, Use: f.use, Mode: f.mode, Runtime: f.private.runtimeOf(f.mode),
 		Epochs: f.epochs, Seed: envelope.NewNonce(), NotAfter: time.Now().Add(f.valid).Unix(), Params: map[string]string{},
 	}
 	var err error

@@ -53,7 +53,7 @@ func (t *termFlags) register(cmd *cobra.Command) {
 	f.DurationVar(&t.valid, "valid", 365*24*time.Hour, "for how long the offer stands")
 	f.StringVar(&t.minAssurance, "min-assurance", "", "least assurance to release to: tpm or tee; with --test also software-tpm or simulated (default: tpm, with --test simulated)")
 	f.BoolVar(&t.test, "test", false, "not real data: may be released to an enclave without hardware")
-	f.StringArrayVar(&t.modes.modes, "mode", nil, "privacy mode that jobs may ask for ("+strings.Join(dataset.Modes(), ", ")+"), with its steps as MODE=STEPS.json; repeat for several (default: "+dataset.ModeRaw+")")
+	f.StringArrayVar(&t.modes.modes, "mode", nil, "privacy mode that jobs may ask for ("+strings.Join(flagModes(), ", ")+"), with its steps as MODE=STEPS.json; repeat for several (default: "+dataset.ModeRaw+")")
 	f.StringSliceVar(&t.modes.detect, "detect", nil, "kinds of personal data that --mode redacted replaces, e.g. EMAIL_ADDRESS,PERSON or all")
 	f.StringVar(&t.description, "description", "", "what the dataset is, for its public card")
 	f.StringVar(&t.license, "license", "", "SPDX identifier, which becomes part of the terms; or a text or URL, for the public card only")

@@ -33,7 +33,7 @@ func TestParseSize(t *testing.T) {
 }
 
 func TestNameOf(t *testing.T) {
-	for path, want := range map[string]string{"/x/Scans 2024.csv": "scans-2024", "a.b.csv": "a.b", "dir/": "dir", "main.wasm": "main"} {
+	for path, want := range map[string]string{"/x/Scans 2024.csv": "scans-2024", "a.b.csv": "a.b", "dir/": "dir", "main.wasm": "main", "s.tar.gz": "s", "s.1.tar": "s.1", "s.tgz": "s", "s.csv.gz": "s.csv"} {
 		if got := nameOf(path); got != want {
 			t.Errorf("%q: %q, want %q", path, got, want)
 		}

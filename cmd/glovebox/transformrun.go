@@ -47,7 +47,7 @@ consistently use a fresh key each time, or with --keys those of a package, whose
 	}
 	fl := cmd.Flags()
 	dirFlag(cmd, &f.dir, config.Creator)
-	fl.StringVar(&f.format, "format", "auto", "format of SOURCE: csv, jsonl, files, or auto (by extension; files for a directory)")
+	fl.StringVar(&f.format, "format", "auto", "format of SOURCE: csv, jsonl, files, parquet, or auto (by extension; files for a directory)")
 	fl.StringVar(&f.out, "out", "", "directory for the files that come of a directory; it must be new or empty")
 	fl.StringVar(&f.keys, "keys", "", "package whose keys steps get")
 	fl.StringVar(&f.trace, "trace", "", "write each finding of the steps to this file, one JSON object a line; no text is in it")
@@ -99,9 +99,9 @@ func openSource(path string, format dataset.Format) (src transforms.Source, done
 		src, err = transforms.NewFilesSource(os.DirFS(path))
 		return src, func() {}, err
 	}
-	in, err := os.Open(path)
+	in, err := openText(path, format)
 	if err != nil {
-		return nil, nil, Errorf(KindUsage, "check the path").from(err)
+		return nil, nil, err
 	}
 	done = func() { in.Close() } //nolint:errcheck // it was only read
 	if src, err = transforms.NewSource(in, format); err != nil {

@@ -80,7 +80,7 @@ more, fewer or other records than its shape allows.`,
 	f.register(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&input, "input", "", "file to run it on")
-	fl.StringVar(&format, "format", "auto", "format of it: jsonl, csv, text, which is one record, or auto (by extension)")
+	fl.StringVar(&format, "format", "auto", "format of it: jsonl, csv, parquet, text, which is one record, or auto (by extension)")
 	fl.StringVar(&out, "out", "", "file for what came out (default: it is counted and dropped)")
 	fl.IntVar(&most, "differences", 3, "how many changed records to show")
 	jsonFlag(cmd, &asJSON)
@@ -92,9 +92,9 @@ func testFormat(path, format string) (string, error) {
 	switch format {
 	case textInput, string(dataset.FormatCSV), string(dataset.FormatJSONL):
 		return format, nil
-	case "auto":
+	case "auto", formatParquet:
 	default:
-		return "", Errorf(KindUsage, "use --format jsonl, csv, text or auto").because("no format %q", format)
+		return "", Errorf(KindUsage, "use --format jsonl, csv, parquet, text or auto").because("no format %q", format)
 	}
 	if isText(path) {
 		return textInput, nil
@@ -166,7 +166,7 @@ type testInput struct {
 	transforms.Source
 	codec *transforms.Codec // nil: any bytes are a record
 	rec   transforms.Record
-	file  *os.File
+	file  io.Closer
 	most  int // differences to keep
 	count int64
 	waits []waiting
@@ -182,20 +182,25 @@ type waiting struct {
 const maxWaiting = 1 << 17
 
 func openInput(path, format string) (*testInput, error) {
-	f, err := os.Open(path)
+	if format == textInput {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, Errorf(KindUsage, "check the path").from(err)
+		}
+		return &testInput{file: f, Source: &oneFile{in: f}}, nil
+	}
+	f, err := openText(path, dataset.Format(format))
+	if errors.Is(err, os.ErrNotExist) {
+		err = Errorf(KindUsage, "check the path").from(err)
+	}
 	if err != nil {
-		return nil, Errorf(KindUsage, "check the path").from(err)
+		return nil, err
 	}
 	in := &testInput{file: f}
-	switch format {
-	case textInput:
-		in.Source = &oneFile{in: f}
-	default:
-		if in.Source, err = transforms.NewSource(f, dataset.Format(format)); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		in.codec = transforms.NewCodec(in.Schema())
+	if in.Source, err = transforms.NewSource(f, dataset.Format(format)); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
+	in.codec = transforms.NewCodec(in.Schema())
 	return in, nil
 }
 
@@ -267,7 +272,7 @@ func clipped(b []byte) string {
 
 // oneFile is a source of one record: a file.
 type oneFile struct {
-	in   *os.File
+	in   io.Reader
 	done bool
 }
 

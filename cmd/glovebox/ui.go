@@ -70,16 +70,23 @@ func newProgress(w io.Writer, what string) *progress {
 
 // step shows done of total; a total of 0 is unknown.
 func (p *progress) step(done, total int64, unit string) {
+	text := fmt.Sprintf("%s %s", p.what, amount(done, unit))
+	if total > 0 {
+		text = fmt.Sprintf("%s %3d%%  %s of %s", p.what, 100*min(done, total)/total, amount(done, unit), amount(total, unit))
+	}
+	p.text(done, total, text)
+}
+
+// text shows a line about done of total.
+func (p *progress) text(done, total int64, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.w == nil {
 		return
 	}
-	text := fmt.Sprintf("%s %s", p.what, amount(done, unit))
 	tenth := int64(0)
 	if total > 0 {
 		tenth = 10 * min(done, total) / total
-		text = fmt.Sprintf("%s %3d%%  %s of %s", p.what, 100*min(done, total)/total, amount(done, unit), amount(total, unit))
 	}
 	switch now := time.Now(); {
 	case p.tty && (now.Sub(p.last) > 80*time.Millisecond || done == total):
@@ -113,10 +120,28 @@ func (p *progress) done() {
 
 // amount writes bytes in binary units and anything else as a count.
 func amount(n int64, unit string) string {
-	if unit != "bytes" {
-		return fmt.Sprintf("%d %s", n, unit)
+	switch {
+	case unit == "bytes":
+		return byteSize(n)
+	case n == 1:
+		return "1 " + singular(unit)
 	}
-	return byteSize(n)
+	return fmt.Sprintf("%d %s", n, unit)
+}
+
+// singular is the word for one of many.
+func singular(unit string) string {
+	switch unit {
+	case "classes":
+		return "class"
+	case "leaves":
+		return "leaf"
+	case "witnesses":
+		return "witness"
+	case "runs of segments":
+		return "run of segments"
+	}
+	return strings.TrimSuffix(unit, "s")
 }
 
 func byteSize(n int64) string {

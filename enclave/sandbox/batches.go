@@ -40,7 +40,7 @@ func serveBatches(h header, d *pipeData, w *bufio.Writer) error {
 	}
 	ctx := context.Background()
 	if err := limitCompile(func() error { return b.prepare(ctx, module) }); err != nil {
-		return b.say(result{Reason: reasonOf(err), Detail: clip(err.Error())})
+		return b.say(result{Reason: reasonOf(err), Detail: clipped(err.Error())})
 	}
 	if err := errors.Join(b.admitted().write(w), w.Flush()); err != nil { // before its first instruction
 		return err
@@ -51,7 +51,7 @@ func serveBatches(h header, d *pipeData, w *bufio.Writer) error {
 		q.Fuel = b.instance.Used()
 	}
 	if err != nil {
-		q.Reason, q.Detail = reasonOf(err), clip(err.Error())
+		q.Reason, q.Detail = reasonOf(err), clipped(err.Error())
 	}
 	if err := b.say(q); err != nil || q.Reason != ReasonNone {
 		return err
@@ -112,7 +112,7 @@ func (b *batcher) serve(ctx context.Context) error {
 			r.Fuel, r.Findings = b.instance.Used(), tx.Counts(b.instance.Findings())
 		}
 		if err != nil {
-			r.Reason, r.Detail = reasonOf(err), clip(err.Error())
+			r.Reason, r.Detail = reasonOf(err), clipped(err.Error())
 		}
 		if r.Reason == ReasonModule { // of a command that could not start: it was admitted all the same
 			r.Reason = ReasonTrap

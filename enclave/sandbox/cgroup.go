@@ -254,7 +254,7 @@ func (g *cgroup) remove() {
 	}
 }
 
-// sweepCgroups removes the empty groups of spawners that were killed before they could do it themselves.
+// sweepCgroups removes the groups of spawners that were killed before they could do it themselves.
 func sweepCgroups() {
 	own := ownCgroups()
 	for _, parent := range []string{
@@ -271,7 +271,7 @@ func sweepCgroups() {
 				continue
 			}
 			if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
-				_ = os.Remove(filepath.Join(parent, n.Name())) // refused while a process is in it
+				(&cgroup{dirs: []string{filepath.Join(parent, n.Name())}}).remove() // its processes die with their spawner, a moment later
 			}
 		}
 	}

@@ -78,6 +78,9 @@ func confine() (window []byte, step byte, err error) {
 	if window, err = readWindow(fdWindow); err != nil {
 		return nil, stepWindow, err
 	}
+	if confined.results, err = mapResults(fdResults); err != nil {
+		return nil, stepWindow, err
+	}
 	around := &surroundings{outside: setup.Outside, inside: inside, landlock: landlockVersion(), kept: append(poller, fdDown, fdUp, fdOut, fdReady, fdMemory)}
 	if err := closeOthers(around.kept); err != nil {
 		return nil, stepClose, err
@@ -110,6 +113,8 @@ var confined struct {
 	before report // attempts made before the filter was loaded, when only the other parts of the jail stood in the way
 	kept   []int  // descriptors
 	window []byte
+
+	results []byte // that a worker that trains writes to
 }
 
 func undumpable() error {

@@ -33,12 +33,23 @@ func newGuest(h header, d *pipeData) *guest {
 
 // prepare admits and compiles the module and gives it its world. No instruction of it has run when it returns.
 func (g *guest) prepare(ctx context.Context, module []byte) (err error) {
-	if g.module, err = wasm.Compile(ctx, module); err != nil {
+	if g.module, err = compileCommand(ctx, module); err != nil {
 		return err
 	}
-	if err := g.module.Command(); err != nil {
-		return err
+	return g.instantiate(ctx)
+}
+
+// compileCommand admits and compiles a module that can be run.
+func compileCommand(ctx context.Context, module []byte) (*wasm.Module, error) {
+	m, err := wasm.Compile(ctx, module)
+	if err != nil {
+		return nil, err
 	}
+	return m, m.Command()
+}
+
+// instantiate gives the compiled module its world.
+func (g *guest) instantiate(ctx context.Context) (err error) {
 	c := wasm.Config{
 		MemoryBytes: g.MemoryBytes, Fuel: g.Fuel, Seed: [32]byte(g.Seed), Params: g.Params, Files: g.data,
 		Mounts: []wasm.Mount{{Path: "/data", FS: newDataFS(g.data).mount()}, {Path: "/out", FS: g.out}},
@@ -75,7 +86,7 @@ func (g *guest) leave(err error) *artefact {
 	case err == nil:
 		a.outputs, a.Undeclared = g.out.collect()
 	default:
-		a.result = result{Reason: reasonOf(err), Detail: clip(err.Error())}
+		a.result = result{Reason: reasonOf(err), Detail: clipped(err.Error())}
 	}
 	if g.Logs {
 		a.logs = g.log.buf
@@ -98,7 +109,7 @@ func reasonOf(err error) string {
 	return ReasonTrap
 }
 
-func clip(s string) string {
+func clipped(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxDetail-3)], "") // a canonical encoding holds valid UTF-8 only
 }
 
@@ -110,8 +121,13 @@ func runModule(h header, d *pipeData, w *bufio.Writer) error {
 		return err
 	}
 	ctx, g := context.Background(), newGuest(h, d)
+	return g.serve(ctx, w, func() error { return g.prepare(ctx, module) })
+}
+
+// serve runs the module, once prepare has made it ready, and writes what came of it.
+func (g *guest) serve(ctx context.Context, w *bufio.Writer, prepare func() error) error {
 	g.words = w
-	if err := limitCompile(func() error { return g.prepare(ctx, module) }); err != nil {
+	if err := limitCompile(prepare); err != nil {
 		return g.leave(err).write(w)
 	}
 	if err := errors.Join(g.admitted().write(w), w.Flush()); err != nil { // before its first instruction

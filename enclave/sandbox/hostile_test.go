@@ -39,7 +39,7 @@ func fakeWorker(t *testing.T, behave func(down io.Reader, up, out io.Writer)) *p
 		t.Fatal(err)
 	}
 	p := &process{
-		down: down[1], up: up[0], out: out[0], window: window, pidfd: pidfd, isolation: "none", exit: make(chan exitReport, 1),
+		down: down[1], up: up[0], out: out[0], window: window, results: -1, pidfd: pidfd, isolation: "none", exit: make(chan exitReport, 1),
 	}
 	done := make(chan struct{})
 	go func() {

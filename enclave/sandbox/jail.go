@@ -26,6 +26,9 @@ const (
 	fdReady  = 7 // worker: out, "every library is loaded"
 	fdGo     = 8 // worker: in, "the old root is gone"
 	fdMemory = 9 // worker: a file without a name, for the memory of a guest that is put back
+
+	fdJailResults = 9  // the first process's end of the next
+	fdResults     = 10 // worker: the results of one that trains; every worker maps it and closes this, and one that does not train unmaps it
 )
 
 const (
@@ -56,7 +59,7 @@ func jailMain() int {
 		return 1
 	}
 	status.Close()
-	closeAll([]int{fdDown, fdUp, fdOut, fdWindow}) // so that the enclave sees the worker's end of a pipe close
+	closeAll([]int{fdDown, fdUp, fdOut, fdWindow, fdJailResults}) // so that the enclave sees the worker's end of a pipe close
 	go func() {
 		<-stop
 		_ = worker.Process.Kill()
@@ -128,6 +131,7 @@ func startWorker(q jailSetup, memory *os.File) (worker *exec.Cmd, landlock int, 
 		ExtraFiles: []*os.File{
 			os.NewFile(fdDown, "down"), os.NewFile(fdUp, "up"), os.NewFile(fdOut, "out"),
 			os.NewFile(fdWindow, "window"), ready[1], run[0], memory,
+			os.NewFile(fdJailResults, "results"),
 		},
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}

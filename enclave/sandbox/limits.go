@@ -38,11 +38,16 @@ const (
 	// workerOverhead is what a worker may use beside the module's memory and its outputs: the Go runtime, the module and
 	// its native code, which takes most while it is compiled.
 	workerOverhead = 1 << 30
-	// reservedAddresses is address space that the Go runtime and the engine reserve and never touch.
-	reservedAddresses = 4 << 30
+	// reservedAddresses is address space that the Go runtime and the engine reserve and never touch, and a second view of the guest's
+	// memory, for what it was before its first record.
+	reservedAddresses = 4<<30 + maxMemory
 
 	// idleMemory is what an unused worker may use in its control group: its own code and the Go runtime.
 	idleMemory = 256 << 20
+
+	// maxPrepared is how many workers wait with a compiled module: at most one for each module and tenant.
+	maxPrepared   = 4
+	aheadPatience = time.Minute // for a module to be compiled ahead
 
 	startTimeout = 20 * time.Second // a worker that is not confined by then never will be
 	killPatience = time.Second      // a worker that its init has not ended and reaped by then ends with it, its figures lost

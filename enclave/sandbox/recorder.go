@@ -37,14 +37,14 @@ func serveRecords(h header, d *pipeData, w *bufio.Writer) error {
 		return err
 	}
 	ctx, r := context.Background(), &recorder{newGuest(h, d), w}
-	if err := limitCompile(func() error { return r.prepare(ctx, module) }); err != nil {
-		return r.say(result{Reason: reasonOf(err), Detail: clip(err.Error())})
+	if err := limitCompile(func() error { return r.prepare(ctx, module, (*wasm.Module).Recorder) }); err != nil {
+		return r.say(result{Reason: reasonOf(err), Detail: clipped(err.Error())})
 	}
 	if err := errors.Join(r.admitted().write(w), w.Flush()); err != nil { // before its first instruction
 		return err
 	}
 	if err := r.instance.Initialize(ctx); err != nil {
-		return r.say(result{Reason: reasonOf(err), Detail: clip(err.Error()), Fuel: r.instance.Used()})
+		return r.say(result{Reason: reasonOf(err), Detail: clipped(err.Error()), Fuel: r.instance.Used()})
 	}
 	used := r.instance.Used()
 	if err := errors.Join(r.instance.Refuel(h.RecordFuel), r.instance.Snapshot()); err != nil {
@@ -56,12 +56,13 @@ func serveRecords(h header, d *pipeData, w *bufio.Writer) error {
 	return r.serve(ctx)
 }
 
-// prepare admits and compiles the module and gives it a world without files. No instruction of it has run when it returns.
-func (r *recorder) prepare(ctx context.Context, module []byte) (err error) {
+// prepare admits and compiles a module that follows an interface, and gives it a world without files. No instruction of it has run
+// when it returns.
+func (r *recorder) prepare(ctx context.Context, module []byte, follows func(*wasm.Module) error) (err error) {
 	if r.module, err = wasm.Compile(ctx, module); err != nil {
 		return err
 	}
-	if err := r.module.Recorder(); err != nil {
+	if err := follows(r.module); err != nil {
 		return err
 	}
 	r.instance, err = r.module.Instantiate(ctx, wasm.Config{
@@ -99,7 +100,7 @@ func (r *recorder) record(ctx context.Context, in []byte) error {
 	}
 	q := result{Fuel: r.instance.Used()}
 	if err != nil {
-		q.Reason, q.Detail, out = reasonOf(err), clip(err.Error()), nil
+		q.Reason, q.Detail, out = reasonOf(err), clipped(err.Error()), nil
 	}
 	return r.say(q, out)
 }

@@ -43,10 +43,13 @@ func jobLimits(memoryBytes, outputBytes, cpuSeconds int64, grouped bool) []limit
 	return all
 }
 
+// mostCPU is the CPU time that any job may have, in seconds.
+const mostCPU = int64(workerCores*maxWall/time.Second) + 1
+
 // startLimits are those of a worker without a job: the highest that any job may have, and the ones that are the same for
 // all.
 func startLimits() []limit {
-	return append(jobLimits(maxMemory, maxOutput, int64(workerCores*maxWall/time.Second)+1, true),
+	return append(jobLimits(maxMemory, maxOutput, mostCPU, true),
 		limit{"file size", unix.RLIMIT_FSIZE, 0},
 		limit{"core", unix.RLIMIT_CORE, 0},
 		limit{"open files", unix.RLIMIT_NOFILE, maxOpenFiles},

@@ -34,15 +34,12 @@ func (s *Spawner) Run(ctx context.Context, spec Spec, data Data) (*Outcome, erro
 		return &Outcome{Reason: ReasonModule, Detail: fmt.Sprintf("module of %d bytes", len(spec.Module))}, nil
 	}
 	began := time.Now()
-	p, err := s.start(ctx, startRequest{
-		MemoryBytes: spec.MemoryBytes, OutputBytes: spec.OutputBytes,
-		CPUSeconds: spec.cpuSeconds(),
-	})
+	p, ahead, err := s.processFor(ctx, &spec)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close()
-	r := &run{process: p, spec: &spec, data: data}
+	r := &run{process: p, spec: &spec, data: data, compiled: ahead}
 	a, err := r.do(ctx, began.Add(spec.Wall))
 	o := &Outcome{Isolation: p.isolation}
 	if r.admitted != nil {
@@ -73,6 +70,7 @@ type run struct {
 	spec *Spec
 	data Data
 	lendings
+	compiled bool // the worker has the module
 
 	walled   atomic.Bool // the watchdog killed the worker
 	hostile  error       // what the worker sent was out of bounds
@@ -162,8 +160,10 @@ func (r *run) serve(ctx context.Context) error {
 	if err := r.sendHeader(modeRun); err != nil {
 		return nil // the worker is dead; what became of it is not serve's to say
 	}
-	if err := writeFrame(r.down, r.spec.Module); err != nil {
-		return nil
+	if !r.compiled {
+		if err := writeFrame(r.down, r.spec.Module); err != nil {
+			return nil
+		}
 	}
 	return r.answer(ctx)
 }

@@ -37,6 +37,7 @@ var (
 // Spec is one run. Every limit is required.
 type Spec struct {
 	Module      []byte            // WebAssembly with WASI preview 1, a command that exports _start
+	Tenant      string            // whose run it is: it may get a worker that [Spawner.Prepare] had compile the module for the same; "": none
 	Files       []File            // read-only below /data
 	Outputs     []Output          // the only files of /out that leave
 	MemoryBytes int64             // linear memory of the module, rounded down to whole pages of 64 KiB

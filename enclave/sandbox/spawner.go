@@ -44,6 +44,8 @@ type Spawner struct {
 	exits   map[uint64]chan exitReport // running workers
 	err     error                      // set once the spawner is gone
 	gone    chan struct{}
+
+	shelf shelf
 }
 
 // startRequest asks the spawner for one worker.
@@ -62,7 +64,7 @@ type controlMessage struct {
 	Exited  *exitReport `json:"exited,omitempty"`
 }
 
-// startReply answers a request; with an empty Error it carries the enclave's ends of the pipes, the window
+// startReply answers a request; with an empty Error it carries the enclave's ends of the pipes, the windows
 // and a pidfd.
 type startReply struct {
 	ID        uint64 `json:"id"`
@@ -111,6 +113,7 @@ func StartSpawner(c Config) (*Spawner, error) {
 func (s *Spawner) Close() { s.closing.Do(s.end) }
 
 func (s *Spawner) end() {
+	s.shelf.clear()
 	s.mu.Lock()
 	if s.err == nil {
 		_ = unix.Shutdown(s.sock, unix.SHUT_RDWR)
@@ -182,6 +185,7 @@ func (s *Spawner) fail(err error) {
 type process struct {
 	down, up, out *os.File
 	window        []byte // shared with the worker, which can only read it: windowBytes that the enclave only writes
+	results       int    // the worker's, to be mapped where it trains; -1 once closed
 	isolation     string
 	exit          chan exitReport
 
@@ -231,13 +235,13 @@ func newProcess(r startReply, ok bool, exit chan exitReport) (*process, error) {
 	case r.Error != "":
 		closeAll(r.fds)
 		return nil, fmt.Errorf("%w: %s", ErrIsolation, r.Error)
-	case len(r.fds) != 5:
+	case len(r.fds) != 6:
 		closeAll(r.fds)
 		return nil, fmt.Errorf("%w: %d descriptors", ErrSpawner, len(r.fds))
 	}
 	window, err := mapWindow(r.fds[3])
 	if err != nil {
-		_ = unix.PidfdSendSignal(r.fds[4], unix.SIGKILL, nil, 0)
+		_ = unix.PidfdSendSignal(r.fds[5], unix.SIGKILL, nil, 0)
 		closeAll(r.fds)
 		return nil, fmt.Errorf("%w: %w", ErrSpawner, err)
 	}
@@ -247,7 +251,7 @@ func newProcess(r startReply, ok bool, exit chan exitReport) (*process, error) {
 	}
 	return &process{
 		down: os.NewFile(uintptr(r.fds[0]), "down"), up: os.NewFile(uintptr(r.fds[1]), "up"),
-		out: os.NewFile(uintptr(r.fds[2]), "out"), window: window, pidfd: r.fds[4],
+		out: os.NewFile(uintptr(r.fds[2]), "out"), window: window, results: r.fds[4], pidfd: r.fds[5],
 		isolation: r.Isolation, exit: exit,
 	}, nil
 }
@@ -304,6 +308,10 @@ func (p *process) close() {
 	}
 	unix.Close(p.pidfd)
 	p.pidfd = -1
+	if p.results >= 0 {
+		unix.Close(p.results)
+		p.results = -1
+	}
 	clear(p.window) // the worker may not be reaped yet, and its pages live as long as it does
 	_ = unix.Munmap(p.window)
 	p.window = nil

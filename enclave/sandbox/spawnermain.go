@@ -59,7 +59,7 @@ func spawnerMain() int {
 type jail struct {
 	cmd       *exec.Cmd
 	group     *cgroup
-	ends      []int // the enclave's: down, up, out, window, pidfd; gone once it has them
+	ends      []int // the enclave's: down, up, out, window, results, pidfd; gone once it has them
 	isolation string
 	started   time.Time
 	job       uint64 // 0: none yet
@@ -69,15 +69,7 @@ type jail struct {
 func (j *jail) kill() { _ = j.cmd.Process.Kill() }
 
 // alive looks whether the worker still runs.
-func (j *jail) alive() bool {
-	p := []unix.PollFd{{Fd: int32(j.ends[len(j.ends)-1]), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(p, 0)
-		if !errors.Is(err, unix.EINTR) { // a signal of this process's runtime
-			return n == 0 && err == nil
-		}
-	}
-}
+func (j *jail) alive() bool { return running(j.ends[len(j.ends)-1]) }
 
 func (j *jail) closeEnds() {
 	closeAll(j.ends)
@@ -123,15 +115,15 @@ func startJail(n uint64) (_ *jail, err error) {
 	if err != nil {
 		return nil, err
 	}
-	closeAll(mine[4:])
-	mine = mine[:4]
+	closeAll(mine[4:6])
+	mine = append(mine[:4], mine[6])
 	j.isolation = namespaceStamp + ";seccomp;" + landlock + ";" + j.group.stamp()
 	j.ends = append(mine, pidfd)
 	return j, nil
 }
 
 // workerPipes makes what a worker's processes and the rest of the world have between them: down, up, out, the window,
-// status and setup, in the order of their descriptors there.
+// status, setup and the results, in the order of their descriptors there.
 func workerPipes() (mine, theirs []int, err error) {
 	defer func() {
 		if err != nil {
@@ -154,7 +146,17 @@ func workerPipes() (mine, theirs []int, err error) {
 		return mine, theirs, err
 	}
 	const at = fdWindow - fdDown
-	return slices.Insert(mine, at, write), slices.Insert(theirs, at, read), nil
+	mine, theirs = slices.Insert(mine, at, write), slices.Insert(theirs, at, read)
+	results, err := newResults()
+	if err != nil {
+		return mine, theirs, err
+	}
+	mine = append(mine, results)
+	dup, err := unix.FcntlInt(uintptr(results), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return mine, theirs, fmt.Errorf("window: %w", err)
+	}
+	return mine, append(theirs, dup), nil
 }
 
 // startInit forks the process that builds the jail.

@@ -310,15 +310,15 @@ func wantModuleError(t *testing.T, err error, reason string) *tx.ModuleError {
 	return end
 }
 
-// cTransform compiles a transform in C.
-func cTransform(t testing.TB, source string, flags ...string) []byte {
+// cModule compiles a guest in C.
+func cModule(t testing.TB, source string, flags ...string) []byte {
 	t.Helper()
 	clang, err := exec.LookPath("clang")
 	if err != nil {
 		if os.Getenv("CI") == "true" && os.Getenv("GLOVEBOX_NO_CLANG") == "" {
 			t.Fatal(err)
 		}
-		t.Skip("no clang, lld and wasi-libc: transforms in C are not tested")
+		t.Skip("no clang, lld and wasi-libc: C guests are not tested")
 	}
 	out := filepath.Join(t.TempDir(), "transform.wasm")
 	cmd := exec.Command(clang, append([]string{"--target=wasm32-wasi", "-O2", "-I../../sdk/c", "-o", out, source}, flags...)...)

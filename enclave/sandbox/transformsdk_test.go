@@ -39,7 +39,7 @@ func sdkTransform(t testing.TB, language string) []byte {
 	switch language {
 	case "c":
 		if _, err := exec.LookPath("clang"); err != nil {
-			t.Skip("no clang, lld and wasi-libc: transforms in C are not tested")
+			t.Skip("no clang, lld and wasi-libc: C guests are not tested")
 		}
 		cmd = exec.Command("make", "main.wasm")
 	case "rust":
@@ -157,7 +157,7 @@ int main(void) {
 	if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	module, s := cTransform(t, path), newSpawner(t)
+	module, s := cModule(t, path), newSpawner(t)
 	csv := transforms.Schema{Format: dataset.FormatCSV, Columns: []string{"a", "b,c"}}
 	files := transforms.Schema{Format: dataset.FormatFiles}
 	for what, c := range map[string]struct {

@@ -40,12 +40,18 @@ type header struct {
 	ByteFuel    int64             `json:"byteFuel"`    // beside RecordFuel, for each byte of a batch
 	Token       bool              `json:"token"`       // the module may import it, as the next
 	Noise       bool              `json:"noise"`
+
+	MaxParams     int64  `json:"maxParams"` // of a session that trains, as the next
+	PreparedBytes int64  `json:"preparedBytes"`
+	Clip          []byte `json:"clip"` // the bits of a float64; empty: the enclave sums
 }
 
 const (
 	modeRun     = "run"
+	modeAhead   = "ahead" // compile now; the header of a run follows
 	modeRecords = "records"
 	modeBatches = "batches"
+	modeTrain   = "train"
 	modeTest    = "self-test"
 )
 

@@ -46,18 +46,28 @@ func workerMain() (code int) {
 	if err := applyLimits(h); err != nil {
 		return codeHeader
 	}
-	if h.Mode == modeRun || h.Mode == modeBatches {
+	if h.Mode == modeRun || h.Mode == modeAhead || h.Mode == modeBatches {
 		unix.Close(fdMemory)
+	}
+	if h.Mode != modeTrain {
+		if err := unix.Munmap(confined.results); err != nil {
+			return codeHeader
+		}
+		confined.results = nil
 	}
 	w := bufio.NewWriterSize(out, 1<<20)
 	source := newPipeData(down, up, window, h.Files)
 	switch h.Mode {
 	case modeRun:
 		err = runModule(h, source, w)
+	case modeAhead:
+		err = runAhead(h, down, up, window, w)
 	case modeRecords:
 		err = serveRecords(h, source, w)
 	case modeBatches:
 		err = serveBatches(h, source, w)
+	case modeTrain:
+		err = serveTraining(h, source, w)
 	case modeTest:
 		err = probe(h, source).write(w)
 	default:

@@ -32,7 +32,7 @@ func goGuest(t testing.TB, name string, flags ...string) []byte {
 }
 
 // cGuest compiles testdata/c/name.c, a reactor.
-func cGuest(t testing.TB, name string) []byte {
+func cGuest(t testing.TB, name string, flags ...string) []byte {
 	t.Helper()
 	clang, err := exec.LookPath("clang")
 	if err != nil {
@@ -42,7 +42,8 @@ func cGuest(t testing.TB, name string) []byte {
 		t.Skip("no clang, lld and wasi-libc: C guests are not tested")
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
-	cmd := exec.Command(clang, "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o", out, "testdata/c/"+name+".c")
+	args := append([]string{"--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-o", out, "testdata/c/" + name + ".c"}, flags...)
+	cmd := exec.Command(clang, args...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)

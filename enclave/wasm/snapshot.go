@@ -57,7 +57,10 @@ func (i *Instance) Snapshot() error {
 // large as its own declaration allows, is instantiated anew, which costs what its data segments and tables do besides.
 //
 // An error leaves an instance that can only be closed.
-func (i *Instance) Restore() (err error) {
+func (i *Instance) Restore() error { return i.restore(i.memory.forget) }
+
+// restore is Restore with forget putting the memory back where the guest need not be instantiated anew.
+func (i *Instance) restore(forget func() error) (err error) {
 	if i.closed || i.broken || !i.frozen {
 		return fmt.Errorf("%w: closed, or no snapshot", ErrState)
 	}
@@ -65,7 +68,7 @@ func (i *Instance) Restore() (err error) {
 	if i.exited || !i.shrink() {
 		err = i.renew()
 	} else {
-		err = i.memory.forget()
+		err = forget()
 	}
 	if err != nil {
 		return err

@@ -14,9 +14,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 // ErrConfig means that host.json cannot be used.
@@ -46,6 +48,14 @@ type Config struct {
 	// connects in the host's place, so it must refuse what the host would: metadata services and link-local addresses.
 	RelayProxy string `json:"relayProxy,omitempty"`
 
+	// Witnesses cosign the log's checkpoints. All are asked; a checkpoint counts as cosigned once WitnessThreshold of them
+	// have signed it. A broker that demands cosignatures is served only as soon as those it believes are among them.
+	Witnesses        []Witness `json:"witnesses,omitempty"`
+	WitnessThreshold int       `json:"witnessThreshold,omitempty"`
+
+	// Store is the bucket with the sealed blobs, as s3://…; "" is the folder blobs beside this file.
+	Store string `json:"store,omitempty"`
+
 	dir string
 }
 
@@ -54,6 +64,12 @@ type Enclave struct {
 	Binary string `json:"binary"` // file; "" is glovebox-enclave beside the host's own binary
 	Config string `json:"config"` // file given to it as --config
 	Count  int    `json:"count"`  // how many to keep running; 0 starts none
+}
+
+// Witness is where a witness answers (C2SP tlog-witness), and its verifier key of type cosignature/v1.
+type Witness struct {
+	URL string `json:"url"` // submission prefix: http or https
+	Key string `json:"key"`
 }
 
 // Limits bound what the host accepts and how long it tries.
@@ -66,6 +82,7 @@ type Limits struct {
 	RetryMaxMillis     int64 `json:"retryMaxMillis,omitempty"`
 	RelayTimeoutMillis int64 `json:"relayTimeoutMillis,omitempty"`
 	CheckpointMillis   int64 `json:"checkpointMillis,omitempty"` // between checkpoints of the log, at least 100
+	BundleWaitMillis   int64 `json:"bundleWaitMillis,omitempty"` // a run's bundle waits for witnesses, before it is made without
 }
 
 // Load reads and checks a configuration file.
@@ -126,6 +143,8 @@ func (c *Config) Validate() error {
 	}
 	l := &c.Limits
 	switch {
+	case c.Store != "" && !strings.HasPrefix(c.Store, "s3://"):
+		return bad("store %q is not an address like s3://bucket/prefix", c.Store)
 	case c.Origin == "":
 		return bad("no origin")
 	case c.Enclave.Count < 0 || c.Enclave.Count > maxEnclaves:
@@ -138,15 +157,34 @@ func (c *Config) Validate() error {
 	if _, err := c.Proxy(); err != nil {
 		return bad("relay proxy: %v", err)
 	}
+	if err := c.validateWitnesses(); err != nil {
+		return bad("witnesses: %v", err)
+	}
 	if l.RelayTimeoutMillis > MaxRelayTimeout.Milliseconds() {
 		return bad("relay timeout of %d ms, want at most %d", l.RelayTimeoutMillis, MaxRelayTimeout.Milliseconds())
 	}
-	for _, ms := range []int64{l.RetryMinMillis, l.RetryMaxMillis, l.RelayTimeoutMillis, l.CheckpointMillis} {
+	for _, ms := range []int64{l.RetryMinMillis, l.RetryMaxMillis, l.RelayTimeoutMillis, l.CheckpointMillis, l.BundleWaitMillis} {
 		if ms < 0 || ms > maxMillis {
 			return bad("time of %d ms, want at most a day", ms)
 		}
 	}
 	return nil
+}
+
+func (c *Config) validateWitnesses() error {
+	if len(c.Witnesses) == 0 && c.WitnessThreshold == 0 {
+		return nil
+	}
+	var keys []string
+	for _, w := range c.Witnesses {
+		u, err := url.Parse(w.URL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("%q is not the URL of a witness", w.URL)
+		}
+		keys = append(keys, w.Key)
+	}
+	_, err := tlog.NewWitnesses(c.WitnessThreshold, keys...)
+	return err
 }
 
 // Dir is the state directory: where the file was.

@@ -209,7 +209,7 @@ func (p *Privacy) validate() error {
 }
 
 // validateUnits: units are whole segments of one version, in order; a contributor has one in a version. Where terms ask
-// for consent, no record is without a contributor.
+// for consent, or count privacy by contributors, no record is without one.
 func (m *Manifest) validateUnits() error {
 	next, inUnits := int64(0), int64(0)
 	type mark struct {
@@ -229,8 +229,10 @@ func (m *Manifest) validateUnits() error {
 			return invalid("unit %d spans versions, or is the contributor's second in one", i)
 		}
 		seen[of] = true
-		for k := range segments {
-			inUnits += segments[k].Records
+		if m.Erased(int(u.First)) == nil {
+			for k := range segments {
+				inUnits += segments[k].Records
+			}
 		}
 		if err := u.Consent.validate(); err != nil {
 			return err
@@ -241,6 +243,8 @@ func (m *Manifest) validateUnits() error {
 		return invalid("a list of no units, or units of code")
 	case m.Terms.Consent && inUnits != m.Records:
 		return invalid("terms ask for consent, and %d records have no contributor", m.Records-inUnits)
+	case m.Terms.Private != nil && m.Terms.Privacy.Unit == UnitContributor && inUnits != m.Records:
+		return invalid("terms hide one contributor among the others, and %d records have none", m.Records-inUnits)
 	}
 	return nil
 }

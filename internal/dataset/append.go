@@ -30,8 +30,21 @@ func (p *packer) extend(prev *envelope.Verified[Manifest]) error {
 	}
 	p.m.Dataset, p.m.Version, p.m.Previous = old.Dataset, old.Version+1, &prev.ID
 	p.m.Segments, p.kept = append(p.m.Segments, old.Segments...), int64(len(old.Segments))
-	p.m.Records, p.m.RawBytes = old.Records, old.RawBytes
+	p.m.Records, p.m.Indexes = old.Records, slices.Clone(old.Indexes)
 	p.keepUnits(old.Units)
+	if err := p.erase(old.Tombstones); err != nil {
+		return err
+	}
+	for i := range old.Indexes {
+		err := readIndex(p.ctx, old, &old.Indexes[i], p.cfg.Store, p.cfg.Key, func(segment int, headers []byte) {
+			if p.m.Erased(segment) == nil {
+				p.raw += rawLength(headers)
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("previous version: %w", err)
+		}
+	}
 	if err := p.join(old); err != nil {
 		return fmt.Errorf("previous version: %w", err)
 	}
@@ -51,7 +64,7 @@ func (p *packer) compatible(prev *envelope.Verified[Manifest]) error {
 		return fmt.Errorf("%w: the previous version", ErrOwner)
 	case old.Kind != p.m.Kind || old.Name != p.m.Name || old.Format != p.m.Format:
 		return fmt.Errorf("%w: a new version keeps kind, name and format", ErrConfig)
-	case old.Units != nil && p.cfg.Contributors == nil:
+	case old.Units != nil && p.cfg.Contributors == nil && !p.cfg.Erase:
 		return fmt.Errorf("%w: the previous version is packed by contributor, and so must this one be", ErrConfig)
 	case !p.m.Dataset.IsZero() && p.m.Dataset != old.Dataset:
 		return fmt.Errorf("%w: the previous version is of another dataset", ErrConfig)
@@ -77,7 +90,7 @@ func (p *packer) join(old *Manifest) error {
 		if old.Format != FormatCSV {
 			return nil
 		}
-		o.Leaves[0].Count = old.Segments[0].Leaves
+		o.Leaves = []Span{{0, old.Segments[0].Leaves}}
 	}
 	s, err := OpenStream(p.ctx, old, p.cfg.Store, p.cfg.Key, o)
 	if err != nil {
@@ -96,7 +109,7 @@ func (p *packer) join(old *Manifest) error {
 	if err != nil {
 		return err
 	}
-	if old.Format != FormatFiles && end.Raw[len(end.Raw)-1] != '\n' {
+	if old.Format.lines() && end.Raw[len(end.Raw)-1] != '\n' {
 		return p.take([]byte{'\n'}, false)
 	}
 	return nil

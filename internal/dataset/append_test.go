@@ -129,7 +129,7 @@ func TestNewVersionRefused(t *testing.T) {
 		"another key":     {func(c *PackConfig) { c.Key = NewKey() }, ErrKey},
 		"another name":    {func(c *PackConfig) { c.Manifest.Name = "other" }, ErrConfig},
 		"another id":      {func(c *PackConfig) { c.Manifest.Dataset = ID{1} }, ErrConfig},
-		"another header":  {func(c *PackConfig) { c.Source = strings.NewReader("b\n2\n") }, ErrCSV},
+		"another header":  {func(c *PackConfig) { c.Source = strings.NewReader("b\n2\n") }, ErrHeader},
 		"another format":  {func(c *PackConfig) { c.Manifest.Format = FormatJSONL }, ErrConfig},
 		"without blobs":   {func(c *PackConfig) { c.Store = stranger.store }, ErrNoBlob},
 		"without records": {func(c *PackConfig) { c.Source = strings.NewReader("a\n") }, ErrEmpty},
@@ -145,5 +145,20 @@ func TestNewVersionRefused(t *testing.T) {
 	stranger.wantEmpty()
 	if err := VerifyBlobs(t.Context(), one.Manifest, f.store); err != nil {
 		t.Errorf("a refused version damaged the one before: %v", err)
+	}
+}
+
+// TestOtherHeader: whoever continues a version with other columns is told where they differ, and none of their names.
+func TestOtherHeader(t *testing.T) {
+	for _, c := range []struct{ now, before, want string }{
+		{"a,b,d\n", "a,b,c\n", "it has 3 columns, the version before has 3; they differ from column 3 on"},
+		{"a,b\n", "a,b,c\n", "it has 2 columns, the version before has 3; they differ from column 3 on"},
+		{"x\n", "a\r\n", "differ from column 1 on"},
+		{"\"a\",b\n", "a,b\n", "written otherwise"},
+		{"a\"b\n", "a\n", "not the one of the version before"},
+	} {
+		if err := otherHeader([]byte(c.now), []byte(c.before)); !errors.Is(err, ErrHeader) || !errors.Is(err, ErrCSV) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q after %q: %v, want %q", c.now, c.before, err, c.want)
+		}
 	}
 }

@@ -293,7 +293,7 @@ func TestNoPlaintextInStore(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || files != 2 || bytes.Contains(p.Signed, []byte(canary[:8])) {
+	if err != nil || files != 3 || bytes.Contains(p.Signed, []byte(canary[:8])) {
 		t.Errorf("%d files, %v", files, err)
 	}
 }

@@ -5,6 +5,10 @@ package dataset
 import (
 	"bytes"
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"testing"
@@ -45,7 +49,7 @@ func TestSegmentWriterMatchesOneShot(t *testing.T) {
 		plain := labelled(fmt.Sprint(n), n)
 		var leaves treeBuilder
 		leaves.sink = discardHashes
-		w, err := newSegmentWriter(t.Context(), f.store, f.key, salt, ID{1}, Segment{Version: 2, Index: 3}, leaves.add)
+		w, err := newSegmentWriter(t.Context(), f.store, &sealer{onLeaf: leaves.add}, f.key, salt, ID{1}, Segment{Version: 2, Index: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +67,10 @@ func TestSegmentWriterMatchesOneShot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := sealAll(t, f.key, salt, segmentContext(ID{1}, 2, 3), plain)
+		want := sealAll(t, f.key, salt, segmentContext(ID{1}, 2, 3), append(plain, make([]byte, padme(n)-n)...))
+		if int64(len(want)) != sealedSize(padme(n)) || plainSize(int64(len(want))) != padme(n) {
+			t.Errorf("%d bytes: %d sealed, computed %d", n, len(want), sealedSize(padme(n)))
+		}
 		got := make([]byte, seg.Bytes)
 		if err := readFull(context.Background(), f.store, seg.Blob, got, 0); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("%d bytes: sealed differently (%v)", n, err)
@@ -108,6 +115,54 @@ func TestChunksMoved(t *testing.T) {
 	}
 	if _, err := openAll(k, c, join(head, chunk(0), chunk(1), chunk(2))); !errors.Is(err, ErrTruncated) {
 		t.Errorf("cut: %v, want ErrTruncated", err)
+	}
+}
+
+// TestDerive: one deriver makes of many keys, salts and contexts what crypto/hkdf makes of each, and allocates nothing but the
+// cipher for a key that it had last.
+func TestDerive(t *testing.T) {
+	var d deriver
+	one, two := NewKey(), NewKey()
+	for i, k := range []Key{one, one, two, one, two, two} {
+		salt, context := bytes.Repeat([]byte{byte(i)}, saltSize), bytes.Repeat([]byte("context"), 50*i)
+		want, err := hkdf.Expand(sha512.New, k.Bytes(), suiteInfo+string(salt)+string(context), KeySize+nonceSize+commitmentSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m message
+		if err := d.derive(&m, k, salt, context); err != nil {
+			t.Fatal(err)
+		}
+		block, err := aes.NewCipher(want[:KeySize])
+		if err != nil {
+			t.Fatal(err)
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(m.seal(nil, 0, []byte("plain")), aead.Seal(nil, want[KeySize:KeySize+nonceSize], []byte("plain"), nil)) {
+			t.Errorf("%d: another key or nonce", i)
+		}
+		if !bytes.Equal(m.commitment[:], want[KeySize+nonceSize:]) {
+			t.Errorf("%d: another commitment", i)
+		}
+		if d.okm != [len(d.okm)]byte{} {
+			t.Errorf("%d: keys are left behind", i)
+		}
+	}
+	var m message
+	salt, context := make([]byte, saltSize), segmentContext(ID{1}, 1, 0)
+	if n := testing.AllocsPerRun(10, func() {
+		if err := d.derive(&m, two, salt, context); err != nil {
+			t.Error(err)
+		}
+	}); n > 2 && !raceDetector {
+		t.Errorf("%v allocations, want those of the cipher and its mode", n)
+	}
+	two.Wipe()
+	if err := d.derive(&m, two, salt, context); !errors.Is(err, ErrConfig) {
+		t.Errorf("wiped key: %v, want ErrConfig", err)
 	}
 }
 

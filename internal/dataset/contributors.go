@@ -28,6 +28,9 @@ type Contributors struct {
 	// Unit gives a contributor's unit. It is called once for each name, before anything of the contributor is sealed. The
 	// keys are the caller's to wipe, after Pack.
 	Unit func(name string) (envelope.Digest, Key, error)
+	// Ready is called when all contributors are known, and before anything of one is sealed: time to store their keys, which a
+	// pack that can be resumed needs again. May be nil.
+	Ready func() error
 	// Consents has what contributors agreed to, by unit: also for units of earlier versions, whose consent is stated anew.
 	// Nil leaves those as they are, and gives new units none.
 	Consents map[envelope.Digest]*Consent
@@ -51,10 +54,19 @@ func (c *Contributors) validate(m *Manifest) error {
 		return nil
 	case m.Kind != KindDataset:
 		return fmt.Errorf("%w: code has no contributors", ErrConfig)
+	case m.Format == FormatSamples:
+		return fmt.Errorf("%w: samples have no contributors yet: unpack the shards into a folder for each contributor, and pack those as files", ErrConfig)
 	case c.Unit == nil || (c.By == "") != (m.Format == FormatFiles):
 		return fmt.Errorf("%w: contributors are named by a column (csv), a member (jsonl), or a file's first path element", ErrConfig)
 	}
 	return nil
+}
+
+func (c *Contributors) ready() error {
+	if c.Ready == nil {
+		return nil
+	}
+	return c.Ready()
 }
 
 // unit is one contributor while a pack goes on.
@@ -134,6 +146,9 @@ func (p *packer) scanUnits() error {
 	if err := p.group(c, g); err != nil {
 		return err
 	}
+	if err := c.cfg.ready(); err != nil {
+		return err
+	}
 	for _, u := range c.ordered() {
 		err := p.inUnit(u, func() error {
 			return g.each(u.text, func(record []byte) error { return p.take(record, true) })
@@ -168,6 +183,9 @@ func (p *packer) filesByContributor(c *contributors) error {
 	}
 	if len(c.list) == 0 {
 		return ErrEmpty
+	}
+	if err := c.cfg.ready(); err != nil {
+		return err
 	}
 	for _, u := range c.ordered() {
 		if err := p.inUnit(u, func() error { return scanFiles(p.cfg.Files, u.name, p.take) }); err != nil {

@@ -5,6 +5,7 @@ package dataset
 import (
 	"bufio"
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -104,8 +105,15 @@ func (s *csvScanner) scan(part []byte) (bool, error) {
 		}
 		return false, nil
 	}
-	for _, c := range part {
-		if !s.step(c) {
+	for i := 0; i < len(part); i++ {
+		if s.state == csvQuoted { // nothing but a quote means anything there
+			n := bytes.IndexByte(part[i:], '"')
+			if n < 0 {
+				break
+			}
+			i += n
+		}
+		if !s.step(part[i]) {
 			return false, fmt.Errorf("%w: line %d: a quote inside a field must be doubled, and the field quoted", ErrCSV, s.line)
 		}
 	}
@@ -156,7 +164,7 @@ func (s *csvScanner) endRecord() error {
 	if s.width == 0 {
 		s.width = n
 		if s.prior != nil && !bytes.Equal(bytes.TrimRight(s.header, "\r\n"), bytes.TrimRight(s.prior, "\r\n")) {
-			return fmt.Errorf("%w: the header is not the one of the version before", ErrCSV)
+			return otherHeader(s.header, s.prior)
 		}
 	} else {
 		if n != s.width {
@@ -166,6 +174,23 @@ func (s *csvScanner) endRecord() error {
 	}
 	s.fields, s.size, s.state, s.opened = 0, 0, csvFieldStart, s.line
 	return nil
+}
+
+// otherHeader says where a header departs from the one of the version before.
+func otherHeader(now, before []byte) error {
+	a, aerr := csv.NewReader(bytes.NewReader(now)).Read()
+	b, berr := csv.NewReader(bytes.NewReader(before)).Read()
+	if aerr != nil || berr != nil {
+		return fmt.Errorf("%w: it is not the one of the version before", ErrHeader)
+	}
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	if i == max(len(a), len(b)) {
+		return fmt.Errorf("%w: it has the columns of the version before, but is written otherwise: compare quotes and spaces", ErrHeader)
+	}
+	return fmt.Errorf("%w: it has %d columns, the version before has %d; they differ from column %d on", ErrHeader, len(a), len(b), i+1)
 }
 
 // finish closes a last record without a line end.

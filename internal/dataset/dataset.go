@@ -27,9 +27,11 @@ var (
 	ErrNotText     = errors.New("dataset: source is not text")
 	ErrCSV         = errors.New("dataset: malformed CSV")
 	ErrRagged      = fmt.Errorf("%w: ragged", ErrCSV)
+	ErrHeader      = fmt.Errorf("%w: another header", ErrCSV) // than the version before has
 	ErrJSONLine    = errors.New("dataset: malformed JSON line")
 	ErrRecordSize  = errors.New("dataset: record too large")
 	ErrFile        = errors.New("dataset: file cannot be packed")
+	ErrNotRegular  = fmt.Errorf("%w: not a regular file", ErrFile)
 	ErrTooLarge    = errors.New("dataset: too many segments")
 	ErrNoBlob      = errors.New("dataset: no such blob")
 	ErrFull        = errors.New("dataset: no space left in the store")

@@ -4,7 +4,6 @@ package dataset
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -51,11 +50,9 @@ func (s *DirStore) Put(ctx context.Context, r io.Reader) (d envelope.Digest, n i
 			os.Remove(f.Name())
 		}
 	}()
-	h := sha256.New()
-	if n, err = io.CopyBuffer(io.MultiWriter(h, onlyWriter{f}), contextReader{ctx, r}, make([]byte, 128<<10)); err != nil {
-		return d, 0, fmt.Errorf("store: %w", diskError(err))
+	if d, n, err = CopyBlob(ctx, f, r); err != nil {
+		return envelope.Digest{}, 0, fmt.Errorf("store: %w", diskError(err))
 	}
-	d = envelope.Digest(h.Sum(nil))
 	if err := s.publish(f, d); err != nil {
 		return envelope.Digest{}, 0, fmt.Errorf("store: %w", diskError(err))
 	}
@@ -195,18 +192,37 @@ func diskError(err error) error {
 	return err
 }
 
-// contextReader stops reading once ctx has ended.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+// keptOpen is a [BlobReader] that keeps the last blob's file open, where the one below is a directory itself and not something
+// around it. It is for one goroutine. A blob that is removed meanwhile can be read on.
+type keptOpen struct {
+	BlobReader
+	d envelope.Digest
+	f *os.File // nil: none is open
 }
 
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
+// ReadAt implements [BlobReader].
+func (k *keptOpen) ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int64) (n int, err error) {
+	dir, ok := k.BlobReader.(*DirStore)
+	if !ok {
+		return k.BlobReader.ReadAt(ctx, d, p, off)
+	}
+	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.r.Read(p)
+	if k.f == nil || k.d != d {
+		k.Close()
+		if k.f, err = dir.open(d); err != nil {
+			return 0, err
+		}
+		k.d = d
+	}
+	return k.f.ReadAt(p, off)
 }
 
-// onlyWriter hides ReadFrom, so that one buffer is used for hash and file.
-type onlyWriter struct{ io.Writer }
+// Close lets go of the open file.
+func (k *keptOpen) Close() {
+	if k.f != nil {
+		k.f.Close()
+		k.f = nil
+	}
+}

@@ -160,11 +160,7 @@ func FuzzHost(f *testing.F) {
 var memory memBlobs
 
 func blobsOf(m *Manifest) []envelope.Digest {
-	all := append([]envelope.Digest{}, m.Tree.Levels...)
-	for _, s := range m.Segments {
-		all = append(all, s.Blob)
-	}
-	return all
+	return m.Blobs()
 }
 
 // changedBlob flips bits of one byte of one blob; with no bit to flip it cuts the blob there.

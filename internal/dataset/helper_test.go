@@ -18,7 +18,7 @@ import (
 
 // fixture is an owner with a store.
 type fixture struct {
-	t      *testing.T
+	t      testing.TB
 	store  *DirStore
 	dir    string
 	signer *envelope.Signer
@@ -27,7 +27,7 @@ type fixture struct {
 	key    Key
 }
 
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, dir: t.TempDir(), key: NewKey()}
 	var err error
@@ -44,7 +44,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func mustSigner(t *testing.T, r envelope.Role) *envelope.Signer {
+func mustSigner(t testing.TB, r envelope.Role) *envelope.Signer {
 	t.Helper()
 	s, err := envelope.GenerateSigner(r)
 	if err != nil {

@@ -171,5 +171,8 @@ func (m *Manifest) validateIngest() error {
 	if !CheckRounded(d.Transforms) {
 		return invalid("metadata: gb:transforms: figures that a module had a hand in are not rounded")
 	}
+	if err := d.Duplicates.validate(m.Records); err != nil {
+		return err
+	}
 	return d.Anonymity.validate(m.Records)
 }

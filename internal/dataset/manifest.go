@@ -25,6 +25,8 @@ const (
 	FormatCSV   Format = "csv"   // one record a line after the header line; quoted fields may hold newlines
 	FormatJSONL Format = "jsonl" // one record a line
 	FormatFiles Format = "files" // one record a file, presented as a tar stream
+	// FormatSamples has one record a sample, which is a few files that belong together; presented as a tar stream of all files.
+	FormatSamples Format = "samples"
 )
 
 // Manifest is the predicate of a [envelope.ManifestType] statement. Subject: the package's name with the Merkle root.
@@ -39,10 +41,12 @@ type Manifest struct {
 	Broker     Broker             `json:"broker"`
 	Test       bool               `json:"test"` // may be released below assurance "tpm"
 	Format     Format             `json:"format"`
-	Records    int64              `json:"records"`
-	RawBytes   int64              `json:"rawBytes"` // length of the plaintext stream
+	Records    int64              `json:"records"`  // that are there: not those of erased segments
+	RawBytes   int64              `json:"rawBytes"` // the plaintext stream of all that is there has no more: its length, padded
 	Segments   []Segment          `json:"segments"`
-	Units      []ErasureUnit      `json:"units"` // null: all segments under one key; else those of contributors, in order
+	Indexes    []Index            `json:"indexes"`    // one for each version that segments are of, ascending
+	Units      []ErasureUnit      `json:"units"`      // null: all segments under one key; else those of contributors, in order
+	Tombstones []Tombstone        `json:"tombstones"` // null: nothing is erased; else of units, in order
 	Tree       Tree               `json:"tree"`
 	Terms      Terms              `json:"terms"`
 	Metadata   Metadata           `json:"metadata"` // Croissant 1.1
@@ -56,14 +60,27 @@ type Broker struct {
 
 // Segment is one Cobblestone-256 message: a run of whole batches of records.
 type Segment struct {
-	Version  int64           `json:"version"` // that created it; part of its encryption context
-	Index    int64           `json:"index"`   // within that version; part of its encryption context
-	Blob     envelope.Digest `json:"blob"`    // SHA-256 of the ciphertext
-	Bytes    int64           `json:"bytes"`   // of ciphertext
-	Leaves   int64           `json:"leaves"`
-	Batches  int64           `json:"batches"`
-	Records  int64           `json:"records"`  // that begin in it
-	RawBytes int64           `json:"rawBytes"` // of the plaintext stream
+	Version int64           `json:"version"` // that created it; part of its encryption context
+	Index   int64           `json:"index"`   // within that version; part of its encryption context
+	Blob    envelope.Digest `json:"blob"`    // SHA-256 of the ciphertext
+	Bytes   int64           `json:"bytes"`   // of ciphertext
+	Leaves  int64           `json:"leaves"`
+	Batches int64           `json:"batches"`
+	Records int64           `json:"records"` // that begin in it
+}
+
+// Blobs are all that the package needs in a store: not those of erased segments.
+func (m *Manifest) Blobs() []envelope.Digest {
+	out := make([]envelope.Digest, 0, len(m.Segments)+len(m.Indexes)+len(m.Tree.Levels))
+	for i := range m.Segments {
+		if m.Erased(i) == nil {
+			out = append(out, m.Segments[i].Blob)
+		}
+	}
+	for i := range m.Indexes {
+		out = append(out, m.Indexes[i].Blob)
+	}
+	return append(append(out, m.Tree.Levels...), m.Terms.Modules()...)
 }
 
 // Tree is the RFC 6962 tree over all leaves of all segments, in order.
@@ -97,6 +114,7 @@ type Terms struct {
 	Privacy  Privacy         `json:"privacy"`
 	Consent  bool            `json:"consent"` // units without consent for the job's purpose are withheld
 	Steps    []ModeSteps     `json:"steps"`   // of the modes that have them, sorted by mode
+	Private  []ModePrivacy   `json:"private"` // of the modes in which the enclave adds the noise, sorted by mode; null if there are none
 }
 
 // Price is per billable record, in millionths of a currency unit.

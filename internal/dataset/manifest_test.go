@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,7 +42,9 @@ func fullManifest(t testing.TB, f *fixture) *Packed {
 		}},
 		Anonymity: &Anonymity{K: 2, L: 1, Quasi: []string{"label"}, Sensitive: []string{"pixel"}, Records: 2, Suppressed: 1},
 	}
-	cfg.Manifest.Terms.Modes = []string{ModeRaw, ModeRedacted}
+	cfg.Manifest.Terms.Modes = []string{ModeRaw, ModeRedacted, ModeAggregate}
+	cfg.Manifest.Terms.Privacy.Epsilon, cfg.Manifest.Terms.Privacy.BuyerEpsilon, cfg.Manifest.Terms.Privacy.Delta = 8_000_000, 4_000_000, 10_000_000
+	cfg.Manifest.Terms.Private = []ModePrivacy{{Mode: ModeAggregate, Epsilon: 2_000_000, Delta: 1_000_000, Contributions: 1, Runtimes: RuntimesFor(ModeAggregate), Shards: 100}}
 	cfg.Manifest.Terms.Steps = []ModeSteps{{Mode: ModeRedacted, Steps: []Step{{Name: StepRedact, Digest: report, Config: json.RawMessage(`{"detect":["all"]}`)}}}}
 	return f.pack(cfg)
 }
@@ -62,6 +65,7 @@ func TestManifestWithoutField(t *testing.T) {
 		"predicate.metadata.gb:transforms.0.recordsOut", "predicate.metadata.gb:transforms.0.bytesIn", "predicate.metadata.gb:transforms.0.bytesOut",
 		"predicate.segments.0.index", "predicate.segments.1.index", // the first
 		"predicate.metadata.gb:consent", "predicate.metadata.gb:payment", // none
+		"predicate.metadata.gb:duplicates.exact",                                    // false: there may be more
 		"predicate.terms.licence.commercial", "predicate.terms.licence.derivatives", // a narrower licence
 	}
 	// A shorter list of these is another true statement; nothing else in the manifest depends on it.
@@ -303,7 +307,19 @@ func contradictions() map[string]func(*Manifest) {
 		},
 		"records":              func(m *Manifest) { m.Records++ },
 		"records moved":        func(m *Manifest) { m.Segments[0].Records, m.Segments[1].Records = -1, 3 },
-		"raw bytes":            func(m *Manifest) { m.RawBytes-- },
+		"no raw bytes":         func(m *Manifest) { m.RawBytes = 0 },
+		"raw bytes beyond":     func(m *Manifest) { m.RawBytes = 1 << 40 },
+		"raw bytes not padded": func(m *Manifest) { m.RawBytes = 1<<20 + 1 },
+		"index dropped":        func(m *Manifest) { m.Indexes = m.Indexes[:1] },
+		"no index":             func(m *Manifest) { m.Indexes = nil },
+		"index repeated":       func(m *Manifest) { m.Indexes = append(m.Indexes, m.Indexes[1]) },
+		"indexes swapped":      func(m *Manifest) { m.Indexes[0], m.Indexes[1] = m.Indexes[1], m.Indexes[0] },
+		"index of another":     func(m *Manifest) { m.Indexes[0].Version = 2 },
+		"index length":         func(m *Manifest) { m.Indexes[0].Bytes += 2 },
+		"index without blob":   func(m *Manifest) { m.Indexes[0].Blob = envelope.Digest{} },
+		"index is a segment":   func(m *Manifest) { m.Indexes[0].Blob = m.Segments[0].Blob },
+		"batches enormous":     func(m *Manifest) { m.Segments[0].Batches = MaxBatches + 1 },
+		"length not padded":    unpadded,
 		"tree size":            func(m *Manifest) { m.Tree.Size = 3 },
 		"tree levels":          func(m *Manifest) { m.Tree.Levels = append(m.Tree.Levels, d) },
 		"version 1":            func(m *Manifest) { m.Version = 1 },
@@ -323,7 +339,7 @@ func contradictions() map[string]func(*Manifest) {
 		"repeated output":      func(m *Manifest) { m.Terms.Outputs = []string{"model", "model"} },
 		"unknown output":       func(m *Manifest) { m.Terms.Outputs = []string{"everything"} },
 		"bad purpose":          func(m *Manifest) { m.Terms.Purposes = []string{"Any thing"} },
-		"mode":                 func(m *Manifest) { m.Terms.Modes = []string{"dp-training"} },
+		"mode":                 func(m *Manifest) { m.Terms.Modes = []string{"aggregate-only"} },
 		"epochs":               func(m *Manifest) { m.Terms.MaxEpochs = MaxEpochs + 1 },
 		"lease":                func(m *Manifest) { m.Terms.LeaseSeconds = MaxLeaseSeconds + 1 },
 		"logs":                 func(m *Manifest) { m.Terms.Logs = "on" },
@@ -332,6 +348,18 @@ func contradictions() map[string]func(*Manifest) {
 		"currency":             func(m *Manifest) { m.Terms.Price.Currency = "euro" },
 		"negative price":       func(m *Manifest) { m.Terms.Price.PerUse = -1 },
 	}
+}
+
+// unpadded makes a segment a byte longer than a padded one: as long as no honest pack makes it.
+func unpadded(m *Manifest) {
+	g := &m.Segments[0]
+	n := padme(100)
+	for padme(n) == n {
+		n++
+	}
+	g.Bytes, g.Batches = sealedSize(n), 1
+	m.Indexes[0].Bytes = indexBytes(1)
+	m.Metadata.Distribution = m.distribution()
 }
 
 // TestSubjectOfAnother: a manifest signed under another subject is refused.
@@ -424,7 +452,7 @@ func writeManifestVectors(t *testing.T) {
 		f.resign(bytes.Replace(payload, []byte(`"maxUses":100`), []byte(`"maxUses":100,"maxUses":9`), 1)))
 	write("other-statement", "type", "a revocation where a manifest is expected", f.signer, edited("predicateType", envelope.RevocationType))
 	write("bad-owner-key", "key", "owner is not a did:key", f.signer, edited("predicate.owner", "did:key:zzz"))
-	write("unenforced-mode", "mode", "promises dp-training", f.signer, edited("predicate.terms.modes", []any{"dp-training"}))
+	write("unenforced-mode", "mode", "promises aggregate-only", f.signer, edited("predicate.terms.modes", []any{"aggregate-only"}))
 	write("mode-without-steps", "manifest", "promises redacted, and nothing redacts", f.signer, edited("predicate.terms.steps", nil))
 	write("other-subject", "subject", "subject names another root", f.signer, edited("subject", []any{envelope.NewSubject("digits", envelope.Sum(nil))}))
 	write("segment-missing", "manifest", "totals of two segments, one listed", f.signer, func() []byte {
@@ -432,8 +460,25 @@ func writeManifestVectors(t *testing.T) {
 		return f.resign(b)
 	}())
 	write("version-without-previous", "manifest", "version 2 that names no version before", f.signer, edited("predicate.previous", nil))
+	write("raw-bytes-exact", "manifest", "the length of the plaintext, not padded", f.signer, edited("predicate.rawBytes", 1025))
+	write("index-missing", "manifest", "two versions and the index of one", f.signer, func() []byte {
+		b, _ := withoutField(t, payload, []string{"predicate", "indexes", "1"}, "delete")
+		return f.resign(b)
+	}())
 	write("weak-assurance", "manifest", "open to a simulator without being a test", f.signer, edited("predicate.test", false))
 	write("offer-differs", "manifest", "the ODRL offer allows more than the terms", f.signer, edited("predicate.terms.maxUses", 99))
+	var three *Packed
+	f, _, _, _, three = erased(t)
+	write("tombstones", "ok", "version 3 of a dataset by contributor, of whom two are erased", f.signer, three.Signed)
+	if _, payload, _, err = envelope.Parts(three.Signed); err != nil {
+		t.Fatal(err)
+	}
+	write("tombstone-of-part", "manifest", "a tombstone of less than an erasure unit", f.signer, edited("predicate.tombstones.0.count", 1))
+	write("tombstone-of-another-day", "manifest", "a tombstone with a date that is none", f.signer, edited("predicate.tombstones.0.date", "2027-02-30"))
+	write("tombstone-missing", "manifest", "a contributor's tombstone is gone, her records are in no count", f.signer, func() []byte {
+		b, _ := withoutField(t, payload, []string{"predicate", "tombstones", "0"}, "delete")
+		return f.resign(b)
+	}())
 }
 
 // edit sets the value at a dotted path.
@@ -445,11 +490,19 @@ func edit(t testing.TB, b []byte, path string, value any) []byte {
 	if err := d.Decode(&root); err != nil {
 		t.Fatal(err)
 	}
-	parts, at := strings.Split(path, "."), root
+	parts, at := strings.Split(path, "."), any(root)
 	for _, p := range parts[:len(parts)-1] {
-		at = at[p].(map[string]any)
+		if list, ok := at.([]any); ok {
+			i, err := strconv.Atoi(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = list[i]
+		} else {
+			at = at.(map[string]any)[p]
+		}
 	}
-	at[parts[len(parts)-1]] = value
+	at.(map[string]any)[parts[len(parts)-1]] = value
 	out, err := envelope.Canonical(root)
 	if err != nil {
 		t.Fatal(err)

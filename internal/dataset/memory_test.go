@@ -99,7 +99,7 @@ func (e *endlessCSV) Read(p []byte) (int, error) {
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
-func peakRSS(t *testing.T) int64 {
+func peakRSS(t testing.TB) int64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {

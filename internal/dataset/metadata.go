@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -52,6 +53,7 @@ type Metadata struct {
 	// Transforms are the steps that the records of this version went through before they were packed, in order.
 	Transforms []StepReport `json:"gb:transforms"`
 	Anonymity  *Anonymity   `json:"gb:anonymity"` // null if none was reached, or not over all records
+	Duplicates Duplicates   `json:"gb:duplicates"`
 	Ingestion  Ingestion    `json:"gb:ingestion"`
 }
 
@@ -94,8 +96,14 @@ type Field struct {
 
 // Source says where a field comes from.
 type Source struct {
-	FileObject IDRef   `json:"fileObject"`
-	Extract    Extract `json:"extract"`
+	FileObject IDRef      `json:"fileObject"`
+	Extract    Extract    `json:"extract"`
+	Transform  *Transform `json:"transform,omitempty"`
+}
+
+// Transform takes a part of what was extracted.
+type Transform struct {
+	Regex string `json:"regex"` // its group is the part
 }
 
 // IDRef points to another node.
@@ -126,14 +134,14 @@ type Ingestion struct {
 var date = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
 // describe fills in what packing knows, and says "not stated" where the owner said nothing.
-func (m *Manifest) describe(header, checksum []byte, now time.Time) error {
+func (m *Manifest) describe(columns []Column, checksum []byte, now time.Time) error {
 	d := &m.Metadata
 	today := now.UTC().Format(time.DateOnly)
 	d.Type, d.ConformsTo, d.Name, d.Version = "sc:Dataset", croissantVersion, m.Name, m.semver()
 	d.UsageInfo = m.offer()
 	d.Creator.Identifier = m.Owner
 	d.Distribution = m.distribution()
-	fields, err := m.fields(header)
+	fields, err := m.fields(columns)
 	if err != nil {
 		return err
 	}
@@ -196,8 +204,10 @@ func (m *Manifest) encodingFormat() string {
 
 func (m *Manifest) distribution() []FileObject {
 	var sealed int64
-	for _, s := range m.Segments {
-		sealed += s.Bytes
+	for i := range m.Segments {
+		if m.Erased(i) == nil {
+			sealed += m.Segments[i].Bytes
+		}
 	}
 	return []FileObject{{
 		Type: "cr:FileObject", ID: "sealed", Name: m.Name,
@@ -207,24 +217,81 @@ func (m *Manifest) distribution() []FileObject {
 	}}
 }
 
-// fields lists the header's columns, if the owner publishes them.
-func (m *Manifest) fields(header []byte) ([]Field, error) {
-	field := func(id, name string, x Extract) Field {
-		return Field{"cr:Field", id, name, "sc:Text", Source{IDRef{"sealed"}, x}}
-	}
+// Column is a column that the owner publishes.
+type Column struct {
+	Name string
+	Type string // sc:Text, sc:Integer, sc:Float, sc:Boolean or sc:Date
+}
+
+// columnTypes are the types that a published column may have.
+var columnTypes = []string{"sc:Text", "sc:Integer", "sc:Float", "sc:Boolean", "sc:Date"}
+
+// headerColumns are the columns of a CSV header; their types are not known.
+func headerColumns(header []byte) ([]Column, error) {
 	if len(header) == 0 {
-		return []Field{field("records/record", "record", Extract{FileProperty: "content"})}, nil
+		return nil, nil
 	}
 	names, err := csv.NewReader(bytes.NewReader(header)).Read()
-	if err != nil || len(names) > MaxColumns {
-		return nil, fmt.Errorf("%w: header with %d columns cannot be published, at most %d", ErrCSV, len(names), MaxColumns)
+	if err != nil {
+		return nil, fmt.Errorf("%w: a header that cannot be published", ErrCSV)
 	}
-	out := make([]Field, len(names))
+	out := make([]Column, len(names))
 	for i, n := range names {
-		if n == "" || !utf8.ValidString(n) || len(n) > MaxText {
-			return nil, fmt.Errorf("%w: column %d has a name that cannot be published", ErrCSV, i+1)
+		out[i] = Column{n, "sc:Text"}
+	}
+	return out, nil
+}
+
+// published are the columns that the owner publishes: none unless she said so.
+func (p *packer) published() ([]Column, error) {
+	switch {
+	case !p.cfg.PublishColumns:
+		return nil, nil
+	case p.cfg.Columns != nil:
+		return p.cfg.Columns, nil
+	}
+	return headerColumns(p.columns)
+}
+
+// labelRegex takes the class of an image, which is the folder it lies in, out of its path.
+const labelRegex = "^(.+)/[^/]+$"
+
+// ImageColumns are what [PackConfig.Columns] is for a folder of images: each record is an image, and its label the folder it lies in.
+func ImageColumns() []Column { return []Column{{"image", "sc:ImageObject"}, {"label", "sc:Text"}} }
+
+// imageFields are the fields of images. No class is named: only the package has them, in the names of its files.
+func imageFields() []Field {
+	c := ImageColumns()
+	return []Field{
+		newField("records/image", c[0], Extract{FileProperty: "content"}, nil),
+		newField("records/label", c[1], Extract{FileProperty: "fullpath"}, &Transform{labelRegex}),
+	}
+}
+
+func newField(id string, c Column, x Extract, t *Transform) Field {
+	return Field{"cr:Field", id, c.Name, c.Type, Source{IDRef{"sealed"}, x, t}}
+}
+
+// fields lists the columns, if the owner publishes them.
+func (m *Manifest) fields(columns []Column) ([]Field, error) {
+	if len(columns) == 0 {
+		return []Field{newField("records/record", Column{"record", "sc:Text"}, Extract{FileProperty: "content"}, nil)}, nil
+	}
+	if m.Format == FormatFiles {
+		if !slices.Equal(columns, ImageColumns()) {
+			return nil, fmt.Errorf("%w: files have no columns", ErrConfig)
 		}
-		out[i] = field("records/"+strconv.Itoa(i), n, Extract{Column: n})
+		return imageFields(), nil
+	}
+	if len(columns) > MaxColumns {
+		return nil, fmt.Errorf("%w: header with %d columns cannot be published, at most %d", ErrCSV, len(columns), MaxColumns)
+	}
+	out := make([]Field, len(columns))
+	for i, c := range columns {
+		if c.Name == "" || !utf8.ValidString(c.Name) || len(c.Name) > MaxText || !slices.Contains(columnTypes, c.Type) {
+			return nil, fmt.Errorf("%w: column %d has a name or type that cannot be published", ErrCSV, i+1)
+		}
+		out[i] = newField("records/"+strconv.Itoa(i), c, Extract{Column: c.Name}, nil)
 	}
 	return out, nil
 }
@@ -266,7 +333,7 @@ func (m *Manifest) validateMetadata() error {
 	return m.validateIngest()
 }
 
-// validateRecordSet holds the record set to the two forms that describe writes.
+// validateRecordSet holds the record set to the three forms that describe writes.
 func (m *Manifest) validateRecordSet() error {
 	rs := m.Metadata.RecordSet
 	if len(rs) != 1 || rs[0].Type != "cr:RecordSet" || rs[0].ID != "records" || rs[0].Name != "records" ||
@@ -277,9 +344,15 @@ func (m *Manifest) validateRecordSet() error {
 	if err != nil || reflect.DeepEqual(rs[0].Field, whole) {
 		return err
 	}
+	if m.Format == FormatFiles {
+		if !reflect.DeepEqual(rs[0].Field, imageFields()) {
+			return invalid("metadata: files have no fields but those of images")
+		}
+		return nil
+	}
 	for i, f := range rs[0].Field {
-		want := Field{"cr:Field", "records/" + strconv.Itoa(i), f.Name, "sc:Text", Source{IDRef{"sealed"}, Extract{Column: f.Name}}}
-		if f != want || f.Name == "" || len(f.Name) > MaxText {
+		want := newField("records/"+strconv.Itoa(i), Column{f.Name, f.DataType}, Extract{Column: f.Name}, nil)
+		if f != want || !slices.Contains(columnTypes, f.DataType) || f.Name == "" || len(f.Name) > MaxText {
 			return invalid("metadata: field %d", i)
 		}
 	}

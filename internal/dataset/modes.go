@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// The privacy modes that this release enforces: at release by the brokers' rules, and again in the enclave.
+// The privacy modes that this release enforces: at release by the brokers' rules, and again in the enclave. Those in which
+// the enclave answers for differential privacy are [ModeTraining], [ModeRelease] and [ModeAggregate].
 const (
 	ModeKAnonymous    = "k-anonymous"
 	ModeLocalDP       = "local-dp"
@@ -19,17 +20,26 @@ const (
 
 // Modes lists them, sorted. It is the one list: terms, grants, rules and enclaves ask it.
 func Modes() []string {
-	return []string{ModeKAnonymous, ModeLocalDP, ModePseudonymised, ModeRaw, ModeRedacted}
+	return []string{ModeRelease, ModeTraining, ModeKAnonymous, ModeLocalDP, ModePseudonymised, ModeRaw, ModeRedacted, ModeAggregate}
 }
 
 // Enforced reports whether this release enforces a mode.
 func Enforced(mode string) bool { return slices.Contains(Modes(), mode) }
 
-// Noisy reports whether a mode's promise is made by noise, which an account of privacy counts. The others' is infinite there.
+// Noisy reports whether a mode's promise is made by its steps, which put noise into each record.
 func Noisy(mode string) bool { return mode == ModeLocalDP }
 
+// Private reports whether a mode's promise is made by the enclave itself, which adds noise to what it makes of all records:
+// what is spent is then the job's to say, within [Terms.Private], not the steps'.
+func Private(mode string) bool {
+	return mode == ModeTraining || mode == ModeRelease || mode == ModeAggregate
+}
+
+// Accounted reports whether an account of privacy counts what jobs in a mode spend. The others' is infinite there.
+func Accounted(mode string) bool { return Noisy(mode) || Private(mode) }
+
 // Silent reports whether a mode lets nothing out but its outputs: no logs, and no figures that depend on records.
-func Silent(mode string) bool { return mode == ModeKAnonymous || mode == ModeLocalDP }
+func Silent(mode string) bool { return mode == ModeKAnonymous || Accounted(mode) }
 
 // Built-in steps that modes rest on.
 const (
@@ -80,7 +90,7 @@ func (t *Terms) validatePipeline(mode string, steps []Step) error {
 		return invalid("terms: steps: %d, at most %d", len(steps), MaxSteps)
 	case mode == ModeRaw && len(steps) > 0:
 		return invalid("terms: steps: records are given as they are, so there can be none")
-	case mode != ModeRaw && len(steps) == 0:
+	case mode != ModeRaw && !Private(mode) && len(steps) == 0:
 		return invalid("terms: steps: the mode rests on its steps, and there are none")
 	}
 	for i := range steps {
@@ -100,6 +110,8 @@ func (t *Terms) validatePipeline(mode string, steps []Step) error {
 		return invalid("terms: steps: the last must be %s: what comes after it could undo it", StepKAnon)
 	case mode == ModeLocalDP && multiplied(steps):
 		return invalid("terms: steps: before the last noise, a module that may make several records of one would multiply its epsilon")
+	case Private(mode):
+		return alone(steps)
 	}
 	return t.validateNoise(mode)
 }

@@ -41,7 +41,7 @@ func withMode(t *testing.T, mode string, steps ...Step) Terms {
 }
 
 func TestModesAreSorted(t *testing.T) {
-	if !slices.IsSorted(Modes()) || slices.Contains(Modes(), "") || Enforced("") || Enforced("dp-training") {
+	if !slices.IsSorted(Modes()) || slices.Contains(Modes(), "") || Enforced("") || Enforced("aggregate-only") {
 		t.Error(Modes())
 	}
 }

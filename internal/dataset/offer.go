@@ -3,11 +3,13 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/licence"
@@ -132,7 +134,21 @@ func (t *Terms) offerUse() []Constraint {
 			c = append(c, isEqual(f.what, "true"))
 		}
 	}
-	return append(c, t.offerSteps()...)
+	return append(append(c, t.offerSteps()...), t.offerPrivate()...)
+}
+
+// offerPrivate says what one job may spend in the modes in which the enclave adds noise.
+func (t *Terms) offerPrivate() (c []Constraint) {
+	for i := range t.Private {
+		p := &t.Private[i]
+		c = append(c,
+			atMost("gb:epsilonMicros-"+p.Mode, p.Epsilon), atMost("gb:deltaPicos-"+p.Mode, p.Delta),
+			atMost("gb:contributions-"+p.Mode, p.Contributions), isAnyOf("gb:runtime-"+p.Mode, p.Runtimes))
+		if p.Shards > 0 {
+			c = append(c, Constraint{"gb:shards-" + p.Mode, "odrl:gteq", []string{strconv.FormatInt(p.Shards, 10)}, ""})
+		}
+	}
+	return c
 }
 
 // offerSteps names the steps that every record goes through in a mode, in order. Validated terms have identities for all.
@@ -219,11 +235,17 @@ func (Context) object() map[string]any {
 }
 
 // MarshalJSON implements json.Marshaler.
-func (c Context) MarshalJSON() ([]byte, error) { return json.Marshal(c.object()) }
+func (c Context) MarshalJSON() ([]byte, error) { return contextText() }
+
+// contextText is the context as manifests have it: made once, since every manifest that is read is compared with it.
+var contextText = sync.OnceValues(func() ([]byte, error) { return json.Marshal(Context{}.object()) })
 
 // UnmarshalJSON implements json.Unmarshaler. It refuses every other context.
 func (c *Context) UnmarshalJSON(b []byte) error {
-	var got map[string]any
+	if text, err := contextText(); err == nil && bytes.Equal(b, text) {
+		return nil
+	}
+	var got map[string]any // somebody else's order
 	if err := json.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, c.object()) {
 		return fmt.Errorf("%w: JSON-LD context is not Croissant 1.1's", envelope.ErrMalformed)
 	}

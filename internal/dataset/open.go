@@ -40,13 +40,13 @@ func (c *PackConfig) OpenSource(path string) (io.Closer, error) {
 	}
 	c.Source = f
 	if c.SegmentBytes == 0 {
-		c.SegmentBytes = segmentsFor(st.Size())
+		c.SegmentBytes = SegmentsFor(st.Size())
 	}
 	return f, nil
 }
 
-// segmentsFor is the default segment length, doubled until a source of that size makes few enough segments.
-func segmentsFor(size int64) int64 {
+// SegmentsFor is the default segment length, doubled until a source of that size makes few enough segments.
+func SegmentsFor(size int64) int64 {
 	n := int64(DefaultSegmentBytes)
 	for n < MaxSegmentBytes && size/n > MaxSegments/2 {
 		n *= 2

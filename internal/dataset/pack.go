@@ -36,19 +36,36 @@ type PackConfig struct {
 	// Previous makes this a later version of the same dataset: its segments are kept as they are and the source's are
 	// added. Its level blobs must be in Store, and Key must be its key.
 	Previous *envelope.Verified[Manifest]
+	// Erased are contributors of Previous whose keys were destroyed, by unit, with the reason that everybody may read: the
+	// new version says that they are gone.
+	Erased map[envelope.Digest]string
+	// Erase makes a version of Previous without new records, for Erased alone: Manifest is that of Previous, with other terms
+	// or not. There is neither source nor journal then.
+	Erase bool
 	// Contributors makes each contributor's records an erasure unit; nil: all are under Key.
 	Contributors *Contributors
 	// Temp is where records wait while they are grouped by contributor, encrypted; the system's folder if empty.
 	Temp string
 	// PublishColumns puts the CSV header's column names into the manifest, which everybody can read.
 	PublishColumns bool
-	SegmentBytes   int64            // of the plaintext stream; DefaultSegmentBytes if zero
-	BatchBytes     int64            // of the plaintext stream; DefaultBatchBytes if zero
-	Progress       func(Progress)   // called after each batch; may be nil
-	Rand           io.Reader        // crypto/rand if nil
-	Now            func() time.Time // time.Now if nil; dates the metadata
+	// Columns are the columns with their types, where the source knows them: what PublishColumns publishes then, whatever the format.
+	// Of files there are [ImageColumns] or none.
+	Columns      []Column
+	SegmentBytes int64            // of the plaintext stream; DefaultSegmentBytes if zero
+	BatchBytes   int64            // of the plaintext stream; DefaultBatchBytes if zero
+	Progress     func(Progress)   // called after each batch; may be nil
+	Rand         io.Reader        // crypto/rand if nil
+	Now          func() time.Time // time.Now if nil; dates the metadata
+	// Journal makes a pack that can be resumed: by another with the same configuration and source, and the journal opened
+	// again. It sets the dataset's name and Now. A segment's plaintext is then held in memory until it is sealed, and what
+	// a Pack that failed has sealed is kept. The caller removes it once the package is stored.
+	Journal *Journal
+	// Resumed is told, before the source is read, how many segments of a resumed pack the store has kept, and how many of
+	// those listed are missing or damaged, or follow one that is; they are packed again. May be nil.
+	Resumed func(kept, lost int)
 
 	testOnlyDefect      func(seg int64, batch []byte) []byte // lets tests pack what no honest owner packs
+	testOnlyIndex       func(headers []byte)                 // ... and an index of something else
 	testOnlyGroupMemory int                                  // that grouping may take; groupMemory if zero
 }
 
@@ -58,6 +75,7 @@ type Progress struct {
 	RawBytes int64
 	Segments int64
 	Leaves   int64
+	Replayed bool // the store had all this before; nothing was sealed
 }
 
 // Packed is a sealed package.
@@ -68,7 +86,7 @@ type Packed struct {
 }
 
 // Pack seals the source into the store and signs its manifest. Memory is bounded whatever the size of the source. A Pack
-// that fails leaves no unfinished blob, and removes the finished ones where the store can.
+// that fails leaves no unfinished blob, and removes the finished ones where the store can, unless a journal lists them.
 func Pack(ctx context.Context, cfg PackConfig) (*Packed, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
@@ -100,6 +118,9 @@ func (c *PackConfig) complete() error {
 		c.Now = time.Now
 	}
 	m := &c.Manifest
+	if err := c.journalled(); err != nil {
+		return err
+	}
 	switch {
 	case c.Store == nil:
 		return fmt.Errorf("%w: no store", ErrConfig)
@@ -107,10 +128,17 @@ func (c *PackConfig) complete() error {
 		return fmt.Errorf("%w: want a signer with role %q", ErrConfig, envelope.RoleOwner)
 	case !m.Owner.IsZero() && !m.Owner.Equal(c.Signer.Public()):
 		return fmt.Errorf("%w: the manifest names another owner than the signer", ErrOwner)
+	case c.Erase:
+		if err := c.erasing(); err != nil {
+			return err
+		}
 	case m.Format == FormatFiles && (c.Files == nil || c.Source != nil), m.Format != FormatFiles && (c.Source == nil || c.Files != nil):
 		return fmt.Errorf("%w: format %q needs a source of its own kind", ErrConfig, m.Format)
 	case c.BatchBytes < 1 || c.BatchBytes > MaxBatchBytes || c.SegmentBytes < c.BatchBytes || c.SegmentBytes > MaxSegmentBytes:
 		return fmt.Errorf("%w: batches of %d bytes in segments of %d, at most %d in %d", ErrConfig, c.BatchBytes, c.SegmentBytes, int64(MaxBatchBytes), int64(MaxSegmentBytes))
+	}
+	if len(c.Erased) > 0 && c.Previous == nil {
+		return fmt.Errorf("%w: only what an earlier version has can be erased", ErrConfig)
 	}
 	m.Owner = c.Signer.Public()
 	if err := c.Key.usable(); err != nil {
@@ -119,7 +147,7 @@ func (c *PackConfig) complete() error {
 	if err := c.Contributors.validate(m); err != nil {
 		return err
 	}
-	if m.Terms.Consent && c.Contributors == nil {
+	if m.Terms.Consent && c.Contributors == nil && !c.Erase {
 		return fmt.Errorf("%w: terms ask for consent, and nothing says who contributed which record", ErrConfig)
 	}
 	return m.validateOffer()
@@ -135,7 +163,12 @@ type packer struct {
 	batch   []byte
 	records int // that begin in batch
 	enc     *batchEncoder
+	sealer  sealer
+	drawn   [saltSize]byte
 	seg     *segmentWriter
+	segRaw  int64 // of the stream in seg
+	raw     int64 // of the stream in all segments
+	index   indexBuilder
 	flushed *segmentWriter // ended; the store may still be flushing it
 	sum     hash.Hash      // keyed, of the plaintext stream
 	unit    *unit          // whose records are being packed; nil: nobody's
@@ -144,6 +177,8 @@ type packer struct {
 	prog    Progress
 	kept    int64  // segments of earlier versions
 	prior   []byte // their CSV header
+	resumes *resumption
+	same    duplicateCounter
 }
 
 func newPacker(ctx context.Context, cfg *PackConfig) (*packer, error) {
@@ -156,7 +191,11 @@ func newPacker(ctx context.Context, cfg *PackConfig) (*packer, error) {
 		return nil, err
 	}
 	p := &packer{ctx: ctx, cfg: cfg, m: cfg.Manifest, enc: enc, sum: sum, batch: make([]byte, 0, cfg.BatchBytes)}
-	p.tree.sink = p.hash
+	p.tree.sink, p.sealer.onLeaf, p.index.change = p.hash, p.tree.add, cfg.testOnlyIndex
+	p.same.files = cfg.Manifest.Format == FormatFiles || cfg.Manifest.Format == FormatSamples
+	if cfg.Journal != nil {
+		p.resumes = &resumption{j: cfg.Journal}
+	}
 	return p, nil
 }
 
@@ -176,29 +215,46 @@ func (p *packer) run() (*Packed, error) {
 	if err := p.begin(); err != nil {
 		return nil, err
 	}
-	if err := p.scan(); err != nil {
+	if err := p.resume(); err != nil {
 		return nil, err
 	}
-	if err := p.flush(); err != nil {
-		return nil, err
+	if !p.cfg.Erase {
+		if err := p.add(); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.endSegment(); err != nil {
-		return nil, err
-	}
-	if err := p.collect(p.flushed); err != nil {
-		return nil, err
-	}
-	p.flushed = nil
+	p.m.RawBytes = padme(p.raw)
 	if err := p.endTree(); err != nil {
 		return nil, err
 	}
 	return p.sign()
 }
 
+// add seals the source, and the index of what became of it.
+func (p *packer) add() error {
+	if err := p.scan(); err != nil {
+		return err
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	if err := p.endSegment(); err != nil {
+		return err
+	}
+	if err := p.collect(p.flushed); err != nil {
+		return err
+	}
+	p.flushed = nil
+	if p.prog.RawBytes == 0 {
+		return ErrEmpty
+	}
+	return p.endIndex()
+}
+
 // begin settles identity and version, and takes over what an earlier version sealed.
 func (p *packer) begin() error {
-	p.m.Version, p.m.Previous, p.m.Segments, p.m.Tree = 1, nil, nil, Tree{}
-	p.m.Records, p.m.RawBytes, p.m.Units = 0, 0, nil
+	p.m.Version, p.m.Previous, p.m.Segments, p.m.Indexes, p.m.Tree = 1, nil, nil, nil, Tree{}
+	p.m.Records, p.m.RawBytes, p.m.Units, p.m.Tombstones = 0, 0, nil, nil
 	if p.cfg.Previous != nil {
 		return p.extend(p.cfg.Previous)
 	}
@@ -223,6 +279,8 @@ func (p *packer) scan() error {
 		return err
 	case FormatJSONL:
 		return scanJSONL(contextReader{p.ctx, p.cfg.Source}, p.take)
+	case FormatSamples:
+		return scanSamples(contextReader{p.ctx, p.cfg.Source}, p.take)
 	default:
 		return scanFiles(p.cfg.Files, ".", p.take)
 	}
@@ -231,6 +289,7 @@ func (p *packer) scan() error {
 // take adds a piece of the stream to the batch at hand. A batch ends where the next record would not fit; a record
 // larger than a batch is cut.
 func (p *packer) take(piece []byte, starts bool) error {
+	p.same.take(piece, starts)
 	if starts {
 		if len(p.batch)+len(piece) > cap(p.batch) {
 			if err := p.flush(); err != nil {
@@ -260,7 +319,7 @@ func (p *packer) flush() error {
 	if err := p.ctx.Err(); err != nil {
 		return err
 	}
-	if p.seg != nil && p.seg.seg.RawBytes+int64(len(raw)) > p.cfg.SegmentBytes {
+	if p.seg != nil && p.segRaw+int64(len(raw)) > p.cfg.SegmentBytes {
 		if err := p.endSegment(); err != nil {
 			return err
 		}
@@ -271,7 +330,13 @@ func (p *packer) flush() error {
 		}
 	}
 	p.sum.Write(raw)
-	packed := p.enc.encode(raw, p.records)
+	packed, err := p.encode(raw)
+	if err == nil {
+		err = p.index.add(packed)
+	}
+	if err != nil {
+		return err
+	}
 	if p.cfg.testOnlyDefect != nil {
 		packed = p.cfg.testOnlyDefect(p.seg.seg.Index, packed)
 	}
@@ -279,8 +344,10 @@ func (p *packer) flush() error {
 		return err
 	}
 	s := &p.seg.seg
-	s.Batches, s.Records, s.RawBytes = s.Batches+1, s.Records+int64(p.records), s.RawBytes+int64(len(raw))
+	s.Batches, s.Records = s.Batches+1, s.Records+int64(p.records)
+	p.segRaw, p.raw = p.segRaw+int64(len(raw)), p.raw+int64(len(raw))
 	p.prog.Records, p.prog.RawBytes, p.prog.Leaves = p.prog.Records+int64(p.records), p.prog.RawBytes+int64(len(raw)), p.tree.size
+	p.prog.Replayed = p.seg.again != nil
 	p.batch, p.records = p.batch[:0], 0
 	if p.cfg.Progress != nil {
 		p.cfg.Progress(p.prog)
@@ -292,15 +359,21 @@ func (p *packer) startSegment() error {
 	if p.kept+p.prog.Segments == MaxSegments {
 		return fmt.Errorf("%w: more than %d segments of up to %d bytes, and every contributor has at least one; pack with larger segments, or as several datasets", ErrTooLarge, MaxSegments, p.cfg.SegmentBytes)
 	}
-	salt := make([]byte, saltSize)
-	if _, err := io.ReadFull(p.cfg.Rand, salt); err != nil {
-		return fmt.Errorf("draw salt: %w", err)
-	}
 	seg, key := Segment{Version: p.m.Version, Index: p.prog.Segments}, p.cfg.Key
 	if p.unit != nil {
 		key = p.unit.key
 	}
-	w, err := newSegmentWriter(p.ctx, p.cfg.Store, key, salt, p.m.Dataset, seg, p.tree.add)
+	p.segRaw = 0
+	if p.resumes != nil {
+		w, err := p.resumes.segment(p, key, seg)
+		p.seg = w
+		return err
+	}
+	salt, err := p.salt()
+	if err != nil {
+		return err
+	}
+	w, err := newSegmentWriter(p.ctx, p.cfg.Store, &p.sealer, key, salt, p.m.Dataset, seg)
 	if err != nil {
 		return err
 	}
@@ -308,11 +381,20 @@ func (p *packer) startSegment() error {
 	return nil
 }
 
+// salt draws one. It is valid until the next call.
+func (p *packer) salt() ([]byte, error) {
+	if _, err := io.ReadFull(p.cfg.Rand, p.drawn[:]); err != nil {
+		return nil, fmt.Errorf("draw salt: %w", err)
+	}
+	return p.drawn[:], nil
+}
+
 // endSegment ends the segment at hand and collects the one before, which had all this time to reach the disk.
 func (p *packer) endSegment() error {
 	if p.seg == nil {
 		return nil
 	}
+	p.seg.mark = envelope.Digest(p.sum.Sum(nil))
 	if err := p.seg.End(); err != nil {
 		return err
 	}
@@ -332,8 +414,11 @@ func (p *packer) collect(w *segmentWriter) error {
 		return err
 	}
 	p.done = append(p.done, seg.Blob)
+	if err := p.resumes.note(p.cfg.Key, w); err != nil {
+		return err
+	}
 	p.m.Segments = append(p.m.Segments, seg)
-	p.m.Records, p.m.RawBytes = p.m.Records+seg.Records, p.m.RawBytes+seg.RawBytes
+	p.m.Records += seg.Records
 	return nil
 }
 
@@ -357,15 +442,38 @@ func (p *packer) endTree() error {
 	}
 	p.levels = nil
 	p.m.Tree.Size, p.m.Tree.Root = p.tree.size, p.tree.root()
-	if p.m.Records == 0 || p.prog.RawBytes == 0 {
+	if p.m.Records == 0 {
 		return ErrEmpty
 	}
 	return nil
 }
 
+// endIndex seals the index of the segments that were added.
+func (p *packer) endIndex() error {
+	salt := func(Key, []byte, []byte) ([]byte, error) { return p.salt() }
+	if p.resumes != nil {
+		salt = p.resumes.salt
+	}
+	x, err := p.index.seal(p.ctx, p.cfg.Store, p.cfg.Key, salt, p.m.Dataset, p.m.Version)
+	if err != nil {
+		return err
+	}
+	p.done = append(p.done, x.Blob)
+	p.m.Indexes = append(p.m.Indexes, x)
+	return nil
+}
+
 func (p *packer) sign() (*Packed, error) {
-	if err := p.m.describe(p.columns, p.sum.Sum(nil), p.cfg.Now()); err != nil {
+	p.m.Metadata.Duplicates = p.same.result()
+	columns, err := p.published()
+	if err != nil {
 		return nil, err
+	}
+	if err := p.m.describe(columns, p.sum.Sum(nil), p.cfg.Now()); err != nil {
+		return nil, err
+	}
+	if p.cfg.Erase { // the columns are those that they were
+		p.m.Metadata.RecordSet = p.cfg.Previous.Predicate.Metadata.RecordSet
 	}
 	if err := p.m.Validate(); err != nil {
 		return nil, err
@@ -384,15 +492,16 @@ func (p *packer) sign() (*Packed, error) {
 	return &Packed{signed, id, &v.Predicate}, nil
 }
 
-// undo makes the store let go of unfinished blobs and removes finished ones. A blob without a manifest does no harm, so
-// what cannot be removed is left.
+// undo makes the store let go of unfinished blobs and removes finished ones that no journal lists. A blob without a
+// manifest does no harm, so what cannot be removed is left.
 func (p *packer) undo(cause error) {
 	if p.seg != nil {
 		p.seg.Abort(cause)
 	}
-	if p.flushed != nil {
-		if d, _, err := p.flushed.put.Wait(); err == nil {
-			p.done = append(p.done, d)
+	if w := p.flushed; w != nil {
+		if _, err := w.Wait(); err == nil {
+			p.done = append(p.done, w.seg.Blob)
+			p.resumes.note(p.cfg.Key, w) //nolint:errcheck // then it is sealed again
 		}
 	}
 	for _, l := range p.levels {
@@ -404,13 +513,18 @@ func (p *packer) undo(cause error) {
 	if !ok {
 		return
 	}
+	used := p.inUse()
 	ctx := context.WithoutCancel(p.ctx)
 	for _, d := range p.done {
-		_ = r.Remove(ctx, d) //nolint:errcheck // see above
+		if !used[d] {
+			_ = r.Remove(ctx, d) //nolint:errcheck // see above
+		}
 	}
 }
 
 func (p *packer) wipe() {
 	clear(p.batch[:cap(p.batch)])
 	p.enc.wipe()
+	p.resumes.wipe()
+	p.index.wipe()
 }

@@ -25,6 +25,8 @@ import (
 type packageVector struct {
 	Manifest Manifest                   `json:"manifest"`
 	Blobs    map[envelope.Digest][]byte `json:"blobs"`
+
+	t testing.TB // that writes it
 }
 
 func (v packageVector) ReadAt(_ context.Context, d envelope.Digest, p []byte, off int64) (int, error) {
@@ -36,7 +38,11 @@ func (v packageVector) ReadAt(_ context.Context, d envelope.Digest, p []byte, of
 }
 
 func (v packageVector) Size(_ context.Context, d envelope.Digest) (int64, error) {
-	return int64(len(v.Blobs[d])), nil
+	b, ok := v.Blobs[d]
+	if !ok {
+		return 0, ErrNoBlob
+	}
+	return int64(len(b)), nil
 }
 
 func (packageVector) Put(context.Context, io.Reader) (envelope.Digest, int64, error) {
@@ -212,12 +218,40 @@ func writePackageVectors(t *testing.T) {
 		}
 		writePackageVector(t, f, p, who, c, plain)
 	}
+	next, v := f.next(p, FormatCSV, "")
+	next.Source, next.Erase, next.Manifest = nil, true, v.Predicate
+	next.Erased = map[envelope.Digest]string{m.Units[1].ID: "key destroyed", m.Units[4].ID: "key destroyed"}
+	p = f.pack(next)
+	rest, err := readSpans(t, f, p.Manifest, who.keys, p.Manifest.AllLeaves().Leaves)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range erasedCases(p.Manifest) {
+		writePackageVector(t, f, p, who, c, rest)
+	}
+}
+
+// erasedCases depart from a second version, which only erases: what it erases is not in the store.
+func erasedCases(m *Manifest) []packageCase {
+	return []packageCase{
+		{name: "erased-open", expect: "ok", do: "open", comment: "ten contributors, two of them erased in version 2: the records of the others"},
+		{name: "erased-verify", expect: "ok", do: "verify", comment: "the same package, without any key and without the blobs of what is erased"},
+		{name: "erased-range", expect: "range", do: "open", comment: "all leaves are asked for, those of the erased too", spans: []Span{{0, m.Tree.Size}}},
+		{name: "erased-hash", expect: "proof", do: "verify", comment: "one bit of the hash of an erased leaf is flipped", change: func(v *packageVector, _ []byte) {
+			v.Blobs[v.Manifest.Tree.Levels[0]][m.ErasedLeaves()[0].First*sha256.Size] ^= 1
+		}},
+		{name: "erased-other", expect: "leaf", do: "verify", comment: "the store has something else under the digest of an erased segment", change: func(v *packageVector, _ []byte) {
+			g := &m.Segments[m.Tombstones[0].First]
+			v.Blobs[g.Blob] = make([]byte, g.Bytes)
+		}},
+	}
 }
 
 // writePackageVector writes what c makes of a package.
 func writePackageVector(t *testing.T, f *fixture, p *Packed, who *people, c packageCase, plain string) {
-	v := packageVector{*p.Manifest, map[envelope.Digest][]byte{}}
+	v := packageVector{*p.Manifest, map[envelope.Digest][]byte{}, t}
 	v.Manifest.Segments = append([]Segment{}, v.Manifest.Segments...)
+	v.Manifest.Indexes = append([]Index{}, v.Manifest.Indexes...)
 	for _, d := range blobsOf(p.Manifest) {
 		v.Blobs[d] = whole(t, f.store, d)
 	}
@@ -271,6 +305,27 @@ func unitCases(m *Manifest) []packageCase {
 	}
 }
 
+// reindex seals the index of version 1 anew, padding and all, as change leaves it.
+func (v *packageVector) reindex(key []byte, change func(plain []byte)) {
+	k, err := KeyFromBytes(key)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	sub, err := indexKey(k)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	x, c := &v.Manifest.Indexes[0], indexContext(v.Manifest.Dataset, 1)
+	plain, err := openAll(sub, c, v.Blobs[x.Blob])
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	change(plain)
+	sealed := sealAll(v.t, sub, labelled("salt of another index", saltSize), c, plain)
+	x.Blob = envelope.Sum(sealed)
+	v.Blobs[x.Blob] = sealed
+}
+
 type packageCase struct {
 	name, expect, do, comment string
 	change                    func(v *packageVector, key []byte)
@@ -282,7 +337,40 @@ type packageCase struct {
 func packageCases() []packageCase {
 	segment := func(v *packageVector, i int) *Segment { return &v.Manifest.Segments[i] }
 	level := func(v *packageVector) []byte { return v.Blobs[v.Manifest.Tree.Levels[0]] }
+	index := func(change func(v *packageVector, headers []byte)) func(v *packageVector, key []byte) {
+		return func(v *packageVector, key []byte) { v.reindex(key, func(h []byte) { change(v, h) }) }
+	}
 	return []packageCase{
+		{name: "index-outside", expect: "discrepant", do: "open", comment: "the index has the last batch of the first segment beyond its end", change: index(func(v *packageVector, headers []byte) {
+			headers[(segment(v, 0).Batches-1)*batchHeader+6]++
+		})},
+		{name: "index-records", expect: "discrepant", do: "open", comment: "the index moves a record from the first segment to the second", change: index(func(v *packageVector, headers []byte) {
+			headers[11]--
+			headers[segment(v, 0).Batches*batchHeader+11]++
+		})},
+		{name: "index-raw", expect: "discrepant", do: "open", comment: "the index has other lengths than the batches of the first segment, and the same sum", change: index(func(_ *packageVector, headers []byte) {
+			headers[3]--
+			headers[batchHeader+3]++
+		})},
+		{name: "index-enormous", expect: "discrepant", do: "open", comment: "the index has a batch of 4 GiB", change: index(func(_ *packageVector, headers []byte) {
+			copy(headers, "\xff\xff\xff\xff")
+		})},
+		{name: "index-padding", expect: "discrepant", do: "open", comment: "the index's padding is not zero", change: index(func(_ *packageVector, headers []byte) {
+			headers[len(headers)-1] = 1
+		})},
+		{name: "index-digest", expect: "blob", do: "open", comment: "the index is sealed with another salt than the one that the manifest names", change: func(v *packageVector, key []byte) {
+			was := v.Manifest.Indexes[0].Blob
+			v.reindex(key, func([]byte) {})
+			v.Blobs[was] = v.Blobs[v.Manifest.Indexes[0].Blob]
+			v.Manifest.Indexes[0].Blob = was
+		}},
+		{name: "index-flipped", expect: "chunk", do: "open", comment: "one bit of the index is flipped", change: func(v *packageVector, _ []byte) {
+			v.Blobs[v.Manifest.Indexes[0].Blob][headerSize] ^= 1
+		}},
+		{name: "index-truncated", expect: "truncated", do: "verify", comment: "the index lacks its last byte", change: func(v *packageVector, _ []byte) {
+			d := v.Manifest.Indexes[0].Blob
+			v.Blobs[d] = v.Blobs[d][:len(v.Blobs[d])-1]
+		}},
 		{name: "valid-open", expect: "ok", do: "open", comment: "a package of several segments"},
 		{name: "valid-verify", expect: "ok", do: "verify", comment: "the same package, without the key"},
 		{name: "truncated-open", expect: "truncated", do: "open", comment: "the second segment lacks its last byte", change: func(v *packageVector, _ []byte) {

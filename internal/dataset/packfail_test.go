@@ -242,7 +242,7 @@ func TestPackRefusesConfig(t *testing.T) {
 
 func TestUnenforcedMode(t *testing.T) {
 	f := newFixture(t)
-	for _, mode := range []string{"dp-training", "aggregate-only", "synthetic-only", "no-such-mode", ""} {
+	for _, mode := range []string{"dp-trainings", "aggregate-only", "synthetic-only", "no-such-mode", ""} {
 		cfg := f.config(FormatCSV, "a\n1\n")
 		cfg.Manifest.Terms.Modes = []string{mode}
 		if _, err := Pack(t.Context(), cfg); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "not enforced by this release") {

@@ -19,11 +19,11 @@ type Selection struct {
 	Units    []int // of Manifest.Units, ascending; each is whole in Segments
 	Leaves   int64
 	Records  int64
-	RawBytes int64
+	RawBytes int64 // a bound that everybody knows: the stream of them is no longer
 }
 
 // Select finds what spans hold of a valid manifest's package. They must ascend, not overlap, and hold whole segments and
-// whole erasure units; else [ErrRange].
+// whole erasure units, none of them erased; else [ErrRange].
 func (m *Manifest) Select(spans []Span) (*Selection, error) {
 	sel, seg, leaf := &Selection{}, 0, int64(0)
 	for _, s := range spans {
@@ -37,6 +37,9 @@ func (m *Manifest) Select(spans []Span) (*Selection, error) {
 			return nil, fmt.Errorf("%w: leaf %d is not the first of a segment", ErrRange, s.First)
 		}
 		for ; leaf < s.First+s.Count; seg++ {
+			if t := m.Erased(seg); t != nil {
+				return nil, fmt.Errorf("%w: segment %d was erased in version %d: %s", ErrRange, seg, t.Version, t.Reason)
+			}
 			leaf += m.Segments[seg].Leaves
 			sel.add(seg, &m.Segments[seg])
 		}
@@ -47,12 +50,13 @@ func (m *Manifest) Select(spans []Span) (*Selection, error) {
 	if len(sel.Segments) == 0 {
 		return nil, fmt.Errorf("%w: none is permitted", ErrRange)
 	}
+	sel.RawBytes = min(sel.RawBytes, m.RawBytes)
 	return sel, sel.findUnits(m.Units)
 }
 
 func (s *Selection) add(i int, g *Segment) {
 	s.Segments = append(s.Segments, i)
-	s.Leaves, s.Records, s.RawBytes = s.Leaves+g.Leaves, s.Records+g.Records, s.RawBytes+g.RawBytes
+	s.Leaves, s.Records, s.RawBytes = s.Leaves+g.Leaves, s.Records+g.Records, s.RawBytes+g.mostRaw()
 }
 
 func (s *Selection) findUnits(units []ErasureUnit) error {
@@ -102,16 +106,18 @@ func (s *Selection) Consented(m *Manifest, purpose string, now int64) (until int
 	return until, nil
 }
 
-// Contributors is how many contributors have units.
+// Contributors is how many contributors have units that are there.
 func (m *Manifest) Contributors() int64 {
 	seen := make(map[envelope.Digest]bool, len(m.Units))
 	for i := range m.Units {
-		seen[m.Units[i].ID] = true
+		if m.Erased(int(m.Units[i].First)) == nil {
+			seen[m.Units[i].ID] = true
+		}
 	}
 	return int64(len(seen))
 }
 
-// Keep gives the spans of all leaves but those of units that keep refuses: as few spans as can be.
+// Keep gives the spans of all leaves but those of units that are erased or that keep refuses: as few spans as can be.
 func (m *Manifest) Keep(keep func(u *ErasureUnit) bool) []Span {
 	var out []Span
 	leaf, at := int64(0), int64(0)
@@ -130,13 +136,13 @@ func (m *Manifest) Keep(keep func(u *ErasureUnit) bool) []Span {
 	for i := range m.Units {
 		u := &m.Units[i]
 		take(u.First, true)
-		take(u.First+u.Count, keep(u))
+		take(u.First+u.Count, m.Erased(int(u.First)) == nil && keep(u))
 	}
 	take(int64(len(m.Segments)), true)
 	return out
 }
 
-// Whole narrows spans, which ascend and do not overlap, to the whole segments and whole units in them.
+// Whole narrows spans, which ascend and do not overlap, to the whole segments and whole units in them that are there.
 func (m *Manifest) Whole(spans []Span) []Span {
 	covered := make([]bool, len(m.Segments))
 	leaf := int64(0)
@@ -145,7 +151,7 @@ func (m *Manifest) Whole(spans []Span) []Span {
 		for len(spans) > 0 && spans[0].First+spans[0].Count <= leaf {
 			spans = spans[1:]
 		}
-		covered[i] = len(spans) > 0 && spans[0].First <= leaf && spans[0].First+spans[0].Count >= leaf+n
+		covered[i] = m.Erased(i) == nil && len(spans) > 0 && spans[0].First <= leaf && spans[0].First+spans[0].Count >= leaf+n
 		leaf += n
 	}
 	for _, u := range m.Units {

@@ -83,7 +83,7 @@ func scanFiles(fsys fs.FS, root string, out emit) error {
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
-			return fmt.Errorf("%w: %q is not a regular file; copy what it points to, or leave it out", ErrFile, name)
+			return fmt.Errorf("%w: %q is a link or a device", ErrNotRegular, name)
 		case len(name) > maxPath || !utf8.ValidString(name):
 			return fmt.Errorf("%w: name of %q is too long or not UTF-8", ErrFile, path.Base(name))
 		}

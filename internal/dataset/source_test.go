@@ -232,7 +232,7 @@ func TestFilesRefused(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	if err := pack(os.DirFS(dir)); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "link") {
+	if err := pack(os.DirFS(dir)); !errors.Is(err, ErrNotRegular) || !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "link") {
 		t.Errorf("symbolic link: %v, want ErrFile naming it", err)
 	}
 	for name, size := range map[string]int64{"shrinks": 10, "grows": 2} {
@@ -367,7 +367,7 @@ func TestOpenSource(t *testing.T) {
 
 func TestSegmentsFor(t *testing.T) {
 	for _, size := range []int64{0, 1 << 30, 100 << 30, 1 << 40, 16 << 40} {
-		n := segmentsFor(size)
+		n := SegmentsFor(size)
 		if n < DefaultSegmentBytes || n > MaxSegmentBytes || n < MaxSegmentBytes && size/n > MaxSegments/2 {
 			t.Errorf("%d bytes in segments of %d", size, n)
 		}

@@ -12,13 +12,27 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/sha256x"
 )
 
 // tileHeight makes tiles of 256 hashes, as tlog-tiles has them.
 const tileHeight = 8
 
+// leafPrefix is hashed before each leaf (RFC 6962 section 2.1).
+var leafPrefix = []byte{0}
+
 // leafHash is RFC 6962's SHA-256(0x00 ‖ leaf).
 func leafHash(leaf []byte) envelope.Digest { return envelope.Digest(tlog.RecordHash(leaf)) }
+
+// leafHashes are the hashes of two leaves, side by side.
+func leafHashes(sums *[2]sha256x.Hash, a, b []byte) (x, y envelope.Digest) {
+	for i := range sums {
+		sums[i].Reset()
+		sums[i].Write(leafPrefix)
+	}
+	sha256x.WriteTwo(&sums[0], a, &sums[1], b)
+	return sums[0].Sum(), sums[1].Sum()
+}
 
 // treeLevels is how many levels of tiles a tree of size leaves has.
 func treeLevels(size int64) int {
@@ -95,76 +109,6 @@ func (l *levelWriter) close() (envelope.Digest, error) {
 	l.put.End()
 	d, _, err := l.put.Wait()
 	return d, err
-}
-
-// treeProver yields leaf hashes that are proven to lie in the tree. It holds the hashes of one tile.
-type treeProver struct {
-	tree  Tree
-	blobs BlobReader
-	first int64 // leaf of known[0]
-	known []tlog.Hash
-}
-
-// leaf returns the proven hash of leaf i.
-func (p *treeProver) leaf(ctx context.Context, i int64) (envelope.Digest, error) {
-	if i < 0 || i >= p.tree.Size {
-		return envelope.Digest{}, fmt.Errorf("%w: leaf %d of %d", ErrProof, i, p.tree.Size)
-	}
-	if i < p.first || i >= p.first+int64(len(p.known)) {
-		if err := p.load(ctx, i>>tileHeight<<tileHeight); err != nil {
-			return envelope.Digest{}, err
-		}
-	}
-	return envelope.Digest(p.known[i-p.first]), nil
-}
-
-// load proves all leaf hashes of the tile that begins at leaf first.
-func (p *treeProver) load(ctx context.Context, first int64) error {
-	n := min(1<<tileHeight, p.tree.Size-first)
-	indexes := make([]int64, n)
-	for j := range indexes {
-		indexes[j] = tlog.StoredHashIndex(0, first+int64(j))
-	}
-	src := &tileSource{ctx: ctx, levels: p.tree.Levels, blobs: p.blobs}
-	r := tlog.TileHashReader(tlog.Tree{N: p.tree.Size, Hash: tlog.Hash(p.tree.Root)}, src)
-	known, err := r.ReadHashes(indexes)
-	switch {
-	case src.err != nil:
-		return src.err
-	case err != nil:
-		return fmt.Errorf("%w: %v", ErrProof, err)
-	}
-	p.first, p.known = first, known
-	return nil
-}
-
-// tileSource reads tiles out of the level blobs. What it returns is unproven.
-type tileSource struct {
-	ctx    context.Context // of the one call that the source lives for
-	levels []envelope.Digest
-	blobs  BlobReader
-	err    error
-}
-
-func (s *tileSource) Height() int { return tileHeight }
-
-func (s *tileSource) SaveTiles([]tlog.Tile, [][]byte) {}
-
-func (s *tileSource) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	out := make([][]byte, len(tiles))
-	for i, t := range tiles {
-		if t.L < 0 || t.L >= len(s.levels) {
-			s.err = fmt.Errorf("%w: no level %d", ErrProof, t.L)
-			return nil, s.err
-		}
-		out[i] = make([]byte, t.W*sha256.Size)
-		off := t.N << tileHeight * sha256.Size
-		if err := readFull(s.ctx, s.blobs, s.levels[t.L], out[i], off); err != nil {
-			s.err = fmt.Errorf("hashes of level %d: %w", t.L, err)
-			return nil, s.err
-		}
-	}
-	return out, nil
 }
 
 // readFull fills p from the blob, or says that the blob is too short.

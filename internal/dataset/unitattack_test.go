@@ -50,7 +50,7 @@ func TestWithheldSegmentsAreNeverFetched(t *testing.T) {
 	f, p, packed := unitPackage(t)
 	m := packed.Manifest
 	w := watched{f.store, map[envelope.Digest]bool{}}
-	granted := map[envelope.Digest]bool{m.Tree.Levels[0]: true, m.Segments[0].Blob: true}
+	granted := map[envelope.Digest]bool{m.Tree.Levels[0]: true, m.Indexes[0].Blob: true, m.Segments[0].Blob: true}
 	u := m.Units[1]
 	for _, g := range m.Segments[u.First : u.First+u.Count] {
 		granted[g.Blob] = true
@@ -82,7 +82,7 @@ func TestHostServesWithheldSegment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Batch(t.Context(), m.Segments[0].RawBytes); !errors.Is(err, ErrIntegrity) {
+	if _, err := s.Batch(t.Context(), s.Ends()[0]); !errors.Is(err, ErrIntegrity) {
 		t.Errorf("%v, want a refusal", err)
 	}
 }
@@ -189,7 +189,7 @@ func TestIngestionChecksumHidesErased(t *testing.T) {
 	if got == envelope.Digest(mac(f.key, stream)) {
 		t.Error("the checksum is of all records, under the package's key alone")
 	}
-	header := stream[:m.Segments[0].RawBytes]
+	header := stream[:strings.Index(stream, "\n")+1]
 	want := header
 	for i, u := range m.Units {
 		text, err := readSpans(t, f, m, p.keys, only(m, i))

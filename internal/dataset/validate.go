@@ -48,6 +48,17 @@ func (m *Manifest) Validate() error {
 	if err := m.validateOffer(); err != nil {
 		return err
 	}
+	if err := m.validateContents(); err != nil {
+		return err
+	}
+	return m.validateMetadata()
+}
+
+// validateContents checks what packing finds out: all that reading the package relies on.
+func (m *Manifest) validateContents() error {
+	if m == nil {
+		return invalid("none")
+	}
 	if m.Dataset.IsZero() {
 		return invalid("no dataset id")
 	}
@@ -63,7 +74,7 @@ func (m *Manifest) Validate() error {
 	if err := m.validateUnits(); err != nil {
 		return err
 	}
-	return m.validateMetadata()
+	return m.validateTombstones()
 }
 
 // validateOffer checks what the owner says, as opposed to what packing finds out.
@@ -73,8 +84,8 @@ func (m *Manifest) validateOffer() error {
 		return invalid("kind %q", m.Kind)
 	case !packageName.MatchString(m.Name):
 		return invalid("name %q: want letters, digits, dot, dash or underscore, at most 128", m.Name)
-	case m.Format != FormatCSV && m.Format != FormatJSONL && m.Format != FormatFiles:
-		return invalid("format %q: want %q, %q or %q", m.Format, FormatCSV, FormatJSONL, FormatFiles)
+	case !m.Format.known():
+		return invalid("format %q: want %q, %q, %q or %q", m.Format, FormatCSV, FormatJSONL, FormatFiles, FormatSamples)
 	case m.Credential != nil && m.Credential.IsZero():
 		return invalid("zero credential digest")
 	}
@@ -87,7 +98,10 @@ func (m *Manifest) validateOffer() error {
 	if err := m.Terms.validate(m.Test); err != nil {
 		return err
 	}
-	return m.Terms.validateSteps(m.Kind)
+	if err := m.Terms.validateModes(m.Kind); err != nil {
+		return err
+	}
+	return m.unfailing()
 }
 
 func validateAddress(s string) error {
@@ -115,7 +129,7 @@ func (m *Manifest) validateSegments() error {
 	if len(m.Segments) == 0 || len(m.Segments) > MaxSegments {
 		return invalid("%d segments, want 1 to %d", len(m.Segments), MaxSegments)
 	}
-	var records, raw, leaves int64
+	var records, most, leaves, batches, least int64
 	blobs := make(map[envelope.Digest]bool, len(m.Segments))
 	for i, s := range m.Segments {
 		if err := s.validate(m.Version); err != nil {
@@ -128,18 +142,49 @@ func (m *Manifest) validateSegments() error {
 			return invalid("segment %d repeats a blob", i)
 		}
 		blobs[s.Blob] = true
-		records, raw, leaves = records+s.Records, raw+s.RawBytes, leaves+s.Leaves
+		leaves, batches = leaves+s.Leaves, batches+s.Batches
+		if m.Erased(i) == nil {
+			records, most, least = records+s.Records, most+s.mostRaw(), least+s.Batches
+		}
 	}
 	switch {
 	case records != m.Records || records < 1:
-		return invalid("%d records, the segments have %d", m.Records, records)
-	case raw != m.RawBytes:
-		return invalid("%d raw bytes, the segments have %d", m.RawBytes, raw)
+		return invalid("%d records, the segments that are there have %d", m.Records, records)
+	case batches > MaxBatches:
+		return invalid("%d batches, at most %d", batches, MaxBatches)
+	case m.RawBytes < max(least, records) || m.RawBytes > padme(most) || m.RawBytes != padme(m.RawBytes):
+		return invalid("%d raw bytes in %d batches, or the length is not padded", m.RawBytes, least)
 	case leaves != m.Tree.Size:
 		return invalid("a tree of %d leaves, the segments have %d", m.Tree.Size, leaves)
 	}
+	return m.validateIndexes(blobs)
+}
+
+// validateIndexes: each version that segments are of has one, as long as its batches make it. No other blob is one.
+func (m *Manifest) validateIndexes(blobs map[envelope.Digest]bool) error {
+	at := 0
+	for i := 0; i < len(m.Segments); at++ {
+		version, batches := m.Segments[i].Version, int64(0)
+		for ; i < len(m.Segments) && m.Segments[i].Version == version; i++ {
+			batches += m.Segments[i].Batches
+		}
+		if at == len(m.Indexes) {
+			return invalid("version %d has no index", version)
+		}
+		x := &m.Indexes[at]
+		if x.Version != version || x.Bytes != indexBytes(batches) || x.Blob.IsZero() || blobs[x.Blob] {
+			return invalid("index %d is not of the %d batches of version %d", at, batches, version)
+		}
+		blobs[x.Blob] = true
+	}
+	if at != len(m.Indexes) {
+		return invalid("%d indexes for %d versions", len(m.Indexes), at)
+	}
 	return nil
 }
+
+// mostRaw is how much of the plaintext stream a segment can have.
+func (s *Segment) mostRaw() int64 { return min(s.Batches*MaxBatchBytes, MaxSegmentBytes) }
 
 func (s Segment) after(p Segment) bool {
 	return s.Version > p.Version || s.Version == p.Version && s.Index > p.Index
@@ -156,12 +201,12 @@ func (s Segment) validate(version int64) error {
 		return invalid("%v", err)
 	case s.Leaves != leaves:
 		return invalid("%d leaves, %d bytes make %d", s.Leaves, s.Bytes, leaves)
-	case s.RawBytes < 1 || s.RawBytes > MaxSegmentBytes:
-		return invalid("%d raw bytes", s.RawBytes)
-	case s.Batches < 1 || s.Batches > s.RawBytes || s.Records < 0 || s.Records > s.RawBytes:
-		return invalid("%d batches, %d records, %d raw bytes", s.Batches, s.Records, s.RawBytes)
-	case s.Bytes > 2*s.RawBytes+int64(batchHeader+packedBound(0))*s.Batches+maxLeaf:
-		return invalid("%d bytes for %d raw bytes", s.Bytes, s.RawBytes)
+	case s.Batches < 1 || s.Batches > MaxBatches || s.Records < 0 || s.Records > s.mostRaw():
+		return invalid("%d batches, %d records", s.Batches, s.Records)
+	}
+	plain := plainSize(s.Bytes)
+	if plain != padme(plain) || plain <= s.Batches*batchHeader || plain > padme(s.Batches*int64(batchHeader+packedBound(MaxBatchBytes))) {
+		return invalid("%d bytes for %d batches, or the length is not padded", s.Bytes, s.Batches)
 	}
 	return nil
 }
@@ -186,7 +231,15 @@ func (t *Terms) Validate(test bool) error {
 	if err := t.validate(test); err != nil {
 		return err
 	}
-	return t.validateSteps(KindDataset)
+	return t.validateModes(KindDataset)
+}
+
+// validateModes holds each mode to what its promise rests on.
+func (t *Terms) validateModes(kind Kind) error {
+	if err := t.validateSteps(kind); err != nil {
+		return err
+	}
+	return t.validatePrivate(kind)
 }
 
 func (t *Terms) validate(test bool) error {

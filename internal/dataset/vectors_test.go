@@ -101,16 +101,21 @@ func sealAll(t testing.TB, k Key, salt, context, plain []byte) []byte {
 	}
 }
 
+// deriveMessage derives one message.
+func deriveMessage(k Key, salt, context []byte) (*message, error) {
+	m, d := &message{}, deriver{}
+	return m, d.derive(m, k, salt, context)
+}
+
 // openAll opens a whole message.
-func openAll(k Key, context, sealed []byte) ([]byte, error) {
-	m, err := openMessage(k, sealed[:min(len(sealed), headerSize)], context)
-	if err != nil {
+func openAll(k Key, context, sealed []byte) (out []byte, err error) {
+	m, d := &message{}, deriver{}
+	if err := d.open(m, k, sealed[:min(len(sealed), headerSize)], context); err != nil {
 		return nil, err
 	}
 	if _, err := segmentLeaves(int64(len(sealed))); err != nil {
 		return nil, err
 	}
-	var out []byte
 	sealed = sealed[headerSize:]
 	for i := int64(0); ; i++ {
 		n := min(len(sealed), sealedChunk)

@@ -5,6 +5,7 @@ package dataset
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -17,26 +18,21 @@ import (
 // Verify is the only way to get a trusted Manifest: signed by the owner it names, complete and consistent. Whether that
 // owner is the right one is for the caller to say; [VerifyBy] asks.
 func Verify(signed []byte) (*envelope.Verified[Manifest], error) {
-	p, err := envelope.Peek[Manifest](signed, envelope.ManifestType)
-	if err != nil {
-		return nil, err
-	}
-	return VerifyBy(signed, p.Predicate.Owner)
+	return verify(signed, func(m *Manifest) (envelope.PublicKey, error) { return m.Owner, nil })
 }
 
 // VerifyBy is [Verify] for a caller who knows the owner's key. A manifest of anybody else is refused with [ErrOwner].
 func VerifyBy(signed []byte, owner envelope.PublicKey) (*envelope.Verified[Manifest], error) {
-	p, err := envelope.Peek[Manifest](signed, envelope.ManifestType)
-	if err != nil {
-		return nil, err
-	}
-	if !p.Predicate.Owner.Equal(owner) {
-		return nil, fmt.Errorf("%w: %s", ErrOwner, p.Predicate.Owner)
-	}
-	v, err := envelope.Verify[Manifest](signed, envelope.Expect{
-		Role: envelope.RoleOwner, Key: owner,
-		PayloadType: envelope.PayloadType, PredicateType: envelope.ManifestType,
+	return verify(signed, func(m *Manifest) (envelope.PublicKey, error) {
+		if !m.Owner.Equal(owner) {
+			return envelope.PublicKey{}, fmt.Errorf("%w: %s", ErrOwner, m.Owner)
+		}
+		return owner, nil
 	})
+}
+
+func verify(signed []byte, owner func(*Manifest) (envelope.PublicKey, error)) (*envelope.Verified[Manifest], error) {
+	v, err := envelope.VerifyNamed(signed, envelope.ManifestType, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +64,8 @@ func NotOlderThan(m, known *envelope.Verified[Manifest]) error {
 }
 
 // VerifyBlobs checks, without any key, that the store has exactly what m describes: every leaf of every segment, every
-// blob's digest and length, and all hashes of the tree up to its root.
+// blob's digest and length, those of indexes too, and all hashes of the tree up to its root. Of an erased segment the store
+// may have nothing; the hashes of its leaves are those of level 0 then.
 func VerifyBlobs(ctx context.Context, m *Manifest, s Store) error {
 	if err := m.Validate(); err != nil {
 		return err
@@ -81,8 +78,13 @@ func VerifyBlobs(ctx context.Context, m *Manifest, s Store) error {
 			return fmt.Errorf("hashes of level %d: %w", i, err)
 		}
 	}
+	for i := range m.Indexes {
+		if err := v.index(&m.Indexes[i]); err != nil {
+			return fmt.Errorf("index of version %d: %w", m.Indexes[i].Version, err)
+		}
+	}
 	for i := range m.Segments {
-		if err := v.segment(&m.Segments[i]); err != nil {
+		if err := v.segmentOrGone(&m.Segments[i], m.Erased(i) != nil); err != nil {
 			return fmt.Errorf("segment %d: %w", i, err)
 		}
 	}
@@ -120,6 +122,26 @@ func (v *blobVerifier) checkSize(d envelope.Digest, want int64) error {
 	return nil
 }
 
+// segmentOrGone takes the hashes of an erased segment that is not there from the level that has them.
+func (v *blobVerifier) segmentOrGone(s *Segment, erased bool) error {
+	if !erased {
+		return v.segment(s)
+	}
+	if _, err := v.store.Size(v.ctx, s.Blob); !errors.Is(err, ErrNoBlob) {
+		return v.segment(s)
+	}
+	for i := range s.Leaves {
+		h, err := v.levels[0].peek(v.ctx, v.store)
+		if err == nil {
+			err = v.tree.add(envelope.Digest(h))
+		}
+		if err != nil {
+			return fmt.Errorf("leaf %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
 func (v *blobVerifier) segment(s *Segment) error {
 	if err := v.checkSize(s.Blob, s.Bytes); err != nil {
 		return err
@@ -139,6 +161,25 @@ func (v *blobVerifier) segment(s *Segment) error {
 		}
 	}
 	if envelope.Digest(sum.Sum(nil)) != s.Blob {
+		return ErrBlob
+	}
+	return nil
+}
+
+// index checks that an index is the blob that the owner signed. What it says only holders of the key can check.
+func (v *blobVerifier) index(x *Index) error {
+	if err := v.checkSize(x.Blob, x.Bytes); err != nil {
+		return err
+	}
+	sum, buf := sha256.New(), make([]byte, min(maxLeaf, x.Bytes))
+	for off := int64(0); off < x.Bytes; off += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), x.Bytes-off)]
+		if err := readFull(v.ctx, v.store, x.Blob, buf, off); err != nil {
+			return err
+		}
+		sum.Write(buf)
+	}
+	if envelope.Digest(sum.Sum(nil)) != x.Blob {
 		return ErrBlob
 	}
 	return nil
@@ -170,7 +211,16 @@ type levelReader struct {
 	sum       hash.Hash
 }
 
-func (l *levelReader) next(ctx context.Context, r BlobReader) (h tlog.Hash, err error) {
+func (l *levelReader) next(ctx context.Context, r BlobReader) (tlog.Hash, error) {
+	h, err := l.peek(ctx, r)
+	if err == nil {
+		l.buf = l.buf[len(h):]
+	}
+	return h, err
+}
+
+// peek is what next will give.
+func (l *levelReader) peek(ctx context.Context, r BlobReader) (h tlog.Hash, err error) {
 	if len(l.buf) == 0 {
 		l.buf = make([]byte, min(sha256.Size<<tileHeight, l.size-l.off))
 		if len(l.buf) == 0 {
@@ -183,6 +233,5 @@ func (l *levelReader) next(ctx context.Context, r BlobReader) (h tlog.Hash, err 
 		l.off += int64(len(l.buf))
 	}
 	copy(h[:], l.buf)
-	l.buf = l.buf[len(h):]
 	return h, nil
 }

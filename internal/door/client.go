@@ -124,6 +124,27 @@ func (c *Client) Relay(ctx context.Context, address string, msg []byte) ([]byte,
 	return p, err
 }
 
+// RelayAll sends every message at the same time, and returns what came back in their order: nothing where nothing came. Hosts that
+// relay one after the other only refuse it with [ErrRefused], as all do with more messages than a job has packages, with two that are
+// the same, and with kinds of message that may be large.
+func (c *Client) RelayAll(ctx context.Context, posts []Post) ([][]byte, error) {
+	b, err := envelope.Canonical(posts)
+	if err != nil {
+		return nil, err
+	}
+	if _, b, err = c.ask(ctx, request{Op: opRelayAll}, b); err != nil {
+		return nil, err
+	}
+	var answers [][]byte
+	if err := envelope.Decode(b, maxTogether, &answers); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	if len(answers) != len(posts) {
+		return nil, fmt.Errorf("%w: %d answers to %d messages", ErrProtocol, len(answers), len(posts))
+	}
+	return answers, nil
+}
+
 // Progress tells the host where the run stands and learns whether the host would rather stop it.
 func (c *Client) Progress(ctx context.Context, token string, p Progress) (cancel bool, err error) {
 	r, _, err := c.ask(ctx, request{Op: opProgress, Token: token, Progress: &p}, nil)

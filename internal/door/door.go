@@ -15,9 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
+	"github.com/glovebox-dev/glovebox/internal/job"
 )
 
 // Errors.
@@ -34,6 +36,12 @@ const (
 	MaxPayload = grant.MaxMessage
 	// MaxBlob bounds one blob read, and one append to the output.
 	MaxBlob = 1 << 20
+	// maxPosts bounds the messages that are relayed together: one for each package of a job.
+	maxPosts = 1 + job.MaxDatasets
+	// maxTogether bounds them, and what comes back: small messages, in base64, with addresses and what is between.
+	maxTogether = 2 * maxPosts * grant.MaxSmallMessage
+	// relayTogether is how long the host waits for answers to messages that it relays together. Which are late are asked for again.
+	relayTogether = 5 * time.Second
 )
 
 // The questions.
@@ -42,6 +50,7 @@ const (
 	opManifest = "manifest"
 	opBlob     = "blob"
 	opRelay    = "relay"
+	opRelayAll = "relay-all"
 	opProgress = "progress"
 	opOutput   = "output"
 	opFinish   = "finish"
@@ -57,6 +66,12 @@ type Assignment struct {
 	Token string // the host's name for this attempt; the enclave only hands it back
 	Job   []byte // signed; of a probe, an [attestation.Probe]
 	Probe bool
+}
+
+// Post is a message to a broker, among some that are relayed together.
+type Post struct {
+	Address string `json:"address"`
+	Message []byte `json:"message"`
 }
 
 // Probed answers a probe: evidence, or why there is none.

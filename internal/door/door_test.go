@@ -50,9 +50,12 @@ func (s *scripted) ReadAt(_ context.Context, _ envelope.Digest, p []byte, off in
 	return bytes.NewReader(s.blob).ReadAt(p, off)
 }
 
-func (s *scripted) Relay(_ context.Context, address string, msg []byte) ([]byte, error) {
+func (s *scripted) Relay(_ context.Context, address string, msg []byte, _ int) ([]byte, error) {
 	if s.stall != nil {
 		<-s.stall
+	}
+	if address == "lost" {
+		return nil, errors.New("no broker there")
 	}
 	return append([]byte(address+" "), msg...), nil
 }
@@ -105,6 +108,10 @@ func TestQuestions(t *testing.T) {
 	}
 	if r, err := c.Relay(ctx, "http://b", []byte("hi")); err != nil || string(r) != "http://b hi" {
 		t.Fatalf("Relay: %q %v", r, err)
+	}
+	all, err := c.RelayAll(ctx, []door.Post{{Address: "http://b", Message: []byte("hi")}, {Address: "lost", Message: []byte("x")}, {Address: "c", Message: []byte("ho")}})
+	if want := [][]byte{[]byte("http://b hi"), {}, []byte("c ho")}; err != nil || !cmp.Equal(all, want) {
+		t.Fatalf("RelayAll: %q %v", all, err)
 	}
 	if cancel, err := c.Progress(ctx, "t", door.Progress{State: door.StateRunning}); err != nil || !cancel {
 		t.Fatalf("Progress: %v %v", cancel, err)

@@ -3,12 +3,16 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/internal/grant"
 )
 
 // Handler is the host's side: what an enclave may ask. Errors reach the enclave as text.
@@ -18,7 +22,8 @@ type Handler interface {
 	Manifest(ctx context.Context, d envelope.Digest) ([]byte, error)
 	// ReadAt reads up to len(p) bytes of a blob; a short read means the blob ended.
 	ReadAt(ctx context.Context, d envelope.Digest, p []byte, off int64) (int, error)
-	Relay(ctx context.Context, address string, msg []byte) ([]byte, error)
+	// Relay sends msg to a broker. An answer of more than most bytes is an error, and is not read to its end.
+	Relay(ctx context.Context, address string, msg []byte, most int) ([]byte, error)
 	Progress(ctx context.Context, token string, p Progress) (cancel bool, err error)
 	Output(ctx context.Context, token string, p []byte) error
 	Finish(ctx context.Context, token string, r Result) error
@@ -72,7 +77,12 @@ func answerOne(ctx context.Context, q request, payload []byte, h Handler) (rep r
 		}
 		return rep, out[:max(n, 0)], err
 	case opRelay:
-		out, err = h.Relay(ctx, q.Address, payload)
+		out, err = h.Relay(ctx, q.Address, payload, MaxPayload)
+	case opRelayAll:
+		var posts []Post
+		if err = envelope.Decode(payload, maxTogether, &posts); err == nil {
+			out, err = relayAll(ctx, h, posts)
+		}
 	case opProgress:
 		if q.Progress == nil {
 			return rep, nil, fmt.Errorf("%w: no progress", ErrProtocol)
@@ -99,4 +109,43 @@ func answerOne(ctx context.Context, q request, payload []byte, h Handler) (rep r
 		err = fmt.Errorf("%w: unknown question %.32q", ErrProtocol, q.Op)
 	}
 	return rep, out, err
+}
+
+// relayAll relays small messages at the same time. One that is not answered, or not shortly, has an empty answer: its enclave asks
+// again, alone. What one question makes the host hold is bounded by that, and no answer takes another's room.
+func relayAll(ctx context.Context, h Handler, posts []Post) ([]byte, error) {
+	if err := relayable(posts); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, relayTogether)
+	defer cancel()
+	answers := make([][]byte, len(posts))
+	var wg sync.WaitGroup
+	for i, p := range posts {
+		answers[i] = []byte{}
+		wg.Go(func() {
+			b, err := h.Relay(ctx, p.Address, p.Message, grant.MaxSmallMessage)
+			if err == nil && b != nil && len(b) <= grant.MaxSmallMessage {
+				answers[i] = b
+			}
+		})
+	}
+	wg.Wait()
+	return envelope.Canonical(answers)
+}
+
+// relayable refuses messages that are not for relaying together.
+func relayable(posts []Post) error {
+	if len(posts) > maxPosts {
+		return fmt.Errorf("%w: %d messages, at most %d together", ErrProtocol, len(posts), maxPosts)
+	}
+	for i, p := range posts {
+		if len(p.Message) > grant.MaxSmallMessage || grant.KindOf(p.Message).Limit() > grant.MaxSmallMessage {
+			return fmt.Errorf("%w: message %d may be large, and goes alone", ErrProtocol, i)
+		}
+		if slices.ContainsFunc(posts[:i], func(q Post) bool { return q.Address == p.Address && bytes.Equal(q.Message, p.Message) }) {
+			return fmt.Errorf("%w: message %d is there twice", ErrProtocol, i)
+		}
+	}
+	return nil
 }

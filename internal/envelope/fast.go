@@ -97,106 +97,142 @@ func anyString(b []byte, i int) (end int) {
 	return -1
 }
 
-// sorted appends valid JSON without white space in canonical form, where that takes nothing but sorting names: strings of
-// printable ASCII without escapes, and integers. ok is false where it takes more.
-func sorted(dst, b []byte) (out []byte, ok bool) {
-	out, rest, ok := sortedValue(dst, b, 0)
-	return out, ok && len(rest) == 0
+// sorted writes valid JSON without white space in canonical form, where that takes nothing but sorting names: strings of
+// printable ASCII without escapes, and integers that are exact. ok is false where it takes more.
+func sorted(b []byte) (out []byte, ok bool) {
+	s := sorter{out: make([]byte, 0, len(b))}
+	rest, ok := s.value(b, 0)
+	return s.out, ok && len(rest) == 0
 }
 
-func sortedValue(dst, b []byte, depth int) (out, rest []byte, ok bool) {
+// sorter writes values one after the other; members and spare are the stack and the buffer that objects share.
+type sorter struct {
+	out     []byte
+	members []member
+	spare   []byte
+}
+
+// member is one of an object: its name with the quotes, and where name and value were written.
+type member struct {
+	name     []byte
+	from, to int
+}
+
+// value writes the first value of b.
+func (s *sorter) value(b []byte, depth int) (rest []byte, ok bool) {
 	if len(b) == 0 || depth > maxDepth {
-		return nil, nil, false
+		return nil, false
 	}
+	n := 0
 	switch c := b[0]; {
 	case c == '{':
-		return sortedObject(dst, b, depth)
+		return s.object(b[1:], depth)
 	case c == '[':
-		return sortedArray(dst, b, depth)
+		return s.array(b[1:], depth)
 	case c == '"':
-		end := plainString(b, 0)
-		if end < 0 {
-			return nil, nil, false
-		}
-		return append(dst, b[:end+1]...), b[end+1:], true
+		n = plainString(b, 0) + 1
+	case c == '0':
+		n = 1
 	case c >= '1' && c <= '9':
-		n := 1
-		for n < len(b) && b[n] >= '0' && b[n] <= '9' {
-			n++
+		if n = exactInteger(b); n == 0 {
+			return nil, false
 		}
-		if n > 15 || n < len(b) && (b[n] == '.' || b[n] == 'e' || b[n] == 'E') { // of 15 digits every integer is exact
-			return nil, nil, false
-		}
-		return append(dst, b[:n]...), b[n:], true
+	case bytes.HasPrefix(b, []byte("true")), bytes.HasPrefix(b, []byte("null")):
+		n = len("true")
+	case bytes.HasPrefix(b, []byte("false")):
+		n = len("false")
 	}
-	for _, word := range []string{"0", "true", "false", "null"} {
-		if bytes.HasPrefix(b, []byte(word)) && (len(b) == len(word) || bytes.IndexByte([]byte(",]}"), b[len(word)]) >= 0) {
-			return append(dst, word...), b[len(word):], true
-		}
+	if n == 0 || len(b) > n && bytes.IndexByte([]byte(",]}"), b[n]) < 0 {
+		return nil, false
 	}
-	return nil, nil, false
+	s.out = append(s.out, b[:n]...)
+	return b[n:], true
 }
 
-func sortedArray(dst, b []byte, depth int) (out, rest []byte, ok bool) {
-	dst, b = append(dst, '['), b[1:]
+// exactInteger is the length of the digits that b starts with, or 0 if canonical JSON would round what they say.
+func exactInteger(b []byte) (n int) {
+	v := uint64(0)
+	for n < len(b) && b[n] >= '0' && b[n] <= '9' {
+		if v = 10*v + uint64(b[n]-'0'); v > maxExact {
+			return 0
+		}
+		n++
+	}
+	return n
+}
+
+func (s *sorter) array(b []byte, depth int) (rest []byte, ok bool) {
+	s.out = append(s.out, '[')
 	for first := true; ; first = false {
 		if len(b) > 0 && b[0] == ']' {
-			return append(dst, ']'), b[1:], true
+			s.out = append(s.out, ']')
+			return b[1:], true
 		}
 		if !first {
 			if len(b) == 0 || b[0] != ',' {
-				return nil, nil, false
+				return nil, false
 			}
-			dst, b = append(dst, ','), b[1:]
+			s.out, b = append(s.out, ','), b[1:]
 		}
-		if dst, b, ok = sortedValue(dst, b, depth+1); !ok {
-			return nil, nil, false
+		if b, ok = s.value(b, depth+1); !ok {
+			return nil, false
 		}
 	}
 }
 
-func sortedObject(dst, b []byte, depth int) (out, rest []byte, ok bool) {
-	type member struct{ name, value []byte }
-	var members []member
-	b = b[1:]
+// object writes the members as they come, and puts them in order if they are not.
+func (s *sorter) object(b []byte, depth int) (rest []byte, ok bool) {
+	s.out = append(s.out, '{')
+	from, ordered := len(s.members), true
 	for len(b) == 0 || b[0] != '}' {
-		if len(members) > 0 {
+		if n := len(s.members); n > from {
 			if len(b) == 0 || b[0] != ',' {
-				return nil, nil, false
+				return nil, false
 			}
-			b = b[1:]
+			s.out, b = append(s.out, ','), b[1:]
 		}
 		if len(b) == 0 || b[0] != '"' {
-			return nil, nil, false
+			return nil, false
 		}
 		end := plainString(b, 0)
-		if end < 0 || end+1 >= len(b) || b[end+1] != ':' {
-			return nil, nil, false
+		// Names sort with their quotes, since no plain character sorts before a quote but space and "!", which are left to others.
+		if end < 0 || end+1 >= len(b) || b[end+1] != ':' || bytes.ContainsAny(b[:end], " !") {
+			return nil, false
 		}
-		m := member{name: b[:end+1]}
-		if m.value, b, ok = sortedValue(nil, b[end+2:], depth+1); !ok {
-			return nil, nil, false
+		m := member{name: b[:end+1], from: len(s.out)}
+		if n := len(s.members); n > from {
+			ordered = ordered && bytes.Compare(s.members[n-1].name, m.name) < 0
 		}
-		members = append(members, m)
+		s.out = append(s.out, b[:end+2]...)
+		if b, ok = s.value(b[end+2:], depth+1); !ok {
+			return nil, false
+		}
+		m.to = len(s.out)
+		s.members = append(s.members, m)
 	}
-	// Quotes and all, since no plain character sorts before a quote but space and "!", which are left to others.
-	for _, m := range members {
-		if bytes.ContainsAny(m.name, " !") {
-			return nil, nil, false
-		}
+	if !ordered && !s.order(s.members[from:]) {
+		return nil, false
 	}
+	s.out, s.members = append(s.out, '}'), s.members[:from]
+	return b[1:], true
+}
+
+// order writes the members of an object again, by name. ok is false if a name is there twice.
+func (s *sorter) order(members []member) (ok bool) {
+	start := members[0].from
+	s.spare = append(s.spare[:0], s.out[start:]...)
 	slices.SortFunc(members, func(x, y member) int { return bytes.Compare(x.name, y.name) })
-	dst = append(dst, '{')
+	s.out = s.out[:start]
 	for i, m := range members {
 		if i > 0 {
 			if bytes.Equal(m.name, members[i-1].name) {
-				return nil, nil, false
+				return false
 			}
-			dst = append(dst, ',')
+			s.out = append(s.out, ',')
 		}
-		dst = append(append(append(dst, m.name...), ':'), m.value...)
+		s.out = append(s.out, s.spare[m.from-start:m.to-start]...)
 	}
-	return append(dst, '}'), b[1:], true
+	return true
 }
 
 // parseFast reads an envelope of our payload type in its one canonical form. ok is false for everything else.

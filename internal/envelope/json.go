@@ -23,11 +23,11 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
 	}
+	if out, ok := sorted(b); ok {
+		return out, nil
+	}
 	if err := refuseInexact(b); err != nil {
 		return nil, err
-	}
-	if out, ok := sorted(make([]byte, 0, len(b)), b); ok {
-		return out, nil
 	}
 	b, err = jcs.Transform(b)
 	if err != nil {

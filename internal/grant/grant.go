@@ -16,6 +16,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 // Errors of this package. All mean: do not proceed.
@@ -160,6 +161,9 @@ func (g *Grant) Validate() error {
 	case g.Obligations.Expires <= g.Issued || g.Obligations.Expires-g.Issued > MaxLease.Milliseconds():
 		return fmt.Errorf("%w: expiry", ErrInvalid)
 	}
+	if o := &g.Obligations; dataset.Private(o.Mode) && (o.Privacy > 0) != (g.Population != "") { // code is of no population
+		return fmt.Errorf("%w: privacy spend of %d on population %q in mode %q", ErrInvalid, o.Privacy, g.Population, o.Mode)
+	}
 	if err := g.Ledger.validate(); err != nil {
 		return err
 	}
@@ -175,10 +179,14 @@ func (o *Obligations) Validate() error {
 		return fmt.Errorf("%w: transforms: no list, too long, or with a zero digest", ErrInvalid)
 	case o.Mode == ModeRaw && len(o.Transforms) != 0:
 		return fmt.Errorf("%w: transforms in mode %q", ErrInvalid, o.Mode)
-	case o.Privacy < 0 || o.Privacy > job.MaxAmount || o.Privacy > 0 && !dataset.Noisy(o.Mode):
+	case o.Privacy < 0 || o.Privacy > job.MaxAmount || o.Privacy > 0 && !dataset.Accounted(o.Mode):
 		return fmt.Errorf("%w: privacy spend of %d in mode %q", ErrInvalid, o.Privacy, o.Mode)
 	case dataset.Noisy(o.Mode) && (o.Privacy > 0) != (len(o.Transforms) > 0): // code has neither
 		return fmt.Errorf("%w: noise without its privacy spend, or the other way round", ErrInvalid)
+	case dataset.Private(o.Mode) && o.Privacy == 0 && len(o.Transforms) > 0: // code has no steps
+		return fmt.Errorf("%w: mode %q without a privacy spend", ErrInvalid, o.Mode)
+	case dataset.Private(o.Mode) && o.Epochs != 1:
+		return fmt.Errorf("%w: %d epochs in mode %q, which reads once", ErrInvalid, o.Epochs, o.Mode)
 	case dataset.Silent(o.Mode) && o.Logs != LogsOff:
 		return fmt.Errorf("%w: logs in mode %q", ErrInvalid, o.Mode)
 	case o.Epochs < 1 || o.Epochs > job.MaxEpochs:
@@ -236,6 +244,10 @@ type Commit struct {
 	Sequence int64            `json:"sequence"`
 	Previous *envelope.Digest `json:"previous"`
 	Time     int64            `json:"time"` // Unix milliseconds
+
+	// Witnessed proves that Grant was in a cosigned checkpoint of a log before this was signed; null: the broker did not
+	// ask, and the commit is unwitnessed. Its signature covers the checkpoint, so their order needs no clock.
+	Witnessed *tlog.Proof `json:"witnessed"`
 }
 
 // LeaseLost is signed by the broker when a lease went silent: it stands in place of a usage attestation. Subject: the

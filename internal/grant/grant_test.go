@@ -13,6 +13,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job/statementtest"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 var update = flag.Bool("update", false, "write the vectors anew")
@@ -106,6 +107,7 @@ func samples(t testing.TB) []sample {
 				return grant.Sign(&grant.Commit{
 					Binding: sum("d"), Grant: sum("g"), Job: sum("j"), Manifest: manifest, Usage: sum("u"), Outcome: "completed",
 					Records: 5, Amount: 7, Currency: "EUR", Sequence: 2, Previous: &previous, Time: 9,
+					Witnessed: &tlog.Proof{Index: 0, Size: 1, Hashes: []envelope.Digest{}, Checkpoint: "checkpoint"},
 				}, s)
 			},
 			ignore(grant.VerifyCommit),
@@ -238,7 +240,7 @@ func TestGrantOutOfRange(t *testing.T) {
 		"second without":       func(g *grant.Grant) { g.Previous = nil },
 		"expires before issue": func(g *grant.Grant) { g.Obligations.Expires = g.Issued },
 		"expires too late":     func(g *grant.Grant) { g.Obligations.Expires = g.Issued + grant.MaxLease.Milliseconds() + 1 },
-		"another mode":         func(g *grant.Grant) { g.Obligations.Mode = "dp-training" },
+		"another mode":         func(g *grant.Grant) { g.Obligations.Mode = "aggregate-only" },
 		"transforms":           func(g *grant.Grant) { g.Obligations.Transforms = []envelope.Digest{g.Job} },
 		"privacy":              func(g *grant.Grant) { g.Obligations.Privacy = 1 },
 		"negative leaf":        func(g *grant.Grant) { g.Obligations.Leaves[0].First = -1 },
@@ -281,6 +283,10 @@ func TestStatementRules(t *testing.T) {
 	billed := &grant.Commit{
 		Binding: m, Grant: m, Job: m, Manifest: m, Usage: m, Outcome: "failed", Amount: 1, Currency: "EUR", Sequence: 1, Time: 1,
 	}
+	unproven := &grant.Commit{
+		Binding: m, Grant: m, Job: m, Manifest: m, Usage: m, Outcome: "failed", Currency: "EUR", Sequence: 1, Time: 1,
+		Witnessed: &tlog.Proof{Index: 1, Size: 1, Hashes: []envelope.Digest{}, Checkpoint: "checkpoint"},
+	}
 	stop := &grant.Allowance{Binding: m, Grant: m, Sequence: 1, Stop: "tired", Time: 1}
 	nonce := &grant.Challenge{
 		Nonce: envelope.NewNonce(), Audience: statementtest.NewKey(t, envelope.RoleBroker).Public(), Manifest: m, Job: j, Issued: 1,
@@ -288,7 +294,8 @@ func TestStatementRules(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"revocation of two things": two.Validate(), "long reason": long.Validate(), "failed run billed": billed.Validate(),
-		"unknown stop": stop.Validate(), "nonce lives too long": nonce.Validate(),
+		"grant beyond its tree": unproven.Validate(),
+		"unknown stop":          stop.Validate(), "nonce lives too long": nonce.Validate(),
 	} {
 		if !errors.Is(err, grant.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
@@ -355,7 +362,7 @@ func vectorSpoilers() map[string]struct {
 		"malformed-missing":   {"no expiry", func(m map[string]any) { delete(o(m), "expires") }},
 		"invalid-expiry":      {"expires before it was issued", func(m map[string]any) { o(m)["expires"] = 1 }},
 		"invalid-leaves":      {"no leaf", func(m map[string]any) { o(m)["leaves"] = []any{map[string]any{"first": 0, "count": 0}} }},
-		"invalid-mode":        {"a mode this release does not enforce", func(m map[string]any) { o(m)["mode"] = "dp-training" }},
+		"invalid-mode":        {"a mode this release does not enforce", func(m map[string]any) { o(m)["mode"] = "aggregate-only" }},
 		"invalid-chain":       {"the second record without the first", func(m map[string]any) { p(m)["previous"] = nil }},
 		"invalid-subject":     {"subject is another manifest", func(m map[string]any) { m["subject"].([]any)[1] = m["subject"].([]any)[0] }},
 		"invalid-output":      {"an output class nobody knows", func(m map[string]any) { o(m)["outputs"] = []string{"records"} }},

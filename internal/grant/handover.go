@@ -69,15 +69,14 @@ func heard[P any, S interface {
 	statement
 	handOvers() [][]byte
 }](v Voice, signed []byte) (*envelope.Verified[P], envelope.PublicKey, error) {
-	p, err := envelope.Peek[P](signed, S(new(P)).predicateType())
-	if err != nil {
-		return nil, envelope.PublicKey{}, err
+	var key envelope.PublicKey
+	out, err := envelope.VerifyNamed(signed, S(new(P)).predicateType(), func(p *P) (_ envelope.PublicKey, err error) {
+		key, err = v.Speaker(S(p).handOvers())
+		return key, err
+	})
+	if err == nil {
+		out, err = whole[P, S](out)
 	}
-	key, err := v.Speaker(S(&p.Predicate).handOvers())
-	if err != nil {
-		return nil, envelope.PublicKey{}, err
-	}
-	out, err := verify[P, S](signed, key)
 	if err != nil {
 		return nil, envelope.PublicKey{}, err
 	}

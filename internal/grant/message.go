@@ -82,6 +82,21 @@ type PlanReply struct {
 	Assurance     string     `json:"assurance"`     // the least that the terms accept
 	BrokerAway    string     `json:"brokerAway"`    // what a run does while this broker does not answer: "wait" or "fail"
 	Access        PlanAccess `json:"access"`
+
+	Privacy *PlanPrivacy `json:"privacy"` // null where no account is debited
+}
+
+// PlanPrivacy is the privacy account that a job would be debited to, in millionths of ε at Delta. Null is no bound: access
+// without differential privacy came before, or a sum is beyond every number.
+type PlanPrivacy struct {
+	Population  string `json:"population"`
+	Delta       int64  `json:"delta"` // 10⁻¹²
+	Before      *int64 `json:"before"`
+	After       *int64 `json:"after"`
+	Cap         int64  `json:"cap"`
+	BuyerBefore *int64 `json:"buyerBefore"`
+	BuyerAfter  *int64 `json:"buyerAfter"`
+	BuyerCap    int64  `json:"buyerCap"`
 }
 
 // PlanAccess is what a buyer has to bring for a package, so that she knows before she pays.
@@ -127,6 +142,7 @@ const (
 	CodeDenied   = "denied"      // policy says no; Denial explains
 	CodeEvidence = "evidence"    // authenticate, bind or appraise failed
 	CodeTryAgain = "try-again"   // something is away or busy
+	CodeUnlogged = "unlogged"    // the log does not prove the grant yet: worth waiting longer for than what is busy
 	CodeEnded    = "lease-ended" // asking again is in vain; another attempt at the job may succeed
 )
 

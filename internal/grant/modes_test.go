@@ -40,12 +40,46 @@ func TestObligationsOfModes(t *testing.T) {
 		"a zero step":           {dataset.ModeRedacted, []envelope.Digest{{}}, 0, grant.LogsOff, false},
 		"no list":               {dataset.ModeRedacted, nil, 0, grant.LogsOff, false},
 		"too many":              {dataset.ModeRedacted, slices.Repeat([]envelope.Digest{step}, dataset.MaxSteps+1), 0, grant.LogsOff, false},
-		"not enforced":          {"dp-training", []envelope.Digest{step}, 5, grant.LogsOff, false},
+		"not enforced":          {"aggregate-only", []envelope.Digest{step}, 5, grant.LogsOff, false},
+		"training":              {dataset.ModeTraining, []envelope.Digest{}, 5, grant.LogsOff, true},
+		"training after steps":  {dataset.ModeTraining, []envelope.Digest{step}, 5, grant.LogsOff, true},
+		"releases":              {dataset.ModeRelease, []envelope.Digest{}, 5, grant.LogsOff, true},
+		"aggregates":            {dataset.ModeAggregate, []envelope.Digest{}, 5, grant.LogsOff, true},
+		"training of code":      {dataset.ModeTraining, []envelope.Digest{}, 0, grant.LogsOff, true},
+		"words of training":     {dataset.ModeTraining, []envelope.Digest{}, 5, grant.LogsSealed, false},
+		"words of aggregates":   {dataset.ModeAggregate, []envelope.Digest{}, 5, grant.LogsSealed, false},
+		"training for nothing":  {dataset.ModeTraining, []envelope.Digest{step}, 0, grant.LogsOff, false},
 	} {
 		g := goodGrant(t)
 		o := &g.Obligations
 		o.Mode, o.Transforms, o.Privacy, o.Logs = c.mode, c.steps, c.privacy, c.logs
+		if dataset.Private(c.mode) {
+			o.Epochs = 1
+		}
+		if c.privacy > 0 {
+			g.Population = "people"
+		}
 		if err := g.Validate(); (err == nil) != c.ok || err != nil && !errors.Is(err, grant.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPrivateModesOfData: in modes with noise of the enclave's, data has its spend, code has none, and there is one pass.
+func TestPrivateModesOfData(t *testing.T) {
+	for name, change := range map[string]func(*grant.Grant){
+		"data for nothing": func(g *grant.Grant) { g.Obligations.Privacy = 0 },
+		"code that spends": func(g *grant.Grant) { g.Population = "" },
+		"two passes":       func(g *grant.Grant) { g.Obligations.Epochs = 2 },
+	} {
+		g := goodGrant(t)
+		o := &g.Obligations
+		g.Population, o.Mode, o.Epochs, o.Privacy = "people", dataset.ModeTraining, 1, 5
+		if err := g.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		change(g)
+		if err := g.Validate(); !errors.Is(err, grant.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

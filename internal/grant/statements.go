@@ -50,6 +50,14 @@ func verify[P any, S interface {
 	if err != nil {
 		return nil, err
 	}
+	return whole[P, S](v)
+}
+
+// whole checks that a verified statement is complete, and about what it says.
+func whole[P any, S interface {
+	*P
+	statement
+}](v *envelope.Verified[P]) (*envelope.Verified[P], error) {
 	p := S(&v.Predicate)
 	if err := p.Validate(); err != nil {
 		return nil, err

@@ -97,6 +97,11 @@ func (c *Commit) Validate() error {
 	case c.Records < 0 || c.Amount < 0 || c.Amount > job.MaxAmount || c.Currency == "" || c.Time <= 0:
 		return invalid("records, amount, currency or time")
 	}
+	if c.Witnessed != nil {
+		if err := c.Witnessed.Validate(); err != nil {
+			return invalid("proof of the grant: %v", err)
+		}
+	}
 	return validLink(c.Sequence, c.Previous)
 }
 

@@ -26,6 +26,16 @@ var (
 // process, bounded by memory, wall time and fuel, which is counted inside the code and is the same on every machine.
 const RuntimeWASM = "wasm-fuel/1"
 
+// Runtime classes of differentially private modes.
+const (
+	// RuntimeTrain gives a guest one record at a time, its memory put back in between; the enclave bounds and sums gradients.
+	RuntimeTrain = "wasm-train/1"
+	// RuntimeTrainSum is the same with the worker process bounding and summing: faster, and ε rests on the worker too.
+	RuntimeTrainSum = "wasm-train-sum/1"
+	// RuntimeQuery runs no code: the enclave answers queries.
+	RuntimeQuery = "dp-query/1"
+)
+
 // Job is the predicate of a [envelope.JobType] statement. Its subjects are the code and every dataset, by manifest
 // digest. Changing a field's meaning needs a new predicate type; fields are never removed.
 type Job struct {
@@ -43,6 +53,7 @@ type Job struct {
 	Limits     Limits             `json:"limits"`
 	Outputs    []Output           `json:"outputs"`   // everything that may leave; an undeclared file is dropped and named
 	Params     map[string]string  `json:"params"`    // given to the code as environment variables
+	Privacy    *Privacy           `json:"privacy"`   // what the enclave will do to the data in a differentially private mode; null in the others
 	Seed       envelope.Nonce     `json:"seed"`      // of the code's random source: same inputs, same outputs
 	SpendCap   int64              `json:"spendCap"`  // in millionths of the currency unit of each manifest's price, summed
 	Recipient  string             `json:"recipient"` // age recipient of the result
@@ -95,14 +106,7 @@ func Sign(j *Job, s *envelope.Signer) (signed []byte, id envelope.Digest, err er
 
 // Verify is the only way to get a trusted Job: signed by the buyer it names, complete and within bounds.
 func Verify(signed []byte) (*envelope.Verified[Job], error) {
-	p, err := envelope.Peek[Job](signed, envelope.JobType)
-	if err != nil {
-		return nil, err
-	}
-	v, err := envelope.Verify[Job](signed, envelope.Expect{
-		Role: envelope.RoleBuyer, Key: p.Predicate.Buyer,
-		PayloadType: envelope.PayloadType, PredicateType: envelope.JobType,
-	})
+	v, err := envelope.VerifyNamed(signed, envelope.JobType, func(j *Job) (envelope.PublicKey, error) { return j.Buyer, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -146,8 +150,8 @@ func (j *Job) Validate() error {
 		return bad("territory %q, want two capital letters (ISO 3166-1), or * for anywhere", j.Use.Territory)
 	case !term.MatchString(j.Mode):
 		return bad("mode %q", j.Mode)
-	case j.Runtime != RuntimeWASM:
-		return fmt.Errorf("%w: %q, this release has %q", ErrRuntime, j.Runtime, RuntimeWASM)
+	case !slices.Contains(RuntimesOf(j.Mode), j.Runtime):
+		return fmt.Errorf("%w: %q, in mode %s this release has %s", ErrRuntime, j.Runtime, j.Mode, strings.Join(RuntimesOf(j.Mode), " and "))
 	case j.Epochs < 1 || j.Epochs > MaxEpochs:
 		return bad("epochs %d, want 1 to %d", j.Epochs, MaxEpochs)
 	case j.Seed.IsZero():
@@ -173,6 +177,9 @@ func (j *Job) Validate() error {
 		return err
 	}
 	if err := j.validateReceipts(); err != nil {
+		return err
+	}
+	if err := j.validatePrivacy(); err != nil {
 		return err
 	}
 	return j.validateParams()

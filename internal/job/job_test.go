@@ -184,7 +184,10 @@ func spoilers() map[string]struct {
 		"invalid-fuel":      {"no fuel", func(m map[string]any) { p(m)["limits"].(map[string]any)["fuel"] = 0 }},
 		"invalid-output":    {"an output outside /out", func(m map[string]any) { p(m)["outputs"].([]any)[0].(map[string]any)["name"] = "../x" }},
 		"runtime-unknown":   {"a runtime class this release does not have", func(m map[string]any) { p(m)["runtime"] = "native-jail/1" }},
-		"type-cancel":       {"another statement", func(m map[string]any) { m["predicateType"] = envelope.CancelType }},
+		"invalid-private": {"a differentially private mode, with nothing declared", func(m map[string]any) {
+			p(m)["mode"], p(m)["epochs"], p(m)["runtime"] = "dp-training", 1, job.RuntimeTrain
+		}},
+		"type-cancel": {"another statement", func(m map[string]any) { m["predicateType"] = envelope.CancelType }},
 	}
 }
 
@@ -215,6 +218,23 @@ func writeVectors(t *testing.T) {
 		statementtest.Write(t, "job", statementtest.Vector{
 			Name: name, Header: map[string]string{"expect": expect, "comment": s.comment}, Body: k.Change(t, signed, s.change),
 		})
+	}
+	for _, mode := range privateModes() {
+		private := sign(t, inMode(k, mode), k)
+		put := func(expect, name, comment string, change func(map[string]any)) {
+			statementtest.Write(t, "job", statementtest.Vector{
+				Name: expect + "-" + mode + name, Header: map[string]string{"expect": expect, "comment": comment}, Body: k.Change(t, private, change),
+			})
+		}
+		declared := func(m map[string]any) map[string]any {
+			return m["predicate"].(map[string]any)["privacy"].(map[string]any)
+		}
+		put("valid", "", "a job in mode "+mode, func(map[string]any) {})
+		put("invalid", "-epsilon", "an epsilon of 0", func(m map[string]any) { declared(m)["epsilon"] = 0 })
+		put("invalid", "-mechanism", "a mechanism without noise", func(m map[string]any) {
+			declared(m)["mechanisms"].([]any)[0].(map[string]any)["noise"] = 0
+		})
+		put("malformed", "-delta", "no delta", func(m map[string]any) { delete(declared(m), "delta") })
 	}
 	stranger := statementtest.NewKey(t, envelope.RoleBuyer)
 	_, payload, _, err := envelope.Parts(signed)

@@ -4,7 +4,8 @@ package tlog
 
 // Bounds, checked before parsing.
 const (
-	MaxCheckpoint = 4 << 10
+	MaxCheckpoint = 8 << 10
+	MaxWitnesses  = 16        // cosignatures under a checkpoint, and members of a policy
 	MaxBody       = 4 << 10   // a hashedrekord holds a hash, a signature and a key
 	maxOrigin     = 255       // bytes
 	maxHashes     = 63        // the audit path of the largest tree

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tlog is what a transparency log says and how one checks it: the entry for a signed statement, the signed
-// checkpoint of the tree, and the proof that the entry is in it.
+// checkpoint of the tree, the cosignatures of witnesses under it, and the proof that the entry is in it.
 //
 // Trust domain: written by the untrusted host, checked by everybody else; the package is pure and never appends. Its one
 // job: an entry counts as logged only under a checkpoint that the pinned log key signed. The entry is Rekor v2's
@@ -32,6 +32,10 @@ var (
 	ErrCheckpoint = fmt.Errorf("%w: bad checkpoint", ErrLog)
 	ErrInclusion  = fmt.Errorf("%w: not in the tree", ErrLog)
 	ErrBody       = fmt.Errorf("%w: not the entry of this statement", ErrLog)
+	// ErrUnwitnessed means that too few witnesses cosigned: that the log shows everybody the same is only its own word.
+	ErrUnwitnessed = fmt.Errorf("%w: not witnessed", ErrLog)
+	// ErrInconsistent means that two trees are not proven to be one that grew.
+	ErrInconsistent = fmt.Errorf("%w: inconsistent", ErrLog)
 )
 
 // Proof places one entry in the tree of one signed checkpoint.
@@ -88,6 +92,15 @@ func validOrigin(s string) bool {
 	return s != "" && len(s) <= maxOrigin && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") == ""
 }
 
+// String is the log's verifier key, as [NewLog] reads it; "" of the zero value.
+func (l *Log) String() string {
+	if l == nil || l.verifier == nil {
+		return ""
+	}
+	b := append([]byte{algorithmEd25519}, l.key...)
+	return fmt.Sprintf("%s+%08x+%s", l.Origin(), l.verifier.KeyHash(), base64.StdEncoding.EncodeToString(b))
+}
+
 // Origin is the log's name, the first line of its checkpoints.
 func (l *Log) Origin() string { return l.verifier.Name() }
 
@@ -97,33 +110,39 @@ func (l *Log) Key() ed25519.PublicKey { return l.key }
 // ID names the log in bundles, as C2SP signed-note and Rekor v2 do: SHA-256(origin ‖ "\n" ‖ algorithm ‖ key). Its first
 // four bytes are the note's key hash.
 func (l *Log) ID() envelope.Digest {
-	const ed25519Algorithm = 1
-	b := append([]byte(l.Origin()), '\n', ed25519Algorithm)
+	b := append([]byte(l.Origin()), '\n', algorithmEd25519)
 	return envelope.Sum(append(b, l.key...))
 }
 
-// ParseCheckpoint verifies and reads a checkpoint. It wants exactly the log's own signature: in this release nobody
-// vouches for witnesses, and an unchecked line would be room for unsigned text.
+// ParseCheckpoint verifies and reads a checkpoint: the log's own signature first, then at most [MaxWitnesses] lines in the
+// form of cosignatures, which it does not verify ([Witnesses.Cosigned] does). Errors: [ErrCheckpoint], [ErrKey].
 func (l *Log) ParseCheckpoint(text string) (Checkpoint, error) {
-	bad := func(why string) (Checkpoint, error) { return Checkpoint{}, fmt.Errorf("%w: %s", ErrCheckpoint, why) }
+	cp, _, _, err := l.parse(text)
+	return cp, err
+}
+
+// parse also returns the signed text and the signatures of witnesses, unverified.
+func (l *Log) parse(text string) (Checkpoint, string, []signature, error) {
+	bad := func(why string) (Checkpoint, string, []signature, error) {
+		return Checkpoint{}, "", nil, fmt.Errorf("%w: %s", ErrCheckpoint, why)
+	}
 	if l == nil || l.verifier == nil {
-		return Checkpoint{}, fmt.Errorf("%w: no log key", ErrKey)
+		return Checkpoint{}, "", nil, fmt.Errorf("%w: no log key", ErrKey)
 	}
-	if len(text) > MaxCheckpoint {
-		return bad("too large")
-	}
-	n, err := note.Open([]byte(text), note.VerifierList(l.verifier))
+	body, sigs, err := splitNote(text)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+		return Checkpoint{}, "", nil, err
 	}
-	if len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0 {
-		return bad("want one signature, the log's")
+	if own := sigs[0]; own.keyID != (keyID{l.verifier.Name(), l.verifier.KeyHash()}) || !l.verifier.Verify([]byte(body), own.sig) {
+		return bad("the log's signature is missing, not the first, or does not verify")
 	}
-	sig, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64)
-	if err != nil || text != n.Text+"\n— "+l.Origin()+" "+base64.StdEncoding.EncodeToString(sig)+"\n" {
-		return bad("not in canonical form")
+	for _, s := range sigs[1:] {
+		if len(s.sig) != cosignatureSize {
+			return bad("a signature that is not a cosignature")
+		}
 	}
-	return l.parseBody(n.Text)
+	cp, err := l.parseBody(body)
+	return cp, body, sigs[1:], err
 }
 
 // parseBody reads "origin\nsize\nroot\n", without extension lines.

@@ -26,11 +26,25 @@ func (r *Request) Fill(manifest envelope.Digest, m *dataset.Manifest, id envelop
 		ID: id, Buyer: j.Buyer.String(), Code: j.Code.String(), CodeOwner: codeOwner.String(), Datasets: texts(j.Datasets),
 		Purpose: j.Purpose, Commercial: j.Use.Commercial, Derive: j.Use.Derive, Territory: j.Use.Territory, Mode: j.Mode,
 		Operation: OperationTrain, Runtime: j.Runtime, Epochs: j.Epochs, Outputs: slices.Compact(classes),
-		OutputBytes: j.Limits.OutputBytes, SpendCap: j.SpendCap, NotAfter: j.NotAfter,
+		OutputBytes: j.Limits.OutputBytes, SpendCap: j.SpendCap, NotAfter: j.NotAfter, Privacy: declared(j.Privacy),
 	}
 	if r.Entitlement.Kind == "" {
 		r.Entitlement = None()
 	}
+}
+
+// declared is what a job says of its privacy. Whether it is so is for the broker to compute.
+func declared(p *job.Privacy) Privacy {
+	if p == nil {
+		return Privacy{}
+	}
+	out := Privacy{
+		Declared: true, Unit: p.Unit, Adjacency: p.Adjacency, Contributions: p.Contributions, Epsilon: p.Epsilon, Delta: p.Delta,
+	}
+	if p.Aggregate != nil {
+		out.Shards = p.Aggregate.Shards
+	}
+	return out
 }
 
 func terms(t *dataset.Terms, mode string) Terms {
@@ -44,6 +58,10 @@ func terms(t *dataset.Terms, mode string) Terms {
 	}
 	if ids, err := t.StepIDs(mode); err == nil { // without a list the request is not valid
 		out.Steps = texts(ids)
+	}
+	out.Private.Runtimes = []string{}
+	if p := t.PrivacyFor(mode); p != nil {
+		out.Private = Private{p.Epsilon, p.Delta, p.Contributions, p.Shards, list(p.Runtimes)}
 	}
 	out.Licence.Prohibited, out.Licence.Territories = list(t.Licence.Prohibited), list(t.Licence.Territories)
 	if t.Receipts != nil {
@@ -113,8 +131,8 @@ func Receipt(s Sale, left, leaves int64) Entitlement {
 	return e
 }
 
-// Grantable is what can be released of a package now, in Unix seconds: every segment whose contributor's key is not
-// gone and, where the terms ask for it, whose contributor agrees to the purpose. Records of no contributor have nobody's
+// Grantable is what can be released of a package now, in Unix seconds: every segment that has no tombstone, whose
+// contributor's key is not gone and, where the terms ask for it, whose contributor agrees to the purpose. Records of no contributor have nobody's
 // consent; without gone, contributors' segments are withheld. What has no record left is nothing. A grant has a bounded number of ranges; what is beyond them is withheld too.
 func Grantable(m *dataset.Manifest, purpose string, now int64, gone func(unit envelope.Digest) bool) Granted {
 	out := Granted{Leaves: grant.Ranges{}}
@@ -129,7 +147,7 @@ func Grantable(m *dataset.Manifest, purpose string, now int64, gone func(unit en
 		free := !m.Terms.Consent || s.Records == 0 // a CSV header is nobody's
 		if unit < len(m.Units) && int64(i) >= m.Units[unit].First {
 			u := &m.Units[unit]
-			free = gone != nil && !gone(u.ID) && (!m.Terms.Consent || u.Consent.Covers(purpose, now))
+			free = gone != nil && !gone(u.ID) && m.Erased(i) == nil && (!m.Terms.Consent || u.Consent.Covers(purpose, now))
 		}
 		if !free || !out.add(grant.Range{First: at, Count: s.Leaves}) {
 			out.Withheld += s.Leaves
@@ -138,7 +156,7 @@ func Grantable(m *dataset.Manifest, purpose string, now int64, gone func(unit en
 		}
 		at += s.Leaves
 	}
-	if records == 0 {
+	if out.Records = records; records == 0 {
 		out.Leaves, out.Withheld = grant.Ranges{}, at
 	}
 	return out

@@ -58,6 +58,16 @@ func TestGrantable(t *testing.T) {
 	}
 }
 
+// TestErasedIsNotGrantable: a tombstone holds whatever keys there are.
+func TestErasedIsNotGrantable(t *testing.T) {
+	m := people(false)
+	m.Tombstones = []dataset.Tombstone{{First: 3, Count: 1, Version: 2}}
+	g := input.Grantable(m, "research", 1, func(envelope.Digest) bool { return false })
+	if diff := cmp.Diff(grant.Ranges{{First: 0, Count: 30}, {First: 40, Count: 20}}, g.Leaves); diff != "" || g.Records != 25 || g.Withheld != 10 {
+		t.Errorf("%d records, withheld %d\n%s", g.Records, g.Withheld, diff)
+	}
+}
+
 // TestHeaderIsNobodys: a segment without records needs nobody's consent, and is not released alone.
 func TestHeaderIsNobodys(t *testing.T) {
 	m := people(true)

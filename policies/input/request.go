@@ -66,8 +66,9 @@ type Terms struct {
 	Licence        licence.Licence `json:"licence"`
 	Privacy        dataset.Privacy `json:"privacy"`
 	Consent        bool            `json:"consent"`
-	Steps          []string        `json:"steps"`  // identities of the steps of the job's mode, in order
-	Spends         int64           `json:"spends"` // millionths of epsilon that they spend for one record
+	Steps          []string        `json:"steps"`   // identities of the steps of the job's mode, in order
+	Spends         int64           `json:"spends"`  // millionths of epsilon that they spend for one record
+	Private        Private         `json:"private"` // of the job's mode, if the enclave adds the noise in it; else zero, with an empty list
 }
 
 // Code says whose code may run over the data.
@@ -83,6 +84,15 @@ type Buyers struct {
 	Keys    []string            `json:"keys"` // did:key
 	Require []dataset.Attribute `json:"require"`
 	MaxUses int64               `json:"maxUses"` // jobs of one buyer
+}
+
+// Private is what one job may do in a mode in which the enclave adds the noise.
+type Private struct {
+	Epsilon       int64    `json:"epsilon"` // millionths
+	Delta         int64    `json:"delta"`   // 10⁻¹²
+	Contributions int64    `json:"contributions"`
+	Shards        int64    `json:"shards"` // least number; 0 where there are none
+	Runtimes      []string `json:"runtimes"`
 }
 
 // Job is what the buyer signed, as far as it bears on the release.
@@ -104,6 +114,21 @@ type Job struct {
 	OutputBytes int64           `json:"outputBytes"`
 	SpendCap    int64           `json:"spendCap"`
 	NotAfter    int64           `json:"notAfter"` // Unix seconds
+	Privacy     Privacy         `json:"privacy"`
+}
+
+// Privacy is what a job declares that the enclave will do to the data, and what the broker makes of it. The zero Privacy
+// declares nothing.
+type Privacy struct {
+	Declared      bool   `json:"declared"`
+	Unit          string `json:"unit"`
+	Adjacency     string `json:"adjacency"`
+	Contributions int64  `json:"contributions"`
+	Shards        int64  `json:"shards"`
+	Epsilon       int64  `json:"epsilon"`  // millionths, as stated
+	Delta         int64  `json:"delta"`    // 10⁻¹²
+	Bounded       bool   `json:"bounded"`  // the broker's own accountant has a bound for the mechanisms, at Delta
+	Computed      int64  `json:"computed"` // that bound, millionths rounded up; 0 where there is none
 }
 
 // Evidence is what the verified claims say.
@@ -155,6 +180,7 @@ type Account struct {
 type Granted struct {
 	Leaves   grant.Ranges `json:"leaves"`
 	Withheld int64        `json:"withheld"` // all other leaves
+	Records  int64        `json:"records"`  // in Leaves
 	Purpose  string       `json:"purpose"`  // that contributors' consent was checked for; "" where the terms do not ask for consent
 }
 

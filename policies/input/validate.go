@@ -44,9 +44,9 @@ func (p *Package) validate() error {
 func (t *Terms) validate() error {
 	l := &t.Licence
 	switch {
-	case absent(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps) || t.Buyers.Require == nil:
+	case absent(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps, t.Private.Runtimes) || t.Buyers.Require == nil:
 		return bad("terms: absent list")
-	case blank(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps) || t.MinAssurance == "":
+	case blank(t.Modes, t.Purposes, t.Outputs, t.Code.Manifests, t.Code.Owners, t.Buyers.Keys, l.Prohibited, l.Territories, t.Steps, t.Private.Runtimes) || t.MinAssurance == "":
 		return bad("terms: empty entry")
 	case !amounts(t.MaxOutputBytes, int64(t.MaxEpochs), t.MaxUses, t.NotAfter, t.MinPaid, t.Buyers.MaxUses, l.RoyaltyPPM):
 		return bad("terms: negative or too large")
@@ -58,7 +58,8 @@ func (t *Terms) validate() error {
 		return bad("terms: access %q", t.Access)
 	case t.Currency == "" || t.Privacy.Population == "" || t.Privacy.Unit == "" || t.Privacy.Adjacency == "":
 		return bad("terms: no currency, population, unit or adjacency")
-	case !amounts(t.Privacy.Epsilon, t.Privacy.BuyerEpsilon, t.Privacy.Delta, t.Spends):
+	case !amounts(t.Privacy.Epsilon, t.Privacy.BuyerEpsilon, t.Privacy.Delta, t.Spends),
+		!amounts(t.Private.Epsilon, t.Private.Delta, t.Private.Contributions, t.Private.Shards):
 		return bad("terms: privacy budget")
 	}
 	if err := l.Validate(); err != nil {
@@ -82,6 +83,21 @@ func (j *Job) validate() error {
 		return bad("job out of range")
 	case blank(j.Datasets, j.Outputs):
 		return bad("job: empty entry")
+	}
+	return j.Privacy.validate()
+}
+
+// validate wants nothing said where nothing is declared, and no bound where there is none.
+func (p *Privacy) validate() error {
+	switch {
+	case !p.Declared && *p != Privacy{}:
+		return bad("job: what is not declared says something")
+	case !p.Declared:
+		return nil
+	case p.Unit == "" || p.Adjacency == "" || !amounts(p.Contributions, p.Shards, p.Epsilon, p.Delta, p.Computed):
+		return bad("job: privacy incomplete or out of range")
+	case !p.Bounded && p.Computed != 0:
+		return bad("job: a bound of no accountant's")
 	}
 	return nil
 }
@@ -127,6 +143,8 @@ func (r *Request) validateGranted() error {
 	switch {
 	case g.Leaves == nil || len(g.Leaves) > grant.MaxRanges:
 		return bad("granted leaves are absent or too many")
+	case !amounts(g.Records):
+		return bad("%d records granted", g.Records)
 	case g.Leaves.End() > r.Package.Leaves || g.Leaves.Count()+g.Withheld != r.Package.Leaves || g.Withheld < 0:
 		return bad("%d leaves granted, %d withheld, of %d", g.Leaves.Count(), g.Withheld, r.Package.Leaves)
 	}

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ func Decide(r input.Request) (allow bool, reasons []grant.Reason, o grant.Obliga
 		c.ownCode()
 	}
 	c.privacy()
+	c.declared()
 	if len(c.reasons) > 0 {
 		slices.SortFunc(c.reasons, func(a, b grant.Reason) int { return cmp.Compare(a.Rule, b.Rule) })
 		return false, c.reasons, o
@@ -78,11 +80,14 @@ func (c *check) packageAndJob() {
 	c.need(dataset.Enforced(c.Job.Mode) && slices.Contains(c.Terms.Modes, c.Job.Mode), "mode",
 		fmt.Sprintf("privacy mode %q is not allowed", c.Job.Mode),
 		fmt.Sprintf("ask for one of %s; this release enforces %s", quote(c.Terms.Modes), quote(dataset.Modes())))
-	want := c.data && c.Job.Mode != dataset.ModeRaw
-	c.need(c.has("mode") || want == (len(c.Terms.Steps) > 0), "steps", fmt.Sprintf("privacy mode %q does not have the steps that it rests on", c.Job.Mode),
+	want, some := c.data && c.Job.Mode != dataset.ModeRaw, len(c.Terms.Steps) > 0
+	c.need(c.has("mode") || want == some || want && dataset.Private(c.Job.Mode), "steps", fmt.Sprintf("privacy mode %q does not have the steps that it rests on", c.Job.Mode),
 		"ask the owner for a version of the package with steps for the mode, and none for raw-in-tee")
-	c.need(c.epochs() <= c.Terms.MaxEpochs, "epochs", fmt.Sprintf("%d epochs are more than allowed", c.Job.Epochs),
-		fmt.Sprintf("ask for at most %d", c.Terms.MaxEpochs))
+	most := c.Terms.MaxEpochs
+	if dataset.Private(c.Job.Mode) {
+		most = min(most, 1)
+	}
+	c.need(c.epochs() <= most, "epochs", fmt.Sprintf("%d epochs are more than allowed", c.Job.Epochs), fmt.Sprintf("ask for at most %d", most))
 }
 
 // epochs: code is read once.
@@ -94,8 +99,19 @@ func (c *check) epochs() int {
 }
 
 func (c *check) machine() {
-	c.need(c.Job.Runtime == job.RuntimeWASM && c.Evidence.Runtime == c.Job.Runtime, "runtime",
-		fmt.Sprintf("runtime %q was asked for, %q attested", c.Job.Runtime, c.Evidence.Runtime), fmt.Sprintf("use %q", job.RuntimeWASM))
+	may := []string{job.RuntimeWASM}
+	if dataset.Private(c.Job.Mode) {
+		may = dataset.RuntimesFor(c.Job.Mode)
+		if c.data {
+			may = slices.DeleteFunc(may, func(r string) bool { return !slices.Contains(c.Terms.Private.Runtimes, r) })
+		}
+	}
+	beside := dataset.Private(c.Job.Mode) && c.has("mode")
+	words := fmt.Sprintf("runtime %q was asked for, %q attested", c.Job.Runtime, c.Evidence.Runtime)
+	if c.Evidence.Runtime == c.Job.Runtime {
+		words = fmt.Sprintf("runtime %q is not allowed", c.Job.Runtime)
+	}
+	c.need(beside || slices.Contains(may, c.Job.Runtime) && c.Evidence.Runtime == c.Job.Runtime, "runtime", words, "use one of "+quote(may))
 	strong := c.Evidence.Assurance.AtLeast(attestation.AssuranceTPM) || c.Package.Test && c.Evidence.Assurance.AtLeast(attestation.AssuranceSimulated)
 	c.need(strong && c.Evidence.Assurance.AtLeast(attestation.Assurance(c.Terms.MinAssurance)), "assurance",
 		fmt.Sprintf("assurance %q is too weak", c.Evidence.Assurance),
@@ -116,6 +132,10 @@ func (c *check) account() {
 func (c *check) money(millionths int64) string {
 	return fmt.Sprintf("%d.%06d %s", millionths/1_000_000, millionths%1_000_000, c.Terms.Currency)
 }
+
+// micro writes millionths as the number that they are, and pico 10⁻¹².
+func micro(n int64) string { return strconv.FormatFloat(float64(n)/1_000_000, 'f', -1, 64) }
+func pico(n int64) string  { return strconv.FormatFloat(float64(n)/1_000_000_000_000, 'g', -1, 64) }
 
 func (c *check) before(seconds int64) bool { return c.Now < seconds*1000 }
 
@@ -215,16 +235,62 @@ func (c *check) privacy() {
 	if c.has("mode") {
 		return // what a mode would cost that is not allowed is beside the point
 	}
+	c.budget()
+}
+
+// budget: what the job costs the population's account fits into what is left of it.
+func (c *check) budget() {
 	a, p := &c.Account, &c.Terms.Privacy
 	all := a.Epsilon == 0 && (c.Terms.Spends == 0 || accounted(c.Job.Mode))
 	own := all
 	if accounted(c.Job.Mode) && c.data {
-		all = a.Epsilon > 0 && a.Epsilon == c.Terms.Spends && a.EpsilonAfter >= a.Epsilon && a.EpsilonAfter <= p.Epsilon
+		spends := c.Terms.Spends
+		if dataset.Private(c.Job.Mode) {
+			spends = c.Job.Privacy.Epsilon
+		}
+		all = a.Epsilon > 0 && a.Epsilon == spends && (c.Terms.Spends == 0 || dataset.Noisy(c.Job.Mode)) && a.EpsilonAfter >= a.Epsilon && a.EpsilonAfter <= p.Epsilon
 		own = a.Epsilon > 0 && a.BuyerEpsilonAfter >= a.Epsilon && a.BuyerEpsilonAfter <= p.BuyerEpsilon
 	}
-	c.need(all, "epsilon", fmt.Sprintf("the job's privacy cost of %d does not fit into the budget of %d", a.Epsilon, p.Epsilon), "ask for less, or ask the owner for a larger budget")
-	c.need(own, "buyer-epsilon", fmt.Sprintf("this buyer's privacy cost would be %d, and one buyer may have %d", a.BuyerEpsilonAfter, p.BuyerEpsilon),
+	c.need(all, "epsilon", fmt.Sprintf("all jobs together would come to ε %s, and %s is allowed; this job is ε %s",
+		micro(a.EpsilonAfter), micro(p.Epsilon), micro(a.Epsilon)), "ask for less, or ask the owner for a larger budget")
+	c.need(own, "buyer-epsilon", fmt.Sprintf("all jobs of this buyer together would come to ε %s, and %s is allowed; this job is ε %s",
+		micro(a.BuyerEpsilonAfter), micro(p.BuyerEpsilon), micro(a.Epsilon)),
 		"ask for less, or ask the owner for a larger budget for each buyer")
+}
+
+// declared: in modes in which the enclave adds the noise a job says what it spends, as its owner's terms mean it and within
+// them, and the broker comes to no more.
+func (c *check) declared() {
+	p, t := &c.Job.Privacy, &c.Terms.Private
+	private := dataset.Private(c.Job.Mode)
+	c.need(p.Declared == private, "privacy-declared", "in modes with noise of the enclave's a job says what it spends, and elsewhere it does not",
+		fmt.Sprintf("declare privacy in the job exactly if its mode is one of %s, %s and %s", dataset.ModeTraining, dataset.ModeRelease, dataset.ModeAggregate))
+	if !private || !p.Declared || !c.data || c.has("mode") {
+		return
+	}
+	fits := p.Epsilon >= 1 && p.Epsilon <= t.Epsilon
+	c.need(fits, "privacy-epsilon", fmt.Sprintf("the job would spend ε %s, and one job may spend %s", micro(p.Epsilon), micro(t.Epsilon)),
+		"add noise, take fewer steps, or sample less")
+	bound := "no bound on ε"
+	if p.Bounded {
+		bound = "ε " + micro(p.Computed)
+	}
+	c.need(!fits || p.Bounded && p.Computed-p.Epsilon <= 2, "privacy-bound", fmt.Sprintf("the mechanisms come to %s, and the job states ε %s", bound, micro(p.Epsilon)),
+		"state what glovebox creator privacy epsilon computes for the mechanisms, or more")
+	n := c.Granted.Records
+	c.need(p.Delta >= 1 && p.Delta <= t.Delta && n >= 1 && p.Delta <= 999_999_999_999/max(n, 1), "privacy-delta",
+		fmt.Sprintf("a δ of %s is too much", pico(p.Delta)), fmt.Sprintf("ask for a δ of at most %s, and less than one in %d records", pico(t.Delta), n))
+	c.need(p.Unit == c.Terms.Privacy.Unit && p.Adjacency == c.Terms.Privacy.Adjacency, "privacy-unit",
+		fmt.Sprintf("the job counts by unit %q and adjacency %q", p.Unit, p.Adjacency),
+		fmt.Sprintf("declare unit %q and adjacency %q", c.Terms.Privacy.Unit, c.Terms.Privacy.Adjacency))
+	c.need(p.Contributions >= 1 && p.Contributions <= t.Contributions, "privacy-contributions",
+		fmt.Sprintf("%d records of one contributor are more than count", p.Contributions), fmt.Sprintf("declare contributions of at most %d", t.Contributions))
+	shards := p.Shards == 0
+	if c.Job.Mode == dataset.ModeAggregate {
+		shards = t.Shards >= 1 && p.Shards >= t.Shards
+	}
+	c.need(shards, "privacy-shards", fmt.Sprintf("%d shards are not what the terms ask for", p.Shards),
+		fmt.Sprintf("cut the data into at least %d shards in mode %s, and into none in others", t.Shards, dataset.ModeAggregate))
 }
 
 func (c *check) obligations() grant.Obligations {

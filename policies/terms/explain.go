@@ -66,6 +66,7 @@ type scene struct {
 	revoked     input.Revoked
 	granted     input.Granted
 	now         int64
+	understated int64 // millionths of epsilon that the job's mechanisms come to beyond what it states
 }
 
 // variant is a scene that differs in one thing.
@@ -79,6 +80,10 @@ const exampleLeaves = 100
 func (s *scene) clone() *scene {
 	out := *s
 	out.job.Outputs = slices.Clone(s.job.Outputs)
+	if s.job.Privacy != nil {
+		p := *s.job.Privacy
+		out.job.Privacy = &p
+	}
 	return &out
 }
 
@@ -87,6 +92,9 @@ func (s *scene) request() input.Request {
 		Now: s.now, Package: input.Package{Latest: 1}, Evidence: s.evidence, Entitlement: s.entitlement, Account: s.account, Revoked: s.revoked, Granted: s.granted,
 	}
 	r.Fill(envelope.Sum([]byte("example manifest")), &s.manifest, envelope.Sum([]byte("example job")), &s.job, s.codeOwner)
+	if p := &r.Job.Privacy; p.Declared {
+		p.Bounded, p.Computed = true, p.Epsilon+s.understated
+	}
 	return r
 }
 
@@ -118,7 +126,7 @@ func (c *Compiled) base(now time.Time) (*scene, error) {
 		codeOwner: owner,
 		evidence:  input.Evidence{Assurance: attestation.Assurance(t.MinAssurance), Reference: "example", Runtime: job.RuntimeWASM},
 		account:   input.Account{Cost: t.Price.PerUse},
-		granted:   input.Granted{Leaves: grant.Ranges{{First: 0, Count: exampleLeaves}}},
+		granted:   input.Granted{Leaves: grant.Ranges{{First: 0, Count: exampleLeaves}}, Records: 1},
 		now:       min(now.UnixMilli(), (t.NotAfter-1)*1000),
 	}
 	s.job.Limits.OutputBytes = t.MaxOutputBytes
@@ -128,12 +136,33 @@ func (c *Compiled) base(now time.Time) (*scene, error) {
 	if e := t.EpsilonFor(s.job.Mode); dataset.Noisy(s.job.Mode) {
 		s.account.Epsilon, s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = e, e, e
 	}
+	s.declare()
 	if t.Consent {
 		s.granted.Purpose = s.job.Purpose
 	}
 	s.entitlement = c.entitled(buyer)
 	return s, nil
 }
+
+// declare has the job spend all that one may, in a mode in which the enclave adds the noise.
+func (s *scene) declare() {
+	t := &s.manifest.Terms
+	p := t.PrivacyFor(s.job.Mode)
+	if p == nil {
+		return
+	}
+	s.job.Privacy = &job.Privacy{
+		Unit: t.Privacy.Unit, Adjacency: t.Privacy.Adjacency, Contributions: p.Contributions, Delta: p.Delta, Epsilon: p.Epsilon,
+	}
+	if p.Shards > 0 {
+		s.job.Privacy.Aggregate = &job.Aggregate{Shards: p.Shards}
+	}
+	s.in(p.Runtimes[0])
+	s.job.Epochs, s.account.Epsilon, s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = 1, p.Epsilon, p.Epsilon, p.Epsilon
+}
+
+// in has the job run in a runtime class, and the enclave prove it.
+func (s *scene) in(runtime string) { s.job.Runtime, s.evidence.Runtime = runtime, runtime }
 
 // firstKey is a key that the terms name, or that of a stranger.
 func firstKey(list []envelope.PublicKey) (envelope.PublicKey, error) {

@@ -74,6 +74,13 @@ func told(t *testing.T) map[string]struct {
 		"with consent": {
 			[]string{"consent: none", "consent: required", "unit: record", "unit: contributor"}, nil, but("the same when every contributor's consent is withdrawn"),
 		},
+		"training": {
+			[]string{"modes: [raw-in-tee]", "modes: {dp-training: {epsilon: 2, delta: 0.00001}}", "  unit: record", "  unit: record\n  epsilon: 8\n  delta: 0.00001"},
+			[]string{"for research, metrics and model out, 1 pass, results kept and used in AT, not commercially", "the same of another buyer"},
+			append(slices.DeleteFunc(slices.Clone(always), func(s string) bool { return s == "the same with 21 passes" }), "the same with 2 passes",
+				"the same with an epsilon of 2.000001", "the same with less noise than its epsilon takes", "the same over one million million records",
+				"the same in runtime wasm-train-sum/1"),
+		},
 		"a test": {
 			[]string{"version: 1", "version: 1\ntest: true", "assurance: tpm", "assurance: simulated"}, nil, always,
 		},

@@ -33,6 +33,7 @@ type Param struct {
 	Says string
 	list bool
 	file bool                        // beside the terms
+	free bool                        // may be left out
 	read func(string) (int64, error) // of a number, in integer units; nil: a word or list
 	most int64
 }
@@ -74,13 +75,19 @@ type PlanAccount struct {
 // Modes are all privacy modes. Those that are not built parse, so that a creator learns what they will need, and are
 // refused.
 func Modes() []Mode {
-	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job spends", read: micros, most: dataset.MaxAmount}
+	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job may spend", read: micros, most: dataset.MaxAmount}
 	delta := Param{Name: "delta", Form: "a number, twelve decimals", Says: "at which epsilon holds", read: picos, most: 999_999_999_999}
 	fields := Param{Name: "fields", Form: "names of columns", Says: "that it applies to", list: true}
 	steps := Param{Name: stepsParam, Form: "a file beside this one", Says: "with the steps, instead of what else is said here", file: true}
 	count := func(name, says string) Param {
 		return Param{Name: name, Form: "a count", Says: says, read: parseInteger, most: dataset.MaxAmount}
 	}
+	contributions := count("contributions", "of one contributor that count, at most; exactly where the unit is the contributor")
+	contributions.most, contributions.free = dataset.MaxContributions, true
+	shards := count("shards", "that the data is cut into, at least")
+	shards.most = dataset.MaxShards
+	before := steps
+	before.Says, before.free = "with steps that look at one record at a time, before all else", true
 	all := []string{"metrics", "model", "table"}
 	list := []Mode{
 		{Name: dataset.ModeRaw, Says: "code sees the records as they are, inside the enclave only", classes: all, sealed: true, charge: Infinite},
@@ -101,16 +108,16 @@ func Modes() []Mode {
 			Params: []Param{steps},
 		},
 		{
-			Name: "dp-training", Says: "the enclave clips and sums gradients and adds noise; code sees one record at a time", classes: []string{"metrics", "model"}, charge: Approximate,
-			Params: []Param{epsilon, delta, {Name: "clip", Form: "a number, six decimals", Says: "longest gradient of one example", read: micros, most: dataset.MaxAmount}},
+			Name: dataset.ModeTraining, Says: "the enclave clips and sums gradients and adds noise; code sees one record at a time", classes: []string{"metrics", "model"}, charge: Approximate,
+			Params: []Param{epsilon, delta, contributions, runtimes(dataset.ModeTraining), before},
 		},
 		{
-			Name: "dp-release", Says: "only noisy sums and counts leave", classes: []string{"metrics", "table"}, charge: Approximate,
-			Params: []Param{epsilon, delta},
+			Name: dataset.ModeRelease, Says: "only noisy sums and counts leave; there is no code", classes: []string{"metrics", "table"}, charge: Approximate,
+			Params: []Param{epsilon, delta, contributions, runtimes(dataset.ModeRelease), before},
 		},
 		{
-			Name: "sample-aggregate", Says: "any code runs on disjoint shards, and a noisy aggregate leaves", classes: []string{"metrics", "model"}, charge: Approximate,
-			Params: []Param{epsilon, delta, count("shards", "that the data is cut into")},
+			Name: dataset.ModeAggregate, Says: "any code runs on disjoint shards, and a noisy aggregate leaves", classes: []string{"metrics", "model"}, charge: Approximate,
+			Params: []Param{epsilon, delta, shards, contributions, runtimes(dataset.ModeAggregate), before},
 		},
 		{
 			Name: "aggregate-only", Says: "only a sum over several hosts leaves, no part of it", classes: []string{"metrics", "model"}, charge: Infinite,
@@ -127,8 +134,19 @@ func Modes() []Mode {
 	return list
 }
 
-// stepsParam is the parameter that stands in place of a mode's others.
+// stepsParam is the parameter that stands in place of a mode's others, in modes that rest on steps.
 const stepsParam = "steps"
+
+// runtimes are those that a mode may run in. The one that asks least of the worker is meant where none is named.
+func runtimes(mode string) Param {
+	known := dataset.RuntimesFor(mode)
+	return Param{
+		Name: runtimesParam, Form: "of " + strings.Join(known, ", ") + "; " + known[0] + " if left out",
+		Says: "that epsilon may rest on besides noise", list: true, free: true,
+	}
+}
+
+const runtimesParam = "runtimes"
 
 func modeByName(name string) (Mode, bool) {
 	for _, m := range Modes() {
@@ -202,8 +220,11 @@ func (c *compiler) mode(name string, v *value) {
 	}
 	wrong := len(c.problems.List)
 	c.params(m, v, &p)
-	if m.rests && len(c.problems.List) == wrong {
+	if (m.rests || v.fields[stepsParam] != nil) && len(c.problems.List) == wrong {
 		c.pin(m, v, &p)
+	}
+	if dataset.Private(name) {
+		c.private(v, &p)
 	}
 	p.Account.Epsilon, p.Account.Delta, p.Obligations.EpsilonCap = p.Numbers["epsilon"], p.Numbers["delta"], p.Numbers["epsilon"]
 	c.out.Plans, c.out.Terms.Modes = append(c.out.Plans, p), append(c.out.Terms.Modes, name)
@@ -239,6 +260,7 @@ func (c *compiler) params(m Mode, v *value, p *Plan) {
 		path := "modes." + m.Name + "." + x.Name
 		switch f := v.fields[x.Name]; {
 		case x.file && (instead || len(m.Params) > 1): // read by pin; or the others say it
+		case x.free && f == nil:
 		case f != nil && instead:
 			c.problem(f.at, path, "is for the steps file to say", "leave it out, or leave "+stepsParam+" out")
 		case f == nil && instead:
@@ -278,7 +300,9 @@ func (c *compiler) pin(m Mode, v *value, p *Plan) {
 	p.Obligations.Steps = p.Obligations.Steps[:0]
 	for _, s := range steps {
 		p.Obligations.Steps = append(p.Obligations.Steps, s.Name)
-		p.Numbers["epsilon"] += s.Epsilon
+		if m.rests { // elsewhere the enclave spends it, and no step may
+			p.Numbers["epsilon"] += s.Epsilon
+		}
 	}
 	if p.Numbers["epsilon"] == 0 {
 		delete(p.Numbers, "epsilon")
@@ -309,6 +333,35 @@ func (c *compiler) beside(f *value) ([]byte, error) {
 	return b, err
 }
 
+// private takes what one job may spend where the enclave adds the noise.
+func (c *compiler) private(v *value, p *Plan) {
+	t, path := &c.out.Terms, "modes."+p.Mode
+	if n := p.Words[runtimesParam]; v.fields[runtimesParam] == nil {
+		p.Words[runtimesParam] = dataset.RuntimesFor(p.Mode)[:1]
+	} else {
+		for _, r := range n {
+			if !slices.Contains(dataset.RuntimesFor(p.Mode), r) {
+				c.problem(v.fields[runtimesParam].at, path+"."+runtimesParam, fmt.Sprintf("%q is not a runtime of the mode", r),
+					"want of "+strings.Join(dataset.RuntimesFor(p.Mode), ", "))
+			}
+		}
+	}
+	counted := v.fields["contributions"] != nil
+	switch contributor := t.Privacy.Unit == dataset.UnitContributor; {
+	case contributor && !counted:
+		c.contradict("privacy.unit", path, "a contributor may have any number of records: write contributions, how many of hers count")
+	case !contributor && counted:
+		c.contradict("privacy.unit", path+".contributions", "the unit is a record, of which there is one: write unit: contributor, or leave contributions out")
+	case !contributor:
+		p.Numbers["contributions"] = 1
+	}
+	t.Private = append(t.Private, dataset.ModePrivacy{
+		Mode: p.Mode, Epsilon: p.Numbers["epsilon"], Delta: p.Numbers["delta"], Contributions: p.Numbers["contributions"],
+		Runtimes: p.Words[runtimesParam], Shards: p.Numbers["shards"],
+	})
+	slices.SortFunc(t.Private, func(a, b dataset.ModePrivacy) int { return strings.Compare(a.Mode, b.Mode) })
+}
+
 // fits compares a mode with what the terms promise otherwise.
 func (c *compiler) fits(m Mode, p Plan, v *value) {
 	t := &c.out.Terms
@@ -331,6 +384,8 @@ func (c *compiler) fits(m Mode, p Plan, v *value) {
 		c.contradict(path, "privacy.epsilon", "the mode spends epsilon, and no account bounds it")
 	case m.charge != Infinite && p.Account.Epsilon > t.Privacy.Epsilon:
 		c.contradict("privacy.epsilon", path+".epsilon", "one job would spend more than all jobs may")
+	case m.charge != Infinite && t.Privacy.BuyerEpsilon > 0 && p.Account.Epsilon > t.Privacy.BuyerEpsilon:
+		c.contradict("privacy.each-buyer", path+".epsilon", "one job would spend more than one buyer may")
 	case m.charge == Approximate && p.Account.Delta > t.Privacy.Delta:
 		c.contradict("privacy.delta", path+".delta", "the job's delta is above the account's")
 	}

@@ -49,6 +49,8 @@ func testConfig(t testing.TB) Config {
 			switch name {
 			case "noise.json":
 				return []byte("noise"), nil
+			case "drop.json", "kanon.json":
+				return []byte(name), nil
 			case "broken.json":
 				return []byte("broken"), nil
 			}
@@ -287,7 +289,7 @@ func TestAllErrorsAtOnce(t *testing.T) {
 func TestModes(t *testing.T) {
 	params := map[string]string{
 		"raw-in-tee": "{}", "redacted": "{detect: [PERSON, EMAIL_ADDRESS]}", "pseudonymised": "{fields: [patient]}", "k-anonymous": "{k: 5, fields: [age, town], suppress: 0.05}",
-		"local-dp": "{steps: noise.json}", "dp-training": "{epsilon: 0.5, delta: 0.000001, clip: 1.5}", "dp-release": "{epsilon: 0.5, delta: 0.000001}",
+		"local-dp": "{steps: noise.json}", "dp-training": "{epsilon: 0.5, delta: 0.000001}", "dp-release": "{epsilon: 0.5, delta: 0.000001}",
 		"sample-aggregate": "{epsilon: 0.5, delta: 0.000001, shards: 100}", "aggregate-only": "{hosts: 3}", "synthetic-only": "{epsilon: 0.5, delta: 0.000001, records: 1000}",
 	}
 	if len(Modes()) != 10 || len(params) != 10 {
@@ -304,12 +306,12 @@ func TestModes(t *testing.T) {
 		}
 		c, err := compile(t, text)
 		if m.Built {
-			if err != nil || c.Plans[0].Mode != m.Name || m.rests != (len(c.Terms.StepsFor(m.Name)) > 0) {
+			if err != nil || c.Plans[0].Mode != m.Name || dataset.Private(m.Name) != (c.Terms.PrivacyFor(m.Name) != nil) || m.rests != (len(c.Terms.StepsFor(m.Name)) > 0) {
 				t.Errorf("%s: %v", m.Name, err)
 			}
 			for _, x := range m.Params {
 				fewer := strings.Replace(text, x.Name+":", "x-"+x.Name+":", 1)
-				if _, err := compile(t, fewer); !x.file && (err == nil || !strings.Contains(err.Error(), "modes."+m.Name+"."+x.Name+": is missing")) {
+				if _, err := compile(t, fewer); !x.file && !x.free && (err == nil || !strings.Contains(err.Error(), "modes."+m.Name+"."+x.Name+": is missing")) {
 					t.Errorf("%s without %s: %v", m.Name, x.Name, err)
 				}
 			}
@@ -339,6 +341,9 @@ func fakeSteps(p *Plan, file []byte) ([]dataset.Step, error) {
 	name := map[string]string{
 		dataset.ModeRedacted: dataset.StepRedact, dataset.ModePseudonymised: dataset.StepTokenise, dataset.ModeKAnonymous: dataset.StepKAnon, dataset.ModeLocalDP: "k-rr",
 	}[p.Mode]
+	if dataset.Private(p.Mode) {
+		name = strings.TrimSuffix(string(file), ".json")
+	}
 	s := dataset.Step{Name: name, Digest: envelope.Sum([]byte(name)), Config: json.RawMessage(`{}`)}
 	if dataset.Noisy(p.Mode) {
 		s.Epsilon = 500_000
@@ -394,27 +399,77 @@ func TestModeOfFlags(t *testing.T) {
 
 // TestPlans: what a mode needs is computed before it can be enforced.
 func TestPlans(t *testing.T) {
-	d := Parse([]byte(strings.NewReplacer("modes: [raw-in-tee]", "modes: {dp-training: {epsilon: 0.5, delta: 0.000001, clip: 1.5}}",
+	d := Parse([]byte(strings.NewReplacer("modes: [raw-in-tee]", "modes: {dp-training: {epsilon: 0.5, delta: 0.000001}}",
 		"population: patients", "population: patients, epsilon: 2, delta: 0.000001", "logs: sealed", "logs: off").Replace(plain)))
 	c := &compiler{Document: d, cfg: Config{Now: testNow}}
 	c.read()
 	c.modes()
 	want := Plan{
-		Mode: "dp-training", Numbers: map[string]int64{"epsilon": 500_000, "delta": 1_000_000, "clip": 1_500_000}, Words: map[string][]string{},
+		Mode: "dp-training", Built: true, Numbers: map[string]int64{"contributions": 1, "delta": 1_000_000, "epsilon": 500_000}, Words: map[string][]string{"runtimes": {"wasm-train/1"}},
 		Obligations: PlanObligations{Steps: []string{}, Classes: []string{"metrics", "model"}, Logs: "off", Counters: "fixed", EpsilonCap: 500_000},
 		Account:     PlanAccount{Population: "patients", Charge: Approximate, Epsilon: 500_000, Delta: 1_000_000},
 	}
 	if len(c.out.Plans) != 1 || fmt.Sprintf("%+v", c.out.Plans[0]) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", c.out.Plans, want)
 	}
-	if len(c.problems.List) != 1 || !errors.Is(c.problems.List[0].err, ErrMode) {
+	if len(c.problems.List) != 0 {
 		t.Errorf("%v", c.problems.List)
+	}
+}
+
+// TestTermsOfPrivateModes: what one job may spend is what the file says, and what it does not say is the least.
+func TestTermsOfPrivateModes(t *testing.T) {
+	in := func(unit, modes string) string {
+		return strings.NewReplacer("modes: [raw-in-tee]", "modes: "+modes, "logs: sealed", "logs: off", "classes: [metrics, model]", "classes: [metrics]",
+			"population: patients", "population: patients, unit: "+unit+", epsilon: 2, delta: 0.000001").Replace(plain)
+	}
+	c, err := compile(t, in("contributor", `{sample-aggregate: {epsilon: 1, delta: 0.000001, shards: 40, contributions: 8},
+  dp-training: {epsilon: 2, delta: 0.0000005, contributions: 3, runtimes: [wasm-train/1, wasm-train-sum/1]},
+  dp-release: {epsilon: 0.25, delta: 0.000000000001, contributions: 1000000, runtimes: dp-query/1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []dataset.ModePrivacy{
+		{Mode: dataset.ModeRelease, Epsilon: 250_000, Delta: 1, Contributions: 1_000_000, Runtimes: []string{"dp-query/1"}},
+		{Mode: dataset.ModeTraining, Epsilon: 2_000_000, Delta: 500_000, Contributions: 3, Runtimes: []string{"wasm-train-sum/1", "wasm-train/1"}},
+		{Mode: dataset.ModeAggregate, Epsilon: 1_000_000, Delta: 1_000_000, Contributions: 8, Runtimes: []string{"wasm-fuel/1"}, Shards: 40},
+	}
+	if fmt.Sprint(c.Terms.Private) != fmt.Sprint(want) {
+		t.Errorf("%+v", c.Terms.Private)
+	}
+	c, err = compile(t, in("record", "{dp-training: {epsilon: 2, delta: 0.0000005}}"))
+	if err != nil || fmt.Sprint(c.Terms.Private) != fmt.Sprint([]dataset.ModePrivacy{{Mode: dataset.ModeTraining, Epsilon: 2_000_000, Delta: 500_000, Contributions: 1, Runtimes: []string{"wasm-train/1"}}}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for words, text := range map[string]string{
+		"write contributions, how many of hers count":       in("contributor", "{dp-training: {epsilon: 2, delta: 0.0000005}}"),
+		"the unit is a record, of which there is one":       in("record", "{dp-training: {epsilon: 2, delta: 0.0000005, contributions: 1}}"),
+		`"wasm-fuel/1" is not a runtime of the mode`:        in("record", "{dp-training: {epsilon: 2, delta: 0.0000005, runtimes: [wasm-fuel/1]}}"),
+		"modes.dp-training.clip: is not a parameter":        in("record", "{dp-training: {epsilon: 2, delta: 0.0000005, clip: 1}}"),
+		`"1000001" is too much`:                             in("contributor", "{dp-training: {epsilon: 2, delta: 0.0000005, contributions: 1000001}}"),
+		`modes.dp-training.epsilon: "0" is too little`:      in("record", "{dp-training: {epsilon: 0, delta: 0.0000005}}"),
+		`modes.dp-training.delta: "0" is too little`:        in("record", "{dp-training: {epsilon: 1, delta: 0}}"),
+		`modes.dp-training.epsilon: "NaN" is not a finite`:  in("record", "{dp-training: {epsilon: NaN, delta: 0.0000005}}"),
+		`modes.dp-training.epsilon: ".inf" is not a finite`: in("record", "{dp-training: {epsilon: .inf, delta: 0.0000005}}"),
+		"modes.dp-training.delta: is missing":               in("record", "{dp-training: {epsilon: 1}}"),
+		"modes.sample-aggregate.shards: is missing":         in("record", "{sample-aggregate: {epsilon: 1, delta: 0.0000005}}"),
+		"want 2 to 65536":                                   in("record", "{sample-aggregate: {epsilon: 1, delta: 0.0000005, shards: 1}}"),
+		"one job would spend more than one buyer may":       strings.Replace(in("record", "{dp-training: {epsilon: 2, delta: 0.0000005}}"), "epsilon: 2, delta: 0.000001", "epsilon: 2, delta: 0.000001, each-buyer: 1", 1),
+		"only steps that look at one record at a time":      in("record", "{dp-training: {epsilon: 2, delta: 0.0000005, steps: kanon.json}}"),
+	} {
+		if _, err := compile(t, text); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%v\nwant %q", err, words)
+		}
+	}
+	c, err = compile(t, in("record", "{dp-training: {epsilon: 2, delta: 0.0000005, steps: drop.json}}"))
+	if err != nil || len(c.Terms.StepsFor(dataset.ModeTraining)) != 1 || c.Terms.EpsilonFor(dataset.ModeTraining) != 0 {
+		t.Errorf("steps before the enclave's noise: %v", err)
 	}
 }
 
 // TestModesThatContradict: what a mode cannot keep is not promised beside it.
 func TestModesThatContradict(t *testing.T) {
-	dp := "modes: {dp-training: {epsilon: 3, delta: 0.1, clip: 1}}"
+	dp := "modes: {dp-training: {epsilon: 3, delta: 0.1}}"
 	for want, text := range map[string]string{
 		"the mode spends epsilon, and no account bounds it": strings.Replace(plain, "modes: [raw-in-tee]", dp, 1),
 		"one job would spend more than all jobs may":        strings.NewReplacer("modes: [raw-in-tee]", dp, "population: patients", "population: patients, epsilon: 2, delta: 0.1").Replace(plain),

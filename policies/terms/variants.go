@@ -17,7 +17,7 @@ import (
 
 // variants are jobs that differ from the plain one in one thing each. Whether they pass is not known here.
 func (c *Compiled) variants() []variant {
-	return slices.Concat(c.useVariants(), c.sizeVariants(), c.partyVariants(), c.accessVariants(), c.runVariants())
+	return slices.Concat(c.useVariants(), c.sizeVariants(), c.privacyVariants(), c.partyVariants(), c.accessVariants(), c.runVariants())
 }
 
 // useVariants ask for other ends.
@@ -71,8 +71,12 @@ func (c *Compiled) sizeVariants() []variant {
 		{fmt.Sprintf("the same with %d bytes of output", t.MaxOutputBytes+1), func(s *scene) { s.job.Limits.OutputBytes++ }},
 		{fmt.Sprintf("the same after %s", count(t.MaxUses, "job")), func(s *scene) { s.account.Uses = t.MaxUses }},
 	}
-	if t.MaxEpochs < job.MaxEpochs {
-		out = append(out, variant{fmt.Sprintf("the same with %s", count(int64(t.MaxEpochs)+1, "pass")), func(s *scene) { s.job.Epochs++ }})
+	epochs := t.MaxEpochs
+	if dataset.Private(t.Modes[0]) {
+		epochs = 1
+	}
+	if epochs < job.MaxEpochs {
+		out = append(out, variant{fmt.Sprintf("the same with %s", count(int64(epochs)+1, "pass")), func(s *scene) { s.job.Epochs++ }})
 	}
 	if t.Buyers.MaxUses < t.MaxUses {
 		out = append(out, variant{fmt.Sprintf("the same after %s of the same buyer", count(t.Buyers.MaxUses, "job")), func(s *scene) {
@@ -81,6 +85,30 @@ func (c *Compiled) sizeVariants() []variant {
 	}
 	if t.Price.PerUse > 0 {
 		out = append(out, variant{"the same with a spend cap of " + Money(t.Price.PerUse-1, t.Price.Currency), func(s *scene) { s.job.SpendCap = t.Price.PerUse - 1 }})
+	}
+	return out
+}
+
+// privacyVariants spend more than one job may, say that they spend less than they do, or run where the owner did not say.
+func (c *Compiled) privacyVariants() []variant {
+	t := &c.Terms
+	p := t.PrivacyFor(t.Modes[0])
+	if p == nil {
+		return nil
+	}
+	out := []variant{
+		{"the same with an epsilon of " + decimal(p.Epsilon+1, 6), func(s *scene) {
+			s.job.Privacy.Epsilon++
+			s.account.Epsilon++
+			s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = s.account.EpsilonAfter+1, s.account.BuyerEpsilonAfter+1
+		}},
+		{"the same with less noise than its epsilon takes", func(s *scene) { s.understated = 10 }},
+		{"the same over one million million records", func(s *scene) { s.granted.Records = 1_000_000_000_000 }},
+	}
+	for _, r := range dataset.RuntimesFor(p.Mode) {
+		if !slices.Contains(p.Runtimes, r) {
+			out = append(out, variant{"the same in runtime " + r, func(s *scene) { s.in(r) }})
+		}
 	}
 	return out
 }

@@ -25,7 +25,30 @@ func (c *Compiled) Words() []string {
 		accessWords(t),
 	}
 	out = append(out, licenceWords(&t.Licence)...)
-	return append(out, privacyWords(t), runWords(t, c.Test))
+	out = append(out, privacyWords(t))
+	for i := range t.Private {
+		out = append(out, jobWords(&t.Private[i], &t.Privacy))
+	}
+	return append(out, runWords(t, c.Test))
+}
+
+// jobWords is what one job may spend where the enclave adds the noise, and what that rests on.
+func jobWords(p *dataset.ModePrivacy, account *dataset.Privacy) string {
+	s := fmt.Sprintf("One job in %s spends at most epsilon %s at delta %s", p.Mode, decimal(p.Epsilon, 6), decimal(p.Delta, 12))
+	switch {
+	case account.Unit == dataset.UnitContributor:
+		s += fmt.Sprintf(", %s of each contributor counted", count(p.Contributions, "record"))
+	default:
+		s += ", for one record: who gave several is protected less"
+	}
+	hides := "whether a person is there"
+	if account.Adjacency == dataset.ReplaceOne {
+		hides = "what a person gave, not how many people there are"
+	}
+	if p.Shards > 0 {
+		s += fmt.Sprintf(", over at least %s", count(p.Shards, "shard"))
+	}
+	return s + fmt.Sprintf("; that hides %s (%s), and rests on noise and on runtime %s.", hides, account.Adjacency, either(p.Runtimes))
 }
 
 func (c *Compiled) modeWords() string {

@@ -76,7 +76,8 @@ type Redact struct {
 	actions   []string
 	taken     map[string]string // names of members that were made, and of what
 	count     map[string]int64  // how often one was made
-	files     map[string]int64  // names of files that were made
+	files     map[string]int64  // names of files that were made; none if alone
+	alone     bool              // what becomes of a record depends on no other: see transforms.Env.Alone
 }
 
 // Schema also refuses operators that read a column which is not there.
@@ -113,6 +114,7 @@ func NewRedact(c *Config, env *transforms.Env) (*Redact, error) {
 	s := &Redact{
 		step: step{finder: d, fields: f, optional: c.Optional, keys: keysToo(c.Keys, c.Fields), under: c.Keys == nil, paths: map[string]string{}}, operators: map[span.Type]operator{}, fallback: replace{},
 		taken: map[string]string{}, count: map[string]int64{}, files: map[string]int64{}, whose: map[string][]byte{},
+		alone: env != nil && env.Alone,
 	}
 	known := []string{Default}
 	for t := range d.want {

@@ -53,11 +53,13 @@ func (s *Redact) fileName(r *transforms.Record, t *transforms.Trace) (transforms
 	}
 	stem := strings.Join(parts, "/")
 	name := stem + last
-	for s.files[name] > 0 { // by another file, whether it had that name or was given it
+	for !s.alone && s.files[name] > 0 { // by another file, whether it had that name or was given it
 		s.files[stem+last]++
 		name, changed = stem+"_"+strconv.FormatInt(s.files[stem+last], 10)+last, true
 	}
-	s.files[name]++
+	if !s.alone { // else a name would tell of the files before it
+		s.files[name]++
+	}
 	if changed {
 		r.Name = name
 	}

@@ -3,10 +3,12 @@
 package usagetest
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -20,9 +22,30 @@ const Origin = "log.example.org"
 // Log is a small transparency log in memory: a real RFC 6962 tree and real signed checkpoints, without storage.
 type Log struct {
 	*tlog.Log
-	signer note.Signer
-	leaves []envelope.Digest
+	signer    note.Signer
+	leaves    []envelope.Digest
+	Witnesses []*tlog.Cosigner // cosign every checkpoint
+	Time      int64            // of their cosignatures, Unix seconds
 }
+
+// NewWitness makes a witness with a fresh key.
+func NewWitness(name string) (*tlog.Cosigner, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return tlog.NewCosigner(name, key)
+}
+
+// Fork is a log with the same key and other entries from n on.
+func (l *Log) Fork(n int) *Log {
+	f := *l
+	f.leaves = slices.Clone(l.leaves[:n])
+	return &f
+}
+
+// Size is how many entries the log has.
+func (l *Log) Size() int { return len(l.leaves) }
 
 // NewLog makes a log with a fresh key and n entries by others.
 func NewLog(n int) (*Log, error) {
@@ -54,13 +77,26 @@ func (l *Log) Append(body []byte) int64 {
 // Proof proves entry i in the tree as it is now.
 func (l *Log) Proof(i int64) (tlog.Proof, error) {
 	cp, err := l.Checkpoint()
-	return tlog.Proof{Index: i, Size: int64(len(l.leaves)), Hashes: path(int(i), l.leaves), Checkpoint: cp}, err
+	hashes := append([]envelope.Digest{}, path(int(i), l.leaves)...)
+	return tlog.Proof{Index: i, Size: int64(len(l.leaves)), Hashes: hashes, Checkpoint: cp}, err
 }
 
-// Checkpoint signs the tree as it is now.
+// Checkpoint signs the tree as it is now, and has every witness cosign it.
 func (l *Log) Checkpoint() (string, error) {
 	r := root(l.leaves)
-	return l.SignNote(fmt.Sprintf("%s\n%d\n%s\n", l.Origin(), len(l.leaves), base64.StdEncoding.EncodeToString(r[:])))
+	text, err := l.SignNote(fmt.Sprintf("%s\n%d\n%s\n", l.Origin(), len(l.leaves), base64.StdEncoding.EncodeToString(r[:])))
+	if err != nil {
+		return "", err
+	}
+	signed := text
+	for _, w := range l.Witnesses {
+		line, err := w.Cosign(text, l.Time)
+		if err != nil {
+			return "", err
+		}
+		signed += line
+	}
+	return signed, nil
 }
 
 // SignNote signs any text with the log's key.
@@ -100,4 +136,26 @@ func split(n int) int {
 		k *= 2
 	}
 	return k
+}
+
+// Consistency proves that the tree as it is now begins with that of the first n entries, 0 < n.
+func (l *Log) Consistency(n int64) []envelope.Digest {
+	if int(n) == len(l.leaves) {
+		return nil
+	}
+	return subproof(int(n), l.leaves, true)
+}
+
+// subproof follows RFC 6962, 2.1.2.
+func subproof(m int, d []envelope.Digest, whole bool) []envelope.Digest {
+	switch k := split(len(d)); {
+	case m == len(d) && whole:
+		return nil
+	case m == len(d):
+		return []envelope.Digest{root(d)}
+	case m <= k:
+		return append(subproof(m, d[:k], whole), root(d[k:]))
+	default:
+		return append(subproof(m-k, d[k:], false), root(d[:k]))
+	}
 }

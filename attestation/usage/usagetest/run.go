@@ -22,6 +22,7 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
+	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
 // Now is the time at which runs happen, Unix milliseconds by every broker's clock.
@@ -36,6 +37,7 @@ type Scenario struct {
 	Entries   int                   // entries in the log before this one; 5 if zero
 	Mode      string                // privacy mode; raw-in-tee if empty
 	Steps     []dataset.Step        // of the mode
+	Witnesses int                   // that cosign the log, and all of whom are trusted
 
 	Offer     func(i int, m *dataset.Manifest)         // before packing; 0 is the code
 	Pack      func(i int, c *dataset.PackConfig)       // likewise
@@ -49,6 +51,8 @@ type Scenario struct {
 	Commit    func(i int, c *grant.Commit)
 	Reference func(*attestation.Reference)
 	Trust     func(*usage.Trust)
+	// Proof changes the proof of a grant or of a commit; part is as in findings.
+	Proof func(r *Run, part string, p *tlog.Proof) *tlog.Proof
 
 	// Edit changes a signed statement's payload as JSON just before it is signed; part is as in findings.
 	Edit func(part string, statement map[string]any)
@@ -104,7 +108,7 @@ func (r *Run) Again(t testing.TB, s Scenario) *Run {
 	t.Helper()
 	n := &Run{Keys: r.Keys, Platform: r.Platform, t: t, manifests: r.manifests, ids: r.ids}
 	n.use(s)
-	n.s.Assurance, n.s.Datasets = r.s.Assurance, r.s.Datasets
+	n.s.Assurance, n.s.Datasets, n.s.Witnesses = r.s.Assurance, r.s.Datasets, max(n.s.Witnesses, r.s.Witnesses)
 	n.Parts.Manifests = slices.Clone(r.Parts.Manifests)
 	n.run()
 	return n
@@ -126,6 +130,12 @@ func (r *Run) run() {
 	var err error
 	r.Log, err = NewLog(r.s.Entries)
 	r.Check(err)
+	for i := range r.s.Witnesses {
+		w, err := NewWitness(fmt.Sprintf("witness-%d.example.net", i))
+		r.Check(err)
+		r.Log.Witnesses = append(r.Log.Witnesses, w)
+	}
+	r.Log.Time = Now/1000 + 1
 	r.signJob()
 	r.collect()
 	r.release()
@@ -259,6 +269,9 @@ func (r *Run) offer(i int) dataset.Manifest {
 	} else if len(r.s.Steps) > 0 {
 		m.Terms.Steps = []dataset.ModeSteps{{Mode: r.s.Mode, Steps: r.s.Steps}}
 	}
+	if dataset.Private(r.s.Mode) {
+		offerPrivate(&m, r.s.Mode)
+	}
 	if dataset.Noisy(r.s.Mode) {
 		m.Terms.Privacy.Adjacency, m.Terms.Privacy.Epsilon, m.Terms.Privacy.BuyerEpsilon = dataset.ReplaceOne, 5_000_000, 5_000_000
 	}
@@ -272,6 +285,9 @@ func (r *Run) signJob() {
 		Limits:  job.Limits{MemoryBytes: 64 << 20, WallSeconds: 60, OutputBytes: 1 << 16, Fuel: 120_000_000_000},
 		Outputs: []job.Output{{Name: "model.bin", Class: "model", MaxBytes: 1 << 16}, {Name: "metrics.json", Class: "metrics", MaxBytes: 1 << 10}},
 		Params:  map[string]string{"RATE": "1"}, Seed: envelope.NewNonce(), SpendCap: 1_000_000, Recipient: "age1example", NotAfter: Now/1000 + 5000,
+	}
+	if dataset.Private(r.s.Mode) {
+		r.Check(declare(&r.job))
 	}
 	if r.s.Job != nil {
 		r.s.Job(&r.job)
@@ -326,6 +342,12 @@ func (r *Run) release() {
 				Outputs: []string{"metrics", "model"}, MaxOutput: 1 << 16, Logs: grant.LogsOff, Allowance: 2, Expires: Now + 3_000_000,
 			},
 		}
+		if dataset.Private(r.s.Mode) {
+			g.Obligations.Epochs = 1
+		}
+		if p := r.job.Privacy; p != nil && i > 0 {
+			g.Obligations.Privacy = p.Epsilon
+		}
 		if i == 0 {
 			g.Ticket, g.Population, g.Obligations.Epochs = nil, "", 1
 		}
@@ -348,7 +370,7 @@ func (r *Run) signUsage() {
 		Execution: &usage.Execution{
 			Module: envelope.Sum([]byte("main.wasm")), Rewritten: envelope.Sum([]byte("main.wasm, counted")), Costs: usage.CostTable, Fuel: 1_500_000_000,
 		},
-		Commitment: &commitment, Transforms: []usage.Transform{}, Receipts: []string{}, Payments: []string{},
+		Commitment: &commitment, Transforms: []usage.Transform{}, Spent: []usage.Spend{}, Receipts: []string{}, Payments: []string{},
 		Measured: usage.Measured{CPUMillis: 900, PeakMemory: 1 << 24, WallMillis: 950},
 		Time:     usage.Time{Broker: Now, Released: 300, Started: 400, Finished: 1400},
 	}
@@ -356,6 +378,9 @@ func (r *Run) signUsage() {
 		r.statement.Packages = append(r.statement.Packages, r.used(i, m))
 		r.statement.Transforms = append(r.statement.Transforms, r.transforms(i, m)...)
 		r.statement.Privacy += r.grants[i].Obligations.Privacy
+	}
+	if r.job.Privacy != nil {
+		r.spend()
 	}
 	if r.s.Failed != "" {
 		r.statement.Outcome, r.statement.Reason = usage.OutcomeFailed, r.s.Failed
@@ -414,6 +439,9 @@ func (r *Run) granted(i int) grant.Ranges {
 // used says that what is granted of package i was read whole, code once and data twice. Of a part, the read root is made up.
 func (r *Run) used(i int, m *dataset.Manifest) usage.Package {
 	epochs := int64(min(i, 1) + 1)
+	if dataset.Private(r.s.Mode) {
+		epochs = 1
+	}
 	ranges := r.granted(i)
 	sel, err := m.Select(ranges.Spans())
 	r.Check(err)
@@ -450,6 +478,9 @@ func (r *Run) commit() {
 			Binding: r.d, Grant: r.grantIDs[i], Job: r.jobID, Manifest: r.ids[i], Usage: r.usageID, Outcome: r.statement.Outcome,
 			Records: records, Amount: amount, Currency: price.Currency, Sequence: 5, Previous: &r.grantIDs[i], Time: Now + 2000,
 		}
+		if r.s.Witnesses > 0 {
+			c.Witnessed = r.logged(fmt.Sprintf("grant[%d]", i), r.Entry(i, r.Parts.Grants[i]))
+		}
 		if r.s.Commit != nil {
 			r.s.Commit(i, &c)
 		}
@@ -457,6 +488,29 @@ func (r *Run) commit() {
 		r.Parts.Commits = append(r.Parts.Commits, signed)
 	}
 	r.Parts.Grants = r.Parts.Grants[:min(len(r.Parts.Grants), len(r.Parts.Commits))]
+}
+
+// Entry is the log entry of a statement by package i's broker.
+func (r *Run) Entry(i int, signed []byte) []byte {
+	body, err := tlog.Body(signed, r.broker(i).Public())
+	r.Check(err)
+	return body
+}
+
+// Logged appends an entry to a log and proves it.
+func (r *Run) Logged(l *Log, body []byte) *tlog.Proof {
+	p, err := l.Proof(l.Append(body))
+	r.Check(err)
+	return &p
+}
+
+// logged does so with the run's own log.
+func (r *Run) logged(part string, body []byte) *tlog.Proof {
+	p := r.Logged(r.Log, body)
+	if r.s.Proof != nil {
+		p = r.s.Proof(r, part, p)
+	}
+	return p
 }
 
 func (r *Run) makeTrust() {
@@ -475,14 +529,29 @@ func (r *Run) makeTrust() {
 		References:   []usage.TrustedReference{{Key: r.Keys.Reference.Public(), Signed: signed}},
 		MinAssurance: r.s.Assurance,
 	}
+	if r.s.Witnesses > 0 {
+		r.Trust.Witnesses = &usage.TrustedWitnesses{Threshold: r.s.Witnesses, Keys: []string{}}
+		for _, w := range r.Log.Witnesses {
+			r.Trust.Witnesses.Keys = append(r.Trust.Witnesses.Keys, w.String())
+		}
+	}
 	if r.s.Trust != nil {
 		r.s.Trust(&r.Trust)
 	}
 }
 
-// Seal logs the usage statement and makes the bundle from Parts as they are.
+// Seal logs usage statement and commits and makes the bundle from the other Parts as they are.
 func (r *Run) Seal() {
 	r.t.Helper()
+	r.Log.Time = Now/1000 + 3
+	r.Parts.Proofs = nil
+	for i, c := range r.Parts.Commits {
+		var p *tlog.Proof
+		if len(c) > 0 && string(c) != "null" {
+			p = r.logged(fmt.Sprintf("commit[%d]", i), r.Entry(i, c))
+		}
+		r.Parts.Proofs = append(r.Parts.Proofs, p)
+	}
 	body, err := usage.Body(r.Parts.Usage, r.Parts.Evidence)
 	r.Check(err)
 	proof, err := r.Log.Proof(r.Log.Append(body))

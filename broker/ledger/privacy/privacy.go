@@ -24,6 +24,9 @@ const (
 	Nano     = 1_000_000_000
 	MaxLoss  = 1<<53 - 1 // about nine million ε
 	MaxDelta = 1_000_000_000_000
+	// NoBound is the divergence from which on an order bounds nothing: conversions leave such orders out. A release's divergence
+	// is cut to it, so that thousands of releases of which high orders say nothing still add up.
+	NoBound = 1024 * Nano
 )
 
 // orders are those of Google's dp-accounting by default, in tenths: 1.1 to 10.9 by tenths, 11 to 63, and powers of two.
@@ -142,18 +145,27 @@ func Approximate(epsilon, delta float64) (Cost, error) {
 	return checked(Cost{Epsilon: e, Delta: d})
 }
 
-// Renyi is the cost of a mechanism with these divergences, one for each order in turn.
+// Renyi is the cost of a mechanism with these divergences, one for each order in turn, of which some may be infinite.
 func Renyi(divergence []float64) (Cost, error) {
 	if len(divergence) != Orders {
 		return Cost{}, fmt.Errorf("%w: %d divergences, want %d", ErrCost, len(divergence), Orders)
 	}
 	var v Vector
+	bounded := false
 	for i, d := range divergence {
+		if d > NoBound/Nano { // not so of NaN
+			v[i] = NoBound
+			continue
+		}
+		bounded = true
 		u, err := Units(d, Nano)
 		if err != nil {
 			return Cost{}, fmt.Errorf("order %v: %w", Order(i), err)
 		}
 		v[i] = u
+	}
+	if !bounded {
+		return Cost{}, fmt.Errorf("%w: no order has a divergence below %d", ErrCost, NoBound/Nano)
 	}
 	return checked(Cost{Renyi: &v})
 }

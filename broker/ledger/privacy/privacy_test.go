@@ -61,7 +61,7 @@ func TestConversionAgainstReference(t *testing.T) {
 	} {
 		v := make([]float64, Orders)
 		for i := range v {
-			v[i] = MaxLoss / Nano
+			v[i] = math.Inf(1)
 			if o := Order(i); o == math.Trunc(o) && o <= 63 {
 				v[i] = row.steps * sampledGaussian(row.q, row.sigma, int(o))
 			}
@@ -163,7 +163,7 @@ func TestFloatsRefused(t *testing.T) {
 		}
 		g := gaussian(1, 1)
 		g[7] = v
-		if _, err := Renyi(g); !errors.Is(err, ErrCost) {
+		if _, err := Renyi(g); !errors.Is(err, ErrCost) && !(v > 0) {
 			t.Errorf("rényi %v: %v", v, err)
 		}
 	}
@@ -180,6 +180,66 @@ func TestFloatsRefused(t *testing.T) {
 	}
 	if c, err := Pure(1e-12); err != nil || c.Pure != 1 {
 		t.Errorf("a little is rounded up: %+v, %v", c, err)
+	}
+}
+
+// TestOrdersThatBoundNothing: an infinite order is left out of every sum that it was once in, and thousands of releases with one
+// add up as without.
+func TestOrdersThatBoundNothing(t *testing.T) {
+	open, cut := gaussian(30, 1), gaussian(30, 1)
+	for i := range open {
+		if Order(i) > 60 {
+			open[i], cut[i] = math.Inf(1), 2048
+		}
+	}
+	costs := map[string][]float64{"infinite": open, "far too much": cut}
+	for name, v := range costs {
+		c, err := Renyi(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s Sum
+		for range 5000 {
+			if err := s.Add(&c); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		least := math.Inf(1)
+		for i, x := range v {
+			if a := Order(i); a <= 60 {
+				least = min(least, 5000*x+math.Log1p(-1/a)-math.Log(1e-5*a)/(a-1))
+			}
+		}
+		if got, ok := s.Guarantee(MaxDelta / 100_000); !ok || float64(got)/Nano < least || float64(got)/Nano > least+1e-4 {
+			t.Errorf("%s: %d, want %v", name, got, least)
+		}
+		small, err := Renyi(gaussian(1000, 1))
+		if err != nil || s.Add(&small) != nil {
+			t.Fatal(err)
+		}
+		for range 5000 {
+			if err := s.Remove(&c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var want Sum
+		if err := want.Add(&small); err != nil || s != want {
+			t.Errorf("%s: taken back, and something stays", name)
+		}
+	}
+	none := make([]float64, Orders)
+	for i := range none {
+		none[i] = math.Inf(1)
+	}
+	if _, err := Renyi(none); !errors.Is(err, ErrCost) {
+		t.Errorf("no order bounds anything: %v", err)
+	}
+	dead := Sum{Renyi: Vector{0: NoBound}}
+	for i := range dead.Renyi {
+		dead.Renyi[i] = NoBound
+	}
+	if e, ok := dead.Guarantee(MaxDelta / 2); ok {
+		t.Errorf("epsilon %d of nothing", e)
 	}
 }
 

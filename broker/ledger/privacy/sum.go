@@ -75,7 +75,7 @@ func (s *Sum) Guarantee(delta int64) (epsilon int64, ok bool) {
 	}
 	both := s.Renyi
 	for i, v := range s.PureRenyi {
-		both[i] += v // above MaxLoss the order is of no use, and convert says so
+		both[i] += v // from NoBound on the order is of no use, and convert leaves it out
 	}
 	if r, ok := convert(&both, left); ok && s.Epsilon <= MaxLoss-r && (best < 0 || s.Epsilon+r < best) {
 		best = s.Epsilon + r
@@ -86,7 +86,7 @@ func (s *Sum) Guarantee(delta int64) (epsilon int64, ok bool) {
 // margin is more than the relative error of the floats.
 const margin = 0x1p-40
 
-// convert is the conversion of dp-accounting: for each order, ε = r + ln(1-1/α) - ln(δα)/(α-1) (Canonne, Kamath and
+// convert is the conversion of dp-accounting, over the orders that bound anything: for each order, ε = r + ln(1-1/α) - ln(δα)/(α-1) (Canonne, Kamath and
 // Steinke, 2020), or 0 where δ² > 1-e^(-r); the least of them, rounded up.
 func convert(v *Vector, delta int64) (epsilon int64, ok bool) {
 	if *v == (Vector{}) {
@@ -97,6 +97,9 @@ func convert(v *Vector, delta int64) (epsilon int64, ok bool) {
 	}
 	d, best := float64(delta)/MaxDelta, math.Inf(1)
 	for i, n := range v {
+		if n >= NoBound {
+			continue
+		}
 		a, r := Order(i), float64(n)/Nano
 		e := 0.0
 		if d*d*(1-margin)+math.Expm1(-r) <= 0 {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/envelope"
+	"github.com/glovebox-dev/glovebox/transforms/dp"
 )
 
 // Report is the whole of it.
@@ -96,6 +97,27 @@ type Population struct {
 	Left        int64             `json:"left"`
 	Forecast    Forecast          `json:"forecast"` // of Left
 	Buyers      []PopulationBuyer `json:"buyers"`
+	Spends      []Spend           `json:"spends"` // in modes with noise of the enclave's, oldest first
+}
+
+// Spend is what one lease cost a privacy account where the enclave adds the noise: what it said that it did, or else all that the
+// job declares. ε is that of the lease alone.
+type Spend struct {
+	Grant         envelope.Digest    `json:"grant"`
+	Manifest      envelope.Digest    `json:"manifest"`
+	Job           envelope.Digest    `json:"job"`
+	Buyer         envelope.PublicKey `json:"buyer"`
+	Time          int64              `json:"time"`  // of the grant
+	State         string             `json:"state"` // "reserved", "spent": as the enclave stated, or "kept": it was not heard of
+	Mode          string             `json:"mode"`
+	Unit          string             `json:"unit"`
+	Contributions int64              `json:"contributions"` // of one unit that counted, at most
+	Adjacency     string             `json:"adjacency"`
+	Mechanisms    []dp.Mechanism     `json:"mechanisms"` // empty: nothing was done
+	Accountant    string             `json:"accountant"`
+	Delta         int64              `json:"delta"`
+	Epsilon       int64              `json:"epsilon"`   // at Delta, by Accountant
+	Isolation     string             `json:"isolation"` // runtime class that it rests on
 }
 
 // PopulationBuyer is one buyer's share of a privacy account.
@@ -110,20 +132,22 @@ type PopulationBuyer struct {
 
 // Job is what one job used of one package.
 type Job struct {
-	Manifest   envelope.Digest    `json:"manifest"`
-	Name       string             `json:"name"`
-	Job        envelope.Digest    `json:"job"`
-	Buyer      envelope.PublicKey `json:"buyer"`
-	Code       *envelope.Digest   `json:"code"`
-	Purpose    string             `json:"purpose"`
-	Population string             `json:"population"`
-	Attempts   int64              `json:"attempts"`
-	State      string             `json:"state"` // of the last attempt
-	Grant      envelope.Digest    `json:"grant"` // of the last attempt: what a revocation of one lease names
-	Used       bool               `json:"used"`  // counts as a use for good
-	Live       bool               `json:"live"`  // counts as a use while its lease lives
-	Currency   string             `json:"currency"`
-	First      int64              `json:"first"` // when its first attempt was granted
+	Manifest    envelope.Digest    `json:"manifest"`
+	Name        string             `json:"name"`
+	Job         envelope.Digest    `json:"job"`
+	Buyer       envelope.PublicKey `json:"buyer"`
+	Code        *envelope.Digest   `json:"code"`
+	Purpose     string             `json:"purpose"`
+	Population  string             `json:"population"`
+	Attempts    int64              `json:"attempts"`
+	State       string             `json:"state"` // of the last attempt
+	Grant       envelope.Digest    `json:"grant"` // of the last attempt: what a revocation of one lease names
+	Used        bool               `json:"used"`  // counts as a use for good
+	Live        bool               `json:"live"`  // counts as a use while its lease lives
+	Currency    string             `json:"currency"`
+	First       int64              `json:"first"`       // when its first attempt was granted
+	Commits     int64              `json:"commits"`     // signed, over all attempts
+	Unwitnessed int64              `json:"unwitnessed"` // of Commits: they do not prove that witnesses saw the release before
 	Tally
 }
 

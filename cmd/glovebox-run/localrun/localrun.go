@@ -47,6 +47,9 @@ type Request struct {
 	Epochs  int               `json:"epochs"` // deliveries of one batch, at most
 	Seed    envelope.Nonce    `json:"seed"`
 	Out     string            `json:"out"` // directory for outputs; empty: they are counted and dropped
+	// Of a module of train/1, for each record: units of fuel, and bytes as the guest gets it. 0: what this package says.
+	RecordFuel  int64 `json:"recordFuel"`
+	RecordBytes int64 `json:"recordBytes"`
 }
 
 // Data is one dataset, sealed as a creator would but under a key that was made for this run and dies with it.
@@ -76,7 +79,8 @@ type Result struct {
 	Isolation  string      `json:"isolation"`
 	Delivered  []Delivered `json:"delivered"`
 	Outputs    []Output    `json:"outputs"`
-	Undeclared int         `json:"undeclared"` // files in /out that would be dropped
+	Undeclared int         `json:"undeclared"`         // files in /out that would be dropped
+	Training   *Training   `json:"training,omitempty"` // of a module of train/1, in place of outputs
 }
 
 // Delivered is how much of a dataset the code was given.

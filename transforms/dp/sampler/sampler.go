@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sampler draws the noise of differential privacy: exactly, with integers only (Canonne, Kamath, Steinke: The Discrete
-// Gaussian for Differential Privacy, 2020).
+// Gaussian for Differential Privacy, 2020; Karney: Sampling exactly from the normal distribution, 2016).
 //
 // Trust domain: whoever answers for the privacy of a release: the enclave process, or the creator at ingest; pure, but for the
 // bytes it is given. Its one job: a draw has the stated distribution exactly, if the bytes are uniform. There is no float, so
 // none of its low bits can tell what noise was added to.
 //
 // How long a draw takes depends on the noise drawn, and on nothing else: never on what it will be added to. Whoever shows times
-// of single draws shows something of the noise; releases have fixed times for that.
+// of single draws shows something of the noise; a [Pool] has it drawn before anything is added to it.
 package sampler
 
 import (
@@ -68,6 +68,12 @@ type Source struct {
 	left  int // bits of acc
 	steps int // since the draw at hand began
 	err   error
+
+	gauss, lap cached // tables of vectors
+
+	normal  *stairs // of the normal distribution, once it is asked for
+	deviate deviate // at hand; kept for its memory
+	slow    bool    // go the long way where a short one would do: in tests, which compare the two
 }
 
 // NewSource draws from a reader of uniform bytes that nobody else knows: crypto/rand.Reader but in tests.
@@ -97,8 +103,8 @@ func (s *Source) word() uint64 {
 
 // bits gives n uniform bits, n ≤ 64. What is left of a word that has too few is thrown away.
 func (s *Source) bits(n int) uint64 {
-	if s.steps++; s.steps > maxSteps && s.err == nil {
-		s.err = fmt.Errorf("%w: the bytes are not uniform", ErrEntropy)
+	if s.steps++; s.steps > maxSteps {
+		s.notUniform()
 	}
 	if s.left < n {
 		s.acc, s.left = s.word(), 64
@@ -176,11 +182,8 @@ func (s *Source) series(coin func() bool) bool {
 
 // Laplace draws discrete Laplace noise: x has a probability in proportion to exp(-|x|/scale).
 func (s *Source) Laplace(scale Rat) (int64, error) {
-	if err := scale.check(); err != nil {
+	if err := scale.checkScale(); err != nil {
 		return 0, err
-	}
-	if scale.Num/scale.Den >= MaxScale {
-		return 0, fmt.Errorf("%w: scale %d/%d", ErrParameter, scale.Num, scale.Den)
 	}
 	s.steps = 0
 	scale = scale.lowest()
@@ -220,8 +223,6 @@ func (s *Source) laplace(t, n uint64) int64 {
 			return int64(x)
 		}
 	}
-	if s.err == nil { // less than one in e⁵¹²
-		s.err = fmt.Errorf("%w: the bytes are not uniform", ErrEntropy)
-	}
+	s.notUniform() // less than one in e⁵¹²
 	return 0
 }

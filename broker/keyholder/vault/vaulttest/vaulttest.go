@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -187,6 +188,7 @@ func (s *Server) Run() error {
 	defer log.Close()
 	s.cmd = exec.Command(Binary(), "server", "-config", filepath.Join(s.dir, "vault.hcl"))
 	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its plug-ins are killed with it
 	s.cmd.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "SKIP_SETCAP=1", "VAULT_LOG_LEVEL=warn"}
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -255,8 +257,8 @@ func (s *Server) Stop() {
 	if s.cmd == nil || s.cmd.Process == nil {
 		return
 	}
-	s.cmd.Process.Kill() //nolint:errcheck // it may have ended
-	s.cmd.Wait()         //nolint:errcheck // it was killed
+	syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it may have ended
+	s.cmd.Wait()                                      //nolint:errcheck // it was killed
 	s.cmd = nil
 }
 

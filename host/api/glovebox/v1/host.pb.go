@@ -1738,7 +1738,7 @@ func (*CheckpointRequest) Descriptor() ([]byte, []int) {
 
 type CheckpointResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// C2SP tlog-checkpoint, a signed note.
+	// C2SP tlog-checkpoint, a signed note, with the cosignatures that witnesses have given so far.
 	Checkpoint []byte `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// The note verifier key the host signs with. Trust it only if it came from elsewhere too.
 	Verifier      string `protobuf:"bytes,2,opt,name=verifier,proto3" json:"verifier,omitempty"`
@@ -1798,7 +1798,9 @@ type InclusionRequest struct {
 	//
 	//	*InclusionRequest_Statement
 	//	*InclusionRequest_Index
-	Entry         isInclusionRequest_Entry `protobuf_oneof:"entry"`
+	Entry isInclusionRequest_Entry `protobuf_oneof:"entry"`
+	// Prove against the newest checkpoint that enough of the log's witnesses cosigned, instead of the latest.
+	Cosigned      bool `protobuf:"varint,3,opt,name=cosigned,proto3" json:"cosigned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1856,6 +1858,13 @@ func (x *InclusionRequest) GetIndex() int64 {
 		}
 	}
 	return 0
+}
+
+func (x *InclusionRequest) GetCosigned() bool {
+	if x != nil {
+		return x.Cosigned
+	}
+	return false
 }
 
 type isInclusionRequest_Entry interface {
@@ -2516,6 +2525,76 @@ func (x *Enclave) GetLastExit() string {
 	return ""
 }
 
+type LogWitness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Size it last cosigned, and when, in Unix seconds by its own clock; 0 if it never did since the host started.
+	Size int64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Time int64 `protobuf:"varint,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Why it did not cosign when it was last asked; empty if it did.
+	Fault         string `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogWitness) Reset() {
+	*x = LogWitness{}
+	mi := &file_glovebox_v1_host_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogWitness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogWitness) ProtoMessage() {}
+
+func (x *LogWitness) ProtoReflect() protoreflect.Message {
+	mi := &file_glovebox_v1_host_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogWitness.ProtoReflect.Descriptor instead.
+func (*LogWitness) Descriptor() ([]byte, []int) {
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *LogWitness) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LogWitness) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *LogWitness) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *LogWitness) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
 type StatusResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -2530,14 +2609,17 @@ type StatusResponse struct {
 	// Free bytes on the disk of the state directory.
 	DiskFree int64 `protobuf:"varint,8,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`
 	// What the platform proves is not for the host to say: the bundle does.
-	Assurance     string `protobuf:"bytes,9,opt,name=assurance,proto3" json:"assurance,omitempty"`
+	Assurance    string        `protobuf:"bytes,9,opt,name=assurance,proto3" json:"assurance,omitempty"`
+	LogWitnesses []*LogWitness `protobuf:"bytes,10,rep,name=log_witnesses,json=logWitnesses,proto3" json:"log_witnesses,omitempty"`
+	// Size of the newest checkpoint that enough witnesses cosigned; 0 if there is none.
+	LogCosigned   int64 `protobuf:"varint,11,opt,name=log_cosigned,json=logCosigned,proto3" json:"log_cosigned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_glovebox_v1_host_proto_msgTypes[43]
+	mi := &file_glovebox_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +2631,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_glovebox_v1_host_proto_msgTypes[43]
+	mi := &file_glovebox_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +2644,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{43}
+	return file_glovebox_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -2626,6 +2708,20 @@ func (x *StatusResponse) GetAssurance() string {
 		return x.Assurance
 	}
 	return ""
+}
+
+func (x *StatusResponse) GetLogWitnesses() []*LogWitness {
+	if x != nil {
+		return x.LogWitnesses
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetLogCosigned() int64 {
+	if x != nil {
+		return x.LogCosigned
+	}
+	return 0
 }
 
 var File_glovebox_v1_host_proto protoreflect.FileDescriptor
@@ -2740,10 +2836,11 @@ const file_glovebox_v1_host_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\fR\n" +
 	"checkpoint\x12\x1a\n" +
-	"\bverifier\x18\x02 \x01(\tR\bverifier\"S\n" +
+	"\bverifier\x18\x02 \x01(\tR\bverifier\"o\n" +
 	"\x10InclusionRequest\x12\x1e\n" +
 	"\tstatement\x18\x01 \x01(\tH\x00R\tstatement\x12\x16\n" +
-	"\x05index\x18\x02 \x01(\x03H\x00R\x05indexB\a\n" +
+	"\x05index\x18\x02 \x01(\x03H\x00R\x05index\x12\x1a\n" +
+	"\bcosigned\x18\x03 \x01(\bR\bcosignedB\a\n" +
 	"\x05entry\"\x89\x01\n" +
 	"\x11InclusionResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x03R\x05index\x12\x12\n" +
@@ -2791,7 +2888,13 @@ const file_glovebox_v1_host_proto_rawDesc = "" +
 	"\x03pid\x18\x03 \x01(\x03R\x03pid\x12\x10\n" +
 	"\x03job\x18\x04 \x01(\tR\x03job\x12\x1a\n" +
 	"\brestarts\x18\x05 \x01(\x03R\brestarts\x12\x1b\n" +
-	"\tlast_exit\x18\x06 \x01(\tR\blastExit\"\x84\x03\n" +
+	"\tlast_exit\x18\x06 \x01(\tR\blastExit\"^\n" +
+	"\n" +
+	"LogWitness\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04time\x18\x03 \x01(\x03R\x04time\x12\x14\n" +
+	"\x05fault\x18\x04 \x01(\tR\x05fault\"\xe5\x03\n" +
 	"\x0eStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x129\n" +
 	"\x04jobs\x18\x02 \x03(\v2%.glovebox.v1.StatusResponse.JobsEntryR\x04jobs\x120\n" +
@@ -2803,7 +2906,10 @@ const file_glovebox_v1_host_proto_rawDesc = "" +
 	"logPending\x12\x1c\n" +
 	"\tmanifests\x18\a \x01(\x03R\tmanifests\x12\x1b\n" +
 	"\tdisk_free\x18\b \x01(\x03R\bdiskFree\x12\x1c\n" +
-	"\tassurance\x18\t \x01(\tR\tassurance\x1a7\n" +
+	"\tassurance\x18\t \x01(\tR\tassurance\x12<\n" +
+	"\rlog_witnesses\x18\n" +
+	" \x03(\v2\x17.glovebox.v1.LogWitnessR\flogWitnesses\x12!\n" +
+	"\flog_cosigned\x18\v \x01(\x03R\vlogCosigned\x1a7\n" +
 	"\tJobsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012\xb1\x04\n" +
@@ -2846,7 +2952,7 @@ func file_glovebox_v1_host_proto_rawDescGZIP() []byte {
 	return file_glovebox_v1_host_proto_rawDescData
 }
 
-var file_glovebox_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_glovebox_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_glovebox_v1_host_proto_goTypes = []any{
 	(*ErrorHint)(nil),             // 0: glovebox.v1.ErrorHint
 	(*Job)(nil),                   // 1: glovebox.v1.Job
@@ -2891,8 +2997,9 @@ var file_glovebox_v1_host_proto_goTypes = []any{
 	(*ListRecordsResponse)(nil),   // 40: glovebox.v1.ListRecordsResponse
 	(*StatusRequest)(nil),         // 41: glovebox.v1.StatusRequest
 	(*Enclave)(nil),               // 42: glovebox.v1.Enclave
-	(*StatusResponse)(nil),        // 43: glovebox.v1.StatusResponse
-	nil,                           // 44: glovebox.v1.StatusResponse.JobsEntry
+	(*LogWitness)(nil),            // 43: glovebox.v1.LogWitness
+	(*StatusResponse)(nil),        // 44: glovebox.v1.StatusResponse
+	nil,                           // 45: glovebox.v1.StatusResponse.JobsEntry
 }
 var file_glovebox_v1_host_proto_depIdxs = []int32{
 	1,  // 0: glovebox.v1.SubmitResponse.job:type_name -> glovebox.v1.Job
@@ -2903,51 +3010,52 @@ var file_glovebox_v1_host_proto_depIdxs = []int32{
 	18, // 5: glovebox.v1.PutRequest.header:type_name -> glovebox.v1.PutHeader
 	28, // 6: glovebox.v1.ListManifestsResponse.manifests:type_name -> glovebox.v1.Manifest
 	39, // 7: glovebox.v1.ListRecordsResponse.records:type_name -> glovebox.v1.Record
-	44, // 8: glovebox.v1.StatusResponse.jobs:type_name -> glovebox.v1.StatusResponse.JobsEntry
+	45, // 8: glovebox.v1.StatusResponse.jobs:type_name -> glovebox.v1.StatusResponse.JobsEntry
 	42, // 9: glovebox.v1.StatusResponse.enclaves:type_name -> glovebox.v1.Enclave
-	2,  // 10: glovebox.v1.JobService.Submit:input_type -> glovebox.v1.SubmitRequest
-	4,  // 11: glovebox.v1.JobService.Get:input_type -> glovebox.v1.GetRequest
-	6,  // 12: glovebox.v1.JobService.List:input_type -> glovebox.v1.ListRequest
-	8,  // 13: glovebox.v1.JobService.Watch:input_type -> glovebox.v1.WatchRequest
-	10, // 14: glovebox.v1.JobService.Cancel:input_type -> glovebox.v1.CancelRequest
-	12, // 15: glovebox.v1.JobService.Probe:input_type -> glovebox.v1.ProbeRequest
-	14, // 16: glovebox.v1.JobService.FetchResult:input_type -> glovebox.v1.FetchResultRequest
-	16, // 17: glovebox.v1.JobService.FetchBundle:input_type -> glovebox.v1.FetchBundleRequest
-	19, // 18: glovebox.v1.BlobService.Put:input_type -> glovebox.v1.PutRequest
-	21, // 19: glovebox.v1.BlobService.Has:input_type -> glovebox.v1.HasRequest
-	23, // 20: glovebox.v1.BlobService.PutManifest:input_type -> glovebox.v1.PutManifestRequest
-	25, // 21: glovebox.v1.BlobService.GetManifest:input_type -> glovebox.v1.GetManifestRequest
-	27, // 22: glovebox.v1.BlobService.ListManifests:input_type -> glovebox.v1.ListManifestsRequest
-	30, // 23: glovebox.v1.LogService.Checkpoint:input_type -> glovebox.v1.CheckpointRequest
-	32, // 24: glovebox.v1.LogService.Inclusion:input_type -> glovebox.v1.InclusionRequest
-	34, // 25: glovebox.v1.LogService.Entries:input_type -> glovebox.v1.EntriesRequest
-	36, // 26: glovebox.v1.LogService.AppendRecord:input_type -> glovebox.v1.AppendRecordRequest
-	38, // 27: glovebox.v1.LogService.ListRecords:input_type -> glovebox.v1.ListRecordsRequest
-	41, // 28: glovebox.v1.OperatorService.Status:input_type -> glovebox.v1.StatusRequest
-	3,  // 29: glovebox.v1.JobService.Submit:output_type -> glovebox.v1.SubmitResponse
-	5,  // 30: glovebox.v1.JobService.Get:output_type -> glovebox.v1.GetResponse
-	7,  // 31: glovebox.v1.JobService.List:output_type -> glovebox.v1.ListResponse
-	9,  // 32: glovebox.v1.JobService.Watch:output_type -> glovebox.v1.WatchResponse
-	11, // 33: glovebox.v1.JobService.Cancel:output_type -> glovebox.v1.CancelResponse
-	13, // 34: glovebox.v1.JobService.Probe:output_type -> glovebox.v1.ProbeResponse
-	15, // 35: glovebox.v1.JobService.FetchResult:output_type -> glovebox.v1.FetchResultResponse
-	17, // 36: glovebox.v1.JobService.FetchBundle:output_type -> glovebox.v1.FetchBundleResponse
-	20, // 37: glovebox.v1.BlobService.Put:output_type -> glovebox.v1.PutResponse
-	22, // 38: glovebox.v1.BlobService.Has:output_type -> glovebox.v1.HasResponse
-	24, // 39: glovebox.v1.BlobService.PutManifest:output_type -> glovebox.v1.PutManifestResponse
-	26, // 40: glovebox.v1.BlobService.GetManifest:output_type -> glovebox.v1.GetManifestResponse
-	29, // 41: glovebox.v1.BlobService.ListManifests:output_type -> glovebox.v1.ListManifestsResponse
-	31, // 42: glovebox.v1.LogService.Checkpoint:output_type -> glovebox.v1.CheckpointResponse
-	33, // 43: glovebox.v1.LogService.Inclusion:output_type -> glovebox.v1.InclusionResponse
-	35, // 44: glovebox.v1.LogService.Entries:output_type -> glovebox.v1.EntriesResponse
-	37, // 45: glovebox.v1.LogService.AppendRecord:output_type -> glovebox.v1.AppendRecordResponse
-	40, // 46: glovebox.v1.LogService.ListRecords:output_type -> glovebox.v1.ListRecordsResponse
-	43, // 47: glovebox.v1.OperatorService.Status:output_type -> glovebox.v1.StatusResponse
-	29, // [29:48] is the sub-list for method output_type
-	10, // [10:29] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	43, // 10: glovebox.v1.StatusResponse.log_witnesses:type_name -> glovebox.v1.LogWitness
+	2,  // 11: glovebox.v1.JobService.Submit:input_type -> glovebox.v1.SubmitRequest
+	4,  // 12: glovebox.v1.JobService.Get:input_type -> glovebox.v1.GetRequest
+	6,  // 13: glovebox.v1.JobService.List:input_type -> glovebox.v1.ListRequest
+	8,  // 14: glovebox.v1.JobService.Watch:input_type -> glovebox.v1.WatchRequest
+	10, // 15: glovebox.v1.JobService.Cancel:input_type -> glovebox.v1.CancelRequest
+	12, // 16: glovebox.v1.JobService.Probe:input_type -> glovebox.v1.ProbeRequest
+	14, // 17: glovebox.v1.JobService.FetchResult:input_type -> glovebox.v1.FetchResultRequest
+	16, // 18: glovebox.v1.JobService.FetchBundle:input_type -> glovebox.v1.FetchBundleRequest
+	19, // 19: glovebox.v1.BlobService.Put:input_type -> glovebox.v1.PutRequest
+	21, // 20: glovebox.v1.BlobService.Has:input_type -> glovebox.v1.HasRequest
+	23, // 21: glovebox.v1.BlobService.PutManifest:input_type -> glovebox.v1.PutManifestRequest
+	25, // 22: glovebox.v1.BlobService.GetManifest:input_type -> glovebox.v1.GetManifestRequest
+	27, // 23: glovebox.v1.BlobService.ListManifests:input_type -> glovebox.v1.ListManifestsRequest
+	30, // 24: glovebox.v1.LogService.Checkpoint:input_type -> glovebox.v1.CheckpointRequest
+	32, // 25: glovebox.v1.LogService.Inclusion:input_type -> glovebox.v1.InclusionRequest
+	34, // 26: glovebox.v1.LogService.Entries:input_type -> glovebox.v1.EntriesRequest
+	36, // 27: glovebox.v1.LogService.AppendRecord:input_type -> glovebox.v1.AppendRecordRequest
+	38, // 28: glovebox.v1.LogService.ListRecords:input_type -> glovebox.v1.ListRecordsRequest
+	41, // 29: glovebox.v1.OperatorService.Status:input_type -> glovebox.v1.StatusRequest
+	3,  // 30: glovebox.v1.JobService.Submit:output_type -> glovebox.v1.SubmitResponse
+	5,  // 31: glovebox.v1.JobService.Get:output_type -> glovebox.v1.GetResponse
+	7,  // 32: glovebox.v1.JobService.List:output_type -> glovebox.v1.ListResponse
+	9,  // 33: glovebox.v1.JobService.Watch:output_type -> glovebox.v1.WatchResponse
+	11, // 34: glovebox.v1.JobService.Cancel:output_type -> glovebox.v1.CancelResponse
+	13, // 35: glovebox.v1.JobService.Probe:output_type -> glovebox.v1.ProbeResponse
+	15, // 36: glovebox.v1.JobService.FetchResult:output_type -> glovebox.v1.FetchResultResponse
+	17, // 37: glovebox.v1.JobService.FetchBundle:output_type -> glovebox.v1.FetchBundleResponse
+	20, // 38: glovebox.v1.BlobService.Put:output_type -> glovebox.v1.PutResponse
+	22, // 39: glovebox.v1.BlobService.Has:output_type -> glovebox.v1.HasResponse
+	24, // 40: glovebox.v1.BlobService.PutManifest:output_type -> glovebox.v1.PutManifestResponse
+	26, // 41: glovebox.v1.BlobService.GetManifest:output_type -> glovebox.v1.GetManifestResponse
+	29, // 42: glovebox.v1.BlobService.ListManifests:output_type -> glovebox.v1.ListManifestsResponse
+	31, // 43: glovebox.v1.LogService.Checkpoint:output_type -> glovebox.v1.CheckpointResponse
+	33, // 44: glovebox.v1.LogService.Inclusion:output_type -> glovebox.v1.InclusionResponse
+	35, // 45: glovebox.v1.LogService.Entries:output_type -> glovebox.v1.EntriesResponse
+	37, // 46: glovebox.v1.LogService.AppendRecord:output_type -> glovebox.v1.AppendRecordResponse
+	40, // 47: glovebox.v1.LogService.ListRecords:output_type -> glovebox.v1.ListRecordsResponse
+	44, // 48: glovebox.v1.OperatorService.Status:output_type -> glovebox.v1.StatusResponse
+	30, // [30:49] is the sub-list for method output_type
+	11, // [11:30] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_glovebox_v1_host_proto_init() }
@@ -2969,7 +3077,7 @@ func file_glovebox_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_glovebox_v1_host_proto_rawDesc), len(file_glovebox_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   4,
 		},

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command cnn is a guest of train/1: package nn says what the model is.
+//
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags='-s -w' -o cnn.wasm ./examples/dp/go/cnn
+package main
+
+import (
+	"github.com/glovebox-dev/glovebox/examples/dp/nn"
+	"github.com/glovebox-dev/glovebox/sdk/go/glovebox/train"
+)
+
+var _ = train.Serve(func(c *train.Config) (train.Model, error) { return nn.CNN(c) })
+
+func main() {}
