@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,14 +27,14 @@ import (
 
 var errStoreAway = errors.New("store is away")
 
-// awayStore fails from the n-th blob on, in the middle of it.
+// awayStore fails from the n-th blob on, in the middle of it. Blobs are stored two at a time.
 type awayStore struct {
 	*dataset.DirStore
-	left int
+	left atomic.Int64
 }
 
 func (s *awayStore) Put(ctx context.Context, r io.Reader) (envelope.Digest, int64, error) {
-	if s.left--; s.left < 0 {
+	if s.left.Add(-1) < 0 {
 		if _, err := io.CopyN(io.Discard, r, 1000); err != nil && !errors.Is(err, io.EOF) {
 			return envelope.Digest{}, 0, err
 		}
@@ -119,11 +120,12 @@ func (r *resumer) run(n int) (result string, stops int, err error) {
 		return "", 0, err
 	}
 	for {
-		left := 1 << 20
+		away := &awayStore{DirStore: store}
+		away.left.Store(1 << 20)
 		if n > 0 {
-			left = n
+			away.left.Store(int64(n))
 		}
-		p, err := r.pack(journal, &awayStore{store, left})
+		p, err := r.pack(journal, away)
 		switch {
 		case errors.Is(err, errStoreAway) && stops < 100:
 			stops++
