@@ -73,13 +73,14 @@ type killed struct {
 	t       *testing.T
 	bin     string
 	dir     string
+	env     []string // besides the test's own
 	rng     *rand.Rand
 	patient bool
 }
 
 func (k *killed) command(args ...string) *exec.Cmd {
 	c := exec.Command(k.bin, args...)
-	c.Dir = k.dir
+	c.Dir, c.Env = k.dir, append(os.Environ(), k.env...)
 	return c
 }
 

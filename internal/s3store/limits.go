@@ -22,6 +22,8 @@ const (
 	firstPause = 100 * time.Millisecond
 	// patience is how long one request may bring nothing.
 	patience = 30 * time.Second
+	// dripPatience is how many times as long one request for a block may take in all: bytes that drip are not waited for.
+	dripPatience = 4
 	// leastExpected is the speed in bytes a second below which an upload is given up.
 	leastExpected = 16 << 10
 )

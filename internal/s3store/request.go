@@ -104,8 +104,10 @@ func (s *Store) fetch(ctx context.Context, d envelope.Digest, index int64) (*blo
 func (s *Store) part(ctx context.Context, d envelope.Digest, off int64, b *block) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	still := time.AfterFunc(s.c.Patience, func() { cancel(context.DeadlineExceeded) })
+	giveUp := func() { cancel(context.DeadlineExceeded) }
+	still, drip := time.AfterFunc(s.c.Patience, giveUp), time.AfterFunc(dripPatience*s.c.Patience, giveUp)
 	defer still.Stop()
+	defer drip.Stop()
 	from, to := off+int64(len(b.data)), off+blockSize
 	var o minio.GetObjectOptions
 	if err := o.SetRange(from, to-1); err != nil {

@@ -54,7 +54,7 @@ type Config struct {
 
 	// Credentials replace what the environment says, if not nil.
 	Credentials *credentials.Credentials
-	// Patience is how long a request may bring nothing; 30 s if 0.
+	// Patience is how long a request may bring nothing, and a fourth of how long one for a block may take; 30 s if 0.
 	Patience time.Duration
 	// Pause is the wait before a failed request is made again, doubled each time; 100 ms if 0.
 	Pause time.Duration
@@ -171,7 +171,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		there, err = api.BucketExists(ctx, c.Bucket)
 		return err
 	}); err != nil {
-		return nil, err
+		return nil, s.inWords(ctx, err, envelope.Sum(nil))
 	}
 	if !there {
 		return nil, fmt.Errorf("%w: %s at %s", ErrBucket, c.Bucket, c.Endpoint)
@@ -202,8 +202,13 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (envelope.Digest, int64, e
 	}
 	s.cache.forget(d) // what was read of it before
 	n, err := s.Size(ctx, d)
-	if err != nil || n != b.size {
-		return envelope.Digest{}, 0, fmt.Errorf("%w: it took a blob of %d bytes and has one of %d (%w)", ErrUnavailable, b.size, n, err)
+	switch {
+	case errors.Is(err, dataset.ErrNoBlob):
+		return envelope.Digest{}, 0, fmt.Errorf("%w: it took a blob of %d bytes and has none", ErrUnavailable, b.size)
+	case err != nil:
+		return envelope.Digest{}, 0, err
+	case n != b.size:
+		return envelope.Digest{}, 0, fmt.Errorf("%w: it took a blob of %d bytes and has one of %d", ErrUnavailable, b.size, n)
 	}
 	return d, n, nil
 }
@@ -251,9 +256,21 @@ func (s *Store) Size(ctx context.Context, d envelope.Digest) (n int64, err error
 		return err
 	})
 	if err != nil {
-		return 0, s.named(err, d)
+		return 0, s.named(s.inWords(ctx, err, d), d)
 	}
 	return n, nil
+}
+
+// inWords is why the server refused a HEAD, to which it answers with a status and no words: a GET of the blob is refused for
+// the same reason, and says it.
+func (s *Store) inWords(ctx context.Context, err error, d envelope.Digest) error {
+	if !errors.Is(err, ErrRefused) {
+		return err
+	}
+	if _, told := s.fetch(ctx, d, 0); told != nil && !errors.Is(told, dataset.ErrNoBlob) {
+		return told
+	}
+	return err
 }
 
 // Remove forgets a blob. Removing what is not there is no error.

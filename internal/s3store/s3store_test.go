@@ -247,6 +247,36 @@ func TestServerThatStandsStill(t *testing.T) {
 	}
 }
 
+// TestServerThatDrips brings a byte now and then, so that it never stands still. What came counts, and it is given up all the same.
+func TestServerThatDrips(t *testing.T) {
+	srv := s3test.Start(t)
+	var asked atomic.Int32
+	c := between(t, srv, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if !isRead(r) {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		asked.Add(1)
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-")
+		w.Header().Set("Content-Range", "bytes "+first+"-1048575/3145728")
+		w.WriteHeader(http.StatusPartialContent)
+		for r.Context().Err() == nil {
+			w.Write([]byte{1})
+			w.(http.Flusher).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	c.Patience = 200 * time.Millisecond
+	s := open(t, c)
+	d := put(t, s, random(t, 3<<20))
+	if _, err := s.ReadAt(t.Context(), d, make([]byte, 1), 0); !errors.Is(err, s3store.ErrUnavailable) {
+		t.Errorf("ReadAt = %v, want that it is away", err)
+	}
+	if n := asked.Load(); n != 5 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // TestServerThatTakesOtherBytes: a server that keeps less than it was given is found out.
 func TestServerThatTakesOtherBytes(t *testing.T) {
 	srv := s3test.Start(t)
@@ -268,7 +298,7 @@ func TestCredentialsExpire(t *testing.T) {
 	srv := s3test.Start(t)
 	var expired atomic.Bool
 	var asked atomic.Int32
-	s := open(t, between(t, srv, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+	c := between(t, srv, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
 		if expired.Load() {
 			asked.Add(1)
 			w.Header().Set("Content-Type", "application/xml")
@@ -277,7 +307,8 @@ func TestCredentialsExpire(t *testing.T) {
 			return
 		}
 		pass.ServeHTTP(w, r)
-	}))
+	})
+	s := open(t, c)
 	first := random(t, 1000)
 	d := put(t, s, first)
 	expired.Store(true)
@@ -285,8 +316,14 @@ func TestCredentialsExpire(t *testing.T) {
 	if !errors.Is(err, s3store.ErrCredentials) || strings.Contains(err.Error(), "secret words") {
 		t.Errorf("Put = %v", err)
 	}
-	if asked.Load() > 3 {
+	if asked.Load() > 4 {
 		t.Errorf("asked %d times with credentials that are over", asked.Load())
+	}
+	if _, err := s.Size(t.Context(), envelope.Sum([]byte("another"))); !errors.Is(err, s3store.ErrCredentials) {
+		t.Errorf("Size, which asks with HEAD = %v", err)
+	}
+	if _, err := s3store.Open(t.Context(), c); !errors.Is(err, s3store.ErrCredentials) {
+		t.Errorf("Open, which asks with HEAD = %v", err)
 	}
 	expired.Store(false)
 	p := make([]byte, len(first))
