@@ -10,6 +10,9 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/sha256x"
 )
 
+// padding is only read.
+var padding [chunkSize]byte
+
 // sealer is what one segment after another is sealed with, so that only the first one allocates it. It serves one at a time,
 // from start to End or Abort.
 type sealer struct {
@@ -133,9 +136,8 @@ func (w *segmentWriter) End() error {
 		}
 	}
 	defer clear(w.with.chunk[:])
-	var nothing [chunkSize]byte
 	for left := padme(w.plain) - w.plain; left > 0; left -= chunkSize {
-		if _, err := w.Write(nothing[:min(left, chunkSize)]); err != nil {
+		if _, err := w.Write(padding[:min(left, chunkSize)]); err != nil {
 			return err
 		}
 	}
