@@ -35,8 +35,8 @@ func TestFiguresAreRead(t *testing.T) {
 		t.Errorf("got %v", f)
 	}
 	f = latencyFigures("| 10000 queued jobs, 16 clients | all | p50 ms | p99 ms |\n|---|---|---|---|\n| submit the last tenth | 1000 in 7.8 s, 129/s | 54.0 | 99.1 |\n" +
-		"| list all | 970 ms | – | – |\n")
-	if f["submit the last tenth"]["per-s"] != 129 || f["submit the last tenth"]["p50"] != 54 || f["list all"]["all"] != 970 {
+		"| peak memory | 2.6 MB | – | – |\n| list all | 970 ms | – | – |\n")
+	if f["peak memory"]["all"] != 2.6 || f["submit the last tenth"]["per-s"] != 129 || f["submit the last tenth"]["p50"] != 54 || f["list all"]["all"] != 970 {
 		t.Errorf("got %v", f)
 	}
 	f = goFigures("goos: linux\nBenchmarkSeal/dir-16MiB   \t 5\t 0.78 of-plain\t 336 allocs/GiB\nPASS\n")

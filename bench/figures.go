@@ -81,7 +81,7 @@ func latencyFigures(out string) figures {
 			}
 			continue
 		}
-		addText(f, name, "all", strings.TrimSuffix(cells[1], " ms"))
+		addText(f, name, "all", strings.TrimSuffix(strings.TrimSuffix(cells[1], " ms"), " MB"))
 		if m := perSec.FindStringSubmatch(cells[1]); m != nil {
 			addText(f, name, "per-s", m[1])
 		}

@@ -131,6 +131,9 @@ func queueRows(f figures) (out []row) {
 			out = append(out, plain(q.what, "%.0f/s, p50 %.1f ms, p99 %.1f ms", v["per-s"], v["p50"], v["p99"]))
 		}
 	}
+	if v, ok := f["peak memory"]; ok {
+		out = append(out, plain("10,000 queued jobs: peak memory of host, brokers and 16 clients above that with none", "%.0f MB", v["all"]))
+	}
 	for _, q := range []struct{ line, what string }{{"list all", "list all"}, {"status", "status"}, {"start a host on them", "start a host on them"}} {
 		if v, ok := f[q.line]; ok {
 			out = append(out, plain("10,000 queued jobs: "+q.what, "%.0f ms", v["all"]))

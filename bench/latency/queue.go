@@ -6,8 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +38,10 @@ func (w *world) queued(ctx context.Context, n int) error {
 	}
 	fmt.Printf("| %d queued jobs, %d clients | all | p50 ms | p99 ms |\n|---|---|---|---|\n", n, clients)
 	first, last := n/10, n-n/10
+	before, err := forget()
+	if err != nil {
+		return err
+	}
 	if err := errors.Join(
 		each("submit the first tenth", 0, first, func(i int) error { _, err := w.client.Submit(ctx, jobs[i]); return err }),
 		each("submit the others", first, last, func(i int) error { _, err := w.client.Submit(ctx, jobs[i]); return err }),
@@ -56,6 +64,11 @@ func (w *world) queued(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	most, err := peak()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("| peak memory | %.1f MB | – | – |\n", float64(most-before)/1e6)
 	w.stopHost()
 	var h *host.Host
 	err = one("start a host on them", func() (err error) {
@@ -66,6 +79,31 @@ func (w *world) queued(ctx context.Context, n int) error {
 		err = errors.Join(err, h.Close())
 	}
 	return err
+}
+
+// forget frees what is not used, and begins to measure [peak] anew.
+func forget() (int64, error) {
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		return 0, err
+	}
+	return peak()
+}
+
+var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+// peak is the most memory in bytes that this process has held, the host's, the brokers' and the benchmark's own.
+func peak() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	m := highWater.FindSubmatch(status)
+	if m == nil {
+		return 0, errors.New("peak memory cannot be measured here")
+	}
+	kb, err := strconv.ParseInt(string(m[1]), 10, 64)
+	return kb << 10, err
 }
 
 // cancelSome withdraws jobs that wait.
