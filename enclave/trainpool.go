@@ -4,8 +4,6 @@ package enclave
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -33,8 +31,9 @@ type trainee interface {
 }
 
 // trainPool is workers that are all alike: which of them gets a record changes nothing. One that dies is replaced, and what it
-// died of counts as zeros and is never asked again; whatever else it was given is asked again, unit by unit. So what a unit
-// does to a worker never changes what another one counts as. It implements train.Worker.
+// died of counts as zeros; whatever else it was given is asked again, unit by unit. No death is remembered: what a unit did to a
+// worker changes neither what another one counts as, though it says the same, nor what it counts as itself at other parameters.
+// It implements train.Worker.
 type trainPool struct {
 	open func(ctx context.Context) (trainee, error)
 	clip float64
@@ -42,9 +41,6 @@ type trainPool struct {
 
 	desks []*desk
 	ended sandbox.Outcome // of a worker that is over; all say the same but for figures
-
-	mu     sync.Mutex
-	deadly map[[sha256.Size]byte]bool // units, by what they say
 }
 
 // desk is the place of one worker.
@@ -56,7 +52,7 @@ type desk struct {
 
 // openPool starts the workers. An error is the module's or the machine's: no record was seen.
 func openPool(ctx context.Context, clipNorm float64, most int64, open func(ctx context.Context) (trainee, error)) (*trainPool, error) {
-	p := &trainPool{open: open, clip: clipNorm, most: most, deadly: map[[sha256.Size]byte]bool{}}
+	p := &trainPool{open: open, clip: clipNorm, most: most}
 	for range min(runtime.NumCPU(), maxTrainers) {
 		t, err := open(ctx)
 		if err != nil {
@@ -122,7 +118,7 @@ func (p *trainPool) died(ctx context.Context, err error, then func() error) erro
 }
 
 // alone asks a worker about one thing. If it dies of that, and was asked about another thing before, a fresh one is asked again: only
-// what kills a worker that has seen nothing else is deadly. fresh says whether this one has not, and is kept up to date.
+// what kills a worker that has seen nothing else is deadly, now. fresh says whether this one has not, and is kept up to date.
 func (p *trainPool) alone(ctx context.Context, d *desk, fresh *bool, ask func() error, deadly func()) error {
 	for {
 		was, dead := *fresh, false
@@ -211,21 +207,18 @@ func (p *trainPool) Sum(ctx context.Context, params []float32, units []train.Uni
 // sum leaves in the worker's sum what units come to: all at once, or if the worker dies of that, one by one.
 func (p *trainPool) sum(ctx context.Context, d *desk, units []train.Unit) error {
 	d.sum.Reset()
-	err := d.t.Sum(ctx, p.harmless(units), d.sum)
+	err := d.t.Sum(ctx, p.shorten(units), d.sum)
 	return p.died(ctx, err, func() error {
 		if err := p.replace(ctx, d); err != nil {
 			return err
 		}
 		whole := make([]int64, len(d.sum.Total())) // whatever was added before the death is not in it
 		fresh := true
-		for _, u := range p.harmless(units) {
+		for _, u := range p.shorten(units) {
 			err := p.alone(ctx, d, &fresh, func() error {
 				d.sum.Reset()
 				return d.t.Sum(ctx, []train.Unit{u}, d.sum)
-			}, func() {
-				d.sum.Reset()
-				p.mark(u)
-			})
+			}, d.sum.Reset)
 			if err != nil {
 				return err
 			}
@@ -238,11 +231,11 @@ func (p *trainPool) sum(ctx context.Context, d *desk, units []train.Unit) error 
 	})
 }
 
-// harmless leaves out the units that a worker died of, and records that are longer than any may be. What is left out counts as zeros.
-func (p *trainPool) harmless(units []train.Unit) []train.Unit {
+// shorten leaves out records that are longer than any may be, and units without others. What is left out counts as zeros.
+func (p *trainPool) shorten(units []train.Unit) []train.Unit {
 	out := make([]train.Unit, 0, len(units))
 	for _, u := range units {
-		if u = p.short(u); len(u) > 0 && !p.isDeadly(u) {
+		if u = p.short(u); len(u) > 0 {
 			out = append(out, u)
 		}
 	}
@@ -265,31 +258,6 @@ func (p *trainPool) short(u train.Unit) train.Unit {
 	return u
 }
 
-func (p *trainPool) mark(u train.Unit) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.deadly[says(u)] = true
-}
-
-func (p *trainPool) isDeadly(u train.Unit) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.deadly) > 0 && p.deadly[says(u)]
-}
-
-// says is a digest of what a unit's records say: one that says the same does the same.
-func says(u train.Unit) (d [sha256.Size]byte) {
-	h := sha256.New()
-	for _, r := range u {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(r)))
-		h.Write(size[:])
-		h.Write(r)
-	}
-	h.Sum(d[:0])
-	return d
-}
-
 // scorePiece is the most records that a worker scores at once.
 const scorePiece = 1024
 
@@ -304,7 +272,7 @@ func (p *trainPool) Score(ctx context.Context, params []float32, records [][]byt
 		var short [][]byte
 		var place []int
 		for i := from; i < to; i++ {
-			if u := (train.Unit{records[i]}); len(p.harmless([]train.Unit{u})) > 0 {
+			if int64(len(records[i])) <= p.most {
 				short, place = append(short, records[i]), append(place, i)
 			}
 		}
@@ -328,10 +296,7 @@ func (p *trainPool) score(ctx context.Context, d *desk, records [][]byte, scores
 		}
 		fresh := true
 		for i := range records {
-			err := p.alone(ctx, d, &fresh, func() error { return d.t.Score(ctx, records[i:i+1], scores[i:i+1]) }, func() {
-				scores[i] = 0
-				p.mark(train.Unit{records[i]})
-			})
+			err := p.alone(ctx, d, &fresh, func() error { return d.t.Score(ctx, records[i:i+1], scores[i:i+1]) }, func() { scores[i] = 0 })
 			if err != nil {
 				return err
 			}
