@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/glovebox-dev/glovebox/broker/config"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
@@ -70,7 +71,7 @@ func (b *Broker) witnessed(ctx context.Context, id envelope.Digest, s *settling)
 		return nil, fmt.Errorf("%w: the log is being asked for others", ErrBusy)
 	}
 	defer leave()
-	p, err := b.public.prove(ctx, l, b.signer.Public())
+	p, err := b.public.prove(ctx, l, b.signer.Public(), b.clock.read())
 	if err != nil { // the owner's log says more than strangers need
 		b.log.Warn("not committed: the grant is not proven to be in the log", "grant", l.Grant.String(), "error", err)
 		return nil, fmt.Errorf("%w: grant %s, which %d of %d witnesses must have cosigned", ErrUnlogged, l.Grant, b.public.witnesses.Threshold(), len(b.public.witnesses.Keys()))
@@ -78,8 +79,11 @@ func (b *Broker) witnessed(ctx context.Context, id envelope.Digest, s *settling)
 	return p, nil
 }
 
+// witnessSkew is how far a witness's clock may be from this one: no farther than an auditor lets it be, who would refuse the run.
+const witnessSkew = 5 * time.Minute
+
 // prove asks for a proof and verifies it: the entry must be that of this grant as this broker signed it.
-func (p *public) prove(ctx context.Context, l *ledger.Lease, key envelope.PublicKey) (*tlog.Proof, error) {
+func (p *public) prove(ctx context.Context, l *ledger.Lease, key envelope.PublicKey, now time.Time) (*tlog.Proof, error) {
 	body, err := tlog.Body(l.SignedGrant, key)
 	if err != nil {
 		return nil, err
@@ -97,7 +101,8 @@ func (p *public) prove(ctx context.Context, l *ledger.Lease, key envelope.Public
 		return nil, err
 	}
 	// What else the host put under the checkpoint is not this broker's to sign.
-	if proof.Checkpoint, err = p.witnesses.Trim(p.log, proof.Checkpoint); err != nil {
+	first, last := time.UnixMilli(l.Issued).Add(-witnessSkew), now.Add(witnessSkew)
+	if proof.Checkpoint, err = p.witnesses.Trim(p.log, proof.Checkpoint, first.Unix()+1, last.Unix()); err != nil {
 		return nil, err
 	}
 	return &proof, nil

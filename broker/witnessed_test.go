@@ -178,6 +178,33 @@ func TestAttackPoisonedLine(t *testing.T) {
 	}
 }
 
+// TestAttackWitnessClock: a witness who says that it is tomorrow, or yesterday, makes no run that auditors refuse for good: the broker
+// waits for one who does not.
+func TestAttackWitnessClock(t *testing.T) {
+	p := newPublicWorld(t)
+	e := p.released()
+	signed := e.usage(nil)
+	right, wrong := p.log.Witnesses[0], p.log.Witnesses[1]
+	now := p.clock.now().Unix()
+	for _, c := range []struct {
+		at  int64
+		err error
+	}{{now + 24*3600, broker.ErrUnlogged}, {now - 24*3600, broker.ErrUnlogged}, {now + 302, broker.ErrUnlogged}, {now + 60, nil}} {
+		p.prove = func(envelope.Digest) (tlog.Proof, error) {
+			l := p.log.Fork(3)
+			l.Witnesses = []*tlog.Cosigner{right}
+			q, err := p.logged(l, e.raw[p.data.ID])
+			must(t, err)
+			line, err := wrong.Cosign(q.Checkpoint, c.at)
+			q.Checkpoint += line
+			return q, err
+		}
+		if _, err := e.commit(p.data, signed); !errors.Is(err, c.err) {
+			t.Errorf("of a witness whose clock is %d s ahead: %v", c.at-now, err)
+		}
+	}
+}
+
 // refuser is a log that takes nothing, or everything.
 type refuser struct{ well bool }
 

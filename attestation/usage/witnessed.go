@@ -24,7 +24,7 @@ type TrustedWitnesses struct {
 // sighting is where and when an entry was seen in the log.
 type sighting struct {
 	checkpoint tlog.Checkpoint
-	at         int64 // Unix seconds at which enough witnesses had cosigned; 0 without trusted witnesses
+	at, last   int64 // Unix seconds at which enough witnesses had cosigned, and all; 0 without trusted witnesses
 }
 
 // checkWitnesses reads who is trusted. To trust none is possible: the verdict then says that nothing was witnessed.
@@ -66,7 +66,7 @@ func (a *audit) seen(rule, part, what string, body []byte, p tlog.Proof) *sighti
 		a.find("log.witnesses", part, "%s: %v", what, err)
 		return nil
 	}
-	return &sighting{cp, a.witnesses.When(sigs)}
+	return &sighting{cp, a.witnesses.When(sigs), sigs[len(sigs)-1].Time}
 }
 
 // checkPublic: release and commit of package i are in the log; where witnesses are trusted, the release was cosigned before
@@ -110,13 +110,14 @@ func (a *audit) entry(name string, i int, signed []byte, key envelope.PublicKey)
 }
 
 // plausible: what was cosigned at a time was signed before it and, unless before is 0, what rests on the cosignatures
-// after it. Times are Unix milliseconds of the broker's clock and compare with a witness's only roughly.
+// after it. Times are Unix milliseconds of the broker's clock and compare with a witness's only roughly. That one witness's clock
+// is slow says nothing against the others, who saw it too.
 func (a *audit) plausible(s *sighting, after, before int64, part, what string) {
 	if s.at == 0 {
 		return
 	}
-	at, slack := s.at*1000, maxSkew.Milliseconds()
-	a.must(at >= after-slack, "log.time", part, "%s was cosigned %d s before it was signed", what, (after-at)/1000)
+	at, last, slack := s.at*1000, s.last*1000, maxSkew.Milliseconds()
+	a.must(last >= after-slack, "log.time", part, "%s was cosigned %d s before it was signed", what, (after-last)/1000)
 	a.must(before == 0 || at <= before+slack, "log.time", part, "%s was cosigned %d s after it was relied on", what, (at-before)/1000)
 }
 

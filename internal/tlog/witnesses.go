@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
@@ -88,23 +89,24 @@ func (w *Witnesses) all() []Witness {
 // carries a checkpoint can add lines, and must not spoil it by that. The cosignatures are sorted by time.
 // Errors: those of [Log.ParseCheckpoint], and [ErrUnwitnessed].
 func (w *Witnesses) Cosigned(l *Log, text string) (Checkpoint, []Cosignature, error) {
-	cp, _, out, err := w.cosigned(l, text)
+	cp, _, out, err := w.cosigned(l, text, func(Cosignature) bool { return true })
 	return cp, out, err
 }
 
-// Trim is a checkpoint that [Witnesses.Cosigned] accepts, with no lines but the log's and those of members that verify.
-// Who signs a checkpoint into a statement keeps that, and none of the lines that its carrier made up.
-func (w *Witnesses) Trim(l *Log, text string) (string, error) {
-	_, kept, _, err := w.cosigned(l, text)
+// Trim is a checkpoint that [Witnesses.Cosigned] accepts, with no lines but the log's and those of members that verify and say
+// a time from first to last, in Unix seconds. Who signs a checkpoint into a statement keeps that, and neither lines that its
+// carrier made up nor the word of a witness whose clock is wrong, with which nobody would accept the statement.
+func (w *Witnesses) Trim(l *Log, text string, first, last int64) (string, error) {
+	_, kept, _, err := w.cosigned(l, text, func(c Cosignature) bool { return first <= c.Time && c.Time <= last })
 	return kept, err
 }
 
-func (w *Witnesses) cosigned(l *Log, text string) (cp Checkpoint, kept string, out []Cosignature, err error) {
+func (w *Witnesses) cosigned(l *Log, text string, counts func(Cosignature) bool) (cp Checkpoint, kept string, out []Cosignature, err error) {
 	cp, body, sigs, err := l.parse(text)
 	if err != nil {
 		return Checkpoint{}, "", nil, err
 	}
-	lines, out, bad, err := w.verify(l, body, sigs)
+	lines, out, bad, err := w.verify(l, body, sigs, counts)
 	if err != nil {
 		return Checkpoint{}, "", nil, err
 	}
@@ -117,9 +119,9 @@ func (w *Witnesses) cosigned(l *Log, text string) (cp Checkpoint, kept string, o
 	return Checkpoint{}, "", nil, fmt.Errorf("%w: %d of the %d cosignatures asked for, at size %d", ErrUnwitnessed, len(out), w.Threshold(), cp.Size)
 }
 
-// verify returns the members' lines that verify, in the policy's order, what they say, and what is wrong with the first that
-// does not.
-func (w *Witnesses) verify(l *Log, body string, sigs []signature) (lines string, out []Cosignature, bad, err error) {
+// verify returns the members' lines that verify and count, in the policy's order, what they say, and what is wrong with the first
+// that does not.
+func (w *Witnesses) verify(l *Log, body string, sigs []signature, counts func(Cosignature) bool) (lines string, out []Cosignature, bad, err error) {
 	for _, m := range w.all() {
 		if m.key.Equal(l.key) {
 			return "", nil, nil, fmt.Errorf("%w: the log cannot be its own witness", ErrKey)
@@ -131,6 +133,10 @@ func (w *Witnesses) verify(l *Log, body string, sigs []signature) (lines string,
 			c, err := m.verify(body, s)
 			if err != nil {
 				bad = cmp.Or(bad, err)
+				continue
+			}
+			if !counts(c) {
+				bad = cmp.Or(bad, fmt.Errorf("%w: witness %s says that it is %s", ErrUnwitnessed, c.Name, time.Unix(c.Time, 0).UTC().Format(time.RFC3339)))
 				continue
 			}
 			lines, out = lines+s.String(), append(out, c)

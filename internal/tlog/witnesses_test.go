@@ -383,12 +383,29 @@ func TestAttackPoisonedLine(t *testing.T) {
 		t.Errorf("two of two, and one is false: %v", err)
 	}
 	for name, p := range map[string]*tlog.Witnesses{"w1": policy(t, 1, w1), "w1 or w2": all} {
-		if got, err := p.Trim(l.Log, poisoned); err != nil || got != good {
+		if got, err := p.Trim(l.Log, poisoned, 1000, 1000); err != nil || got != good {
 			t.Errorf("%s keeps\n%s, %v; want\n%s", name, got, err, good)
 		}
 	}
-	if got, err := policy(t, 1, w2).Trim(l.Log, poisoned); err == nil || got != "" {
+	if got, err := policy(t, 1, w2).Trim(l.Log, poisoned, 1000, 1000); err == nil || got != "" {
 		t.Errorf("kept %q of a checkpoint that is not cosigned: %v", got, err)
+	}
+}
+
+// TestWrongClock: of a witness whose clock is wrong nothing is kept, and it does not count.
+func TestWrongClock(t *testing.T) {
+	l := newLog(t, 10)
+	w1, w2, w3 := cosigner(t, "w1.example.org"), cosigner(t, "w2.example.org"), cosigner(t, "w3.example.org")
+	text := checkpoint(t, l)
+	good := text + cosign(t, w1, text, 1000) + cosign(t, w3, text, 1100)
+	for _, wrong := range []int64{999, 1101} {
+		mixed := good + cosign(t, w2, text, wrong)
+		if got, err := policy(t, 2, w1, w2, w3).Trim(l.Log, mixed, 1000, 1100); err != nil || got != good {
+			t.Errorf("kept\n%s, %v; want\n%s", got, err, good)
+		}
+		if got, err := policy(t, 3, w1, w2, w3).Trim(l.Log, mixed, 1000, 1100); !errors.Is(err, tlog.ErrUnwitnessed) || !strings.Contains(err.Error(), "w2.example.org says that it is 1970-01-01T00:") || got != "" {
+			t.Errorf("kept %q, %v", got, err)
+		}
 	}
 }
 
