@@ -17,10 +17,13 @@ const (
 	readAhead   = 4
 	cacheBlocks = 32
 
+	// maxAnswer bounds an answer's headers, and its body if it is not a block's.
+	maxAnswer = 1 << 20
+
 	// tries bounds how often one request is made; firstPause doubles from one to the next.
 	tries      = 5
 	firstPause = 100 * time.Millisecond
-	// patience is how long one request may bring nothing.
+	// patience is how long one request may bring nothing, and one for no block may take in all, but for uploads.
 	patience = 30 * time.Second
 	// dripPatience is how many times as long one request for a block may take in all: bytes that drip are not waited for.
 	dripPatience = 4

@@ -3,6 +3,7 @@
 package s3store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,29 @@ import (
 
 // errNonsense is an answer that no S3 server gives.
 var errNonsense = errors.New("not an answer to what was asked")
+
+// bounded is a transport that reads short answers to their end before the client sees them, and refuses long ones: the client
+// decodes whatever comes, without a limit. Only blocks pass as they come, since this package reads them, and no more than it
+// asked for.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t bounded) RoundTrip(q *http.Request) (*http.Response, error) {
+	a, err := t.next.RoundTrip(q)
+	if err != nil || a.StatusCode == http.StatusPartialContent && q.Method == http.MethodGet && q.Header.Get("Range") != "" {
+		return a, err
+	}
+	b, err := io.ReadAll(io.LimitReader(a.Body, maxAnswer+1))
+	a.Body.Close() //nolint:errcheck // all that counts was read
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxAnswer {
+		return nil, fmt.Errorf("%w: more than %d bytes", errNonsense, maxAnswer)
+	}
+	a.Body = io.NopCloser(bytes.NewReader(b))
+	return a, nil
+}
 
 // again makes a request until it succeeds, fails for good, or has failed too often.
 func (s *Store) again(ctx context.Context, request func(context.Context) error) error {

@@ -152,14 +152,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	transport.ResponseHeaderTimeout = c.Patience
+	transport.ResponseHeaderTimeout, transport.MaxResponseHeaderBytes = c.Patience, maxAnswer
 	lookup := minio.BucketLookupDNS
 	if c.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
 	// Requests are made again by this package, which knows how far they came; the client makes each once.
 	api, err := minio.New(c.Endpoint, &minio.Options{
-		Creds: c.Credentials, Secure: !c.Insecure, Region: c.Region, BucketLookup: lookup, Transport: transport, MaxRetries: 1,
+		Creds: c.Credentials, Secure: !c.Insecure, Region: c.Region, BucketLookup: lookup, Transport: bounded{transport}, MaxRetries: 1,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -168,6 +168,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s.cache = newCache(s.fetch)
 	var there bool
 	if err := s.again(ctx, func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, c.Patience)
+		defer cancel()
 		there, err = api.BucketExists(ctx, c.Bucket)
 		return err
 	}); err != nil {

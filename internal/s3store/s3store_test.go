@@ -277,6 +277,83 @@ func TestServerThatDrips(t *testing.T) {
 	}
 }
 
+// TestServerThatAnswersWithoutEnd: what the client would decode is cut off, whichever request it answers.
+func TestServerThatAnswersWithoutEnd(t *testing.T) {
+	const much = 64 << 20
+	srv := s3test.Start(t)
+	for name, c := range map[string]struct {
+		hit    func(r *http.Request) bool
+		status int
+		begin  string
+	}{
+		"where the bucket is":     {func(r *http.Request) bool { return r.URL.Query().Has("location") }, http.StatusOK, "<LocationConstraint>"},
+		"why it does not say":     {func(r *http.Request) bool { return r.URL.Query().Has("location") }, http.StatusForbidden, "<Error><Message>"},
+		"the name of an upload":   {func(r *http.Request) bool { return r.Method == http.MethodPost }, http.StatusOK, "<InitiateMultipartUploadResult><UploadId>"},
+		"the parts of an upload":  {func(r *http.Request) bool { return r.URL.Query().Has("partNumber") }, http.StatusOK, "<x>"},
+		"why a part is not taken": {func(r *http.Request) bool { return r.URL.Query().Has("partNumber") }, http.StatusBadRequest, "<Error><Code>"},
+		"why there is no block":   {isRead, http.StatusForbidden, "<Error><Message>"},
+		"a whole blob":            {isRead, http.StatusOK, "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var answers, whole atomic.Int32
+			cfg := between(t, srv, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+				if !c.hit(r) {
+					pass.ServeHTTP(w, r)
+					return
+				}
+				answers.Add(1)
+				io.Copy(io.Discard, r.Body)
+				w.WriteHeader(c.status)
+				io.WriteString(w, c.begin)
+				b := bytes.Repeat([]byte("a"), 1<<20)
+				for range much / len(b) {
+					if _, err := w.Write(b); err != nil {
+						return
+					}
+				}
+				whole.Add(1)
+			})
+			cfg.Region, cfg.Patience = "", time.Minute
+			s, err := s3store.Open(t.Context(), cfg)
+			if err == nil {
+				var d envelope.Digest
+				if d, _, err = s.Put(t.Context(), bytes.NewReader(random(t, 9<<20))); err == nil {
+					_, err = s.ReadAt(t.Context(), d, make([]byte, 1), 0)
+				}
+			}
+			if !errors.Is(err, s3store.ErrUnavailable) {
+				t.Errorf("got %v", err)
+			}
+			if answers.Load() == 0 || whole.Load() != 0 {
+				t.Errorf("%d of %d answers of %d bytes were read to their end", whole.Load(), answers.Load(), much)
+			}
+		})
+	}
+}
+
+// TestServerThatDoesNotSayWhere begins to answer where the bucket is, and stops: nobody waits for ever.
+func TestServerThatDoesNotSayWhere(t *testing.T) {
+	srv := s3test.Start(t)
+	var asked atomic.Int32
+	c := between(t, srv, func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if !r.URL.Query().Has("location") {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		asked.Add(1)
+		w.WriteHeader(http.StatusOK)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	c.Region, c.Patience = "", 100*time.Millisecond
+	if _, err := s3store.Open(t.Context(), c); !errors.Is(err, s3store.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if n := asked.Load(); n != 5 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // TestServerThatTakesOtherBytes: a server that keeps less than it was given is found out.
 func TestServerThatTakesOtherBytes(t *testing.T) {
 	srv := s3test.Start(t)
