@@ -3,11 +3,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -19,7 +21,10 @@ import (
 	"github.com/glovebox-dev/glovebox/internal/tlog"
 )
 
-const maxWatchState = 1 << 20
+const (
+	maxWatchState    = 1 << 20
+	maxEvidenceFiles = 100 // of one name: a watcher that is started again and again must not fill the disk
+)
 
 // watchState is what `auditor log watch` remembers.
 type watchState struct {
@@ -66,7 +71,7 @@ func newLogWatch() *cobra.Command {
 		Long: `Watch asks hosts, mirrors and witnesses for the log's checkpoint, again and again, and proves that each is the same log, grown,
 as every checkpoint seen before. The more places, and the more people who watch, the less a log can show one of them something
 else. When two checkpoints contradict each other it writes both to a file that everybody with the log's key can verify
-(glovebox auditor log evidence) and ends with exit code 4. A place that shows less than it did before is a finding too, though
+(glovebox auditor log evidence) and ends with exit code 4; what an earlier look wrote stays, and the next file has a number. A place that shows less than it did before is a finding too, though
 not one that others can verify: the smaller checkpoint could be old. So are a place whose own files contradict the signed
 checkpoint that it shows, and a checkpoint that is still not proven after 3 looks and 5 minutes although somebody was reached
 who ought to have the files for it. The first such checkpoint of each place is kept in the file of --remember and compared again at
@@ -108,7 +113,7 @@ unless something else was found; a later run with the same --remember goes on co
 	f.StringArrayVar(&witnesses, "witness", nil, "witness, as URL=KEY; may be given more than once")
 	f.StringVar(&trust, "trust", "", "trust file, or the operator's trusted_root.json (required)")
 	f.StringVar(&remember, "remember", "", "file that keeps what was seen (required)")
-	f.StringVar(&evidence, "evidence", "", "file for two checkpoints that contradict each other (default: that of --remember and .evidence)")
+	f.StringVar(&evidence, "evidence", "", "file for two checkpoints that contradict each other, with a number behind it if it is taken (default: that of --remember and .evidence)")
 	f.DurationVar(&every, "every", 10*time.Second, "time between two looks")
 	f.BoolVar(&once, "once", false, "look once")
 	return cmd
@@ -212,15 +217,45 @@ func (w *watcher) sayUnread() {
 	}
 }
 
+// report keeps the evidence and says what it is worth: only two histories are a proof for others.
 func (w *watcher) report(f *watchFinding, path string) error {
 	b, err := json.MarshalIndent(f.Evidence, "", "  ")
 	if err == nil {
-		err = config.WriteFile(path, append(b, '\n'))
+		path, err = keepEvidence(path, append(b, '\n'))
 	}
 	if err != nil {
-		return err
+		return Errorf(KindVerify, "nothing was written: see that the directory of --evidence can be, and look again").from(fmt.Errorf("%s; %w", f.Finding, err))
+	}
+	if _, err := f.Evidence.Verify(w.log); err != nil {
+		return Errorf(KindVerify, "keep %s, and ask the operator; it proves nothing to others, since one log can have signed both checkpoints, one after the other", path).because("%s", f.Finding)
 	}
 	return Errorf(KindVerify, "keep %s and give it to others: glovebox auditor log evidence %s --trust FILE", path, path).because("%s", f.Finding)
+}
+
+// keepEvidence writes evidence under the first of some names that is free or holds the same. Nothing is replaced: what another
+// look found may be the only proof that there is.
+func keepEvidence(path string, b []byte) (string, error) {
+	name := path
+	for n := 2; ; n++ {
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			_, werr := f.Write(b)
+			if err := errors.Join(werr, f.Sync(), f.Close()); err != nil {
+				return "", errors.Join(err, os.Remove(name))
+			}
+			return name, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+		if have, err := readBounded(name, tlog.MaxEvidence); err == nil && bytes.Equal(have, b) {
+			return name, nil
+		}
+		if n > maxEvidenceFiles {
+			return "", fmt.Errorf("%s and %d more like it are there: move them elsewhere", path, n-2)
+		}
+		name = fmt.Sprintf("%s.%d", path, n)
+	}
 }
 
 // look asks every place once. missed says what could not be seen or proven.

@@ -100,7 +100,12 @@ func wantKind(t *testing.T, err error, k Kind, words string) {
 
 func (x *watchWorld) evidence() (*tlog.Contradiction, error) {
 	x.t.Helper()
-	b, err := os.ReadFile(x.remember + ".evidence")
+	return x.evidenceAt(x.remember + ".evidence")
+}
+
+func (x *watchWorld) evidenceAt(path string) (*tlog.Contradiction, error) {
+	x.t.Helper()
+	b, err := os.ReadFile(path)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -192,6 +197,62 @@ func TestRollback(t *testing.T) {
 	}
 	y.show("host", older)
 	wantKind(t, y.watch(nil, "host"), KindVerify, "went back")
+}
+
+func wantHint(t *testing.T, err error, words string) {
+	t.Helper()
+	if e, ok := errors.AsType[*Error](err); !ok || !strings.Contains(e.Hint, words) {
+		t.Errorf("got %+v, want a hint with %q", err, words)
+	}
+}
+
+// TestRollbackHidesFork: a fork is found, and the watcher started again. Meanwhile the log went back, before where it forked, and
+// what is found now must not take the place of the only proof.
+func TestRollbackHidesFork(t *testing.T) {
+	x := newWatchWorld(t, 250)
+	older, fork := x.log.Fork(), x.log.Fork()
+	x.add(x.log, "buyer")
+	x.add(fork, "auditor")
+	x.show("host", x.log)
+	if err := x.watch(nil, "host"); err != nil {
+		t.Fatal(err)
+	}
+	first := x.remember + ".evidence"
+	for range 2 { // the same finding is the same file
+		x.show("host", fork)
+		err := x.watch(nil, "host")
+		wantKind(t, err, KindVerify, "two histories")
+		wantHint(t, err, "give it to others: glovebox auditor log evidence "+first+" ")
+	}
+	x.show("host", older)
+	err := x.watch(nil, "host")
+	wantKind(t, err, KindVerify, "went back")
+	wantHint(t, err, "keep "+first+".2, and ask the operator; it proves nothing to others")
+	if c, err := x.evidence(); err != nil || !c.Fork {
+		t.Errorf("the proof of the fork is gone: %+v, %v", c, err)
+	}
+	if c, err := x.evidenceAt(first + ".2"); err == nil || c != nil && c.Fork {
+		t.Errorf("evidence of the rollback: %+v, %v", c, err)
+	}
+	if all, err := filepath.Glob(first + "*"); err != nil || len(all) != 2 {
+		t.Errorf("files: %v, %v", all, err)
+	}
+}
+
+// TestEvidenceFilesAreBounded: whoever starts the watcher again and again does not fill the disk, and hears the finding still.
+func TestEvidenceFilesAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "evidence")
+	for n := range maxEvidenceFiles {
+		if _, err := keepEvidence(path, []byte{byte(n)}); err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if at, err := keepEvidence(path, []byte("more")); err == nil {
+		t.Errorf("another one is at %s", at)
+	}
+	if at, err := keepEvidence(path, []byte{7}); err != nil || at != path+".8" {
+		t.Errorf("one that is kept = %s, %v", at, err)
+	}
 }
 
 // TestWitnessThatSignsTwoViews: the evidence names it, and not the one who signed one view.
