@@ -40,6 +40,9 @@ const (
 	fetchLimit = 30 * time.Second
 )
 
+// client goes nowhere but where it is told: whoever serves the files could send it to what only this machine reaches.
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // Source is a place with a log's files. It is safe for concurrent use.
 type Source struct {
 	name string
@@ -77,13 +80,16 @@ func fetch(ctx context.Context, url string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	r, err := http.DefaultClient.Do(req)
+	r, err := client.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	defer r.Body.Close()
 	if r.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("%w: %s: %w", ErrGone, url, fs.ErrNotExist)
+	}
+	if r.StatusCode >= 300 && r.StatusCode < 400 {
+		return nil, fmt.Errorf("%w: %s leads elsewhere (%s): give the address where the files are", ErrGone, url, r.Status)
 	}
 	if r.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%w: %s: %s", ErrGone, url, r.Status)

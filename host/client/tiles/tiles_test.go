@@ -242,3 +242,20 @@ func TestSources(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestServerThatSendsElsewhere: whoever serves the files cannot have this machine ask another.
+func TestServerThatSendsElsewhere(t *testing.T) {
+	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("this machine's own service was asked for %s", r.URL)
+	}))
+	defer inside.Close()
+	outside := httptest.NewServer(http.RedirectHandler(inside.URL+"/admin", http.StatusTemporaryRedirect))
+	defer outside.Close()
+	s, err := tiles.Open(outside.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := s.Checkpoint(ctx); !errors.Is(err, tiles.ErrGone) {
+		t.Errorf("%q, %v", text, err)
+	}
+}
