@@ -76,6 +76,7 @@ type Host struct {
 	results results
 	relay   *relay
 	seq     *sequencer
+	trees   *trees
 	hub     hub
 	rate    rateLimit
 	slots   []*slot
@@ -150,6 +151,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 		results: results{filepath.Join(cfg.Dir, resultsDir)},
 		rate:    rateLimit{perSecond: 200, burst: 2000},
 		probes:  make(chan *probe),
+		trees:   newTrees(),
 	}
 	if err := h.open(ctx); err != nil {
 		return nil, errors.Join(diskError(err), h.Close())

@@ -31,6 +31,7 @@ const (
 	maxOutput   = door.MaxBlob
 	maxHeader   = 64 << 10 // of an age file
 	maxWatchers = 1024
+	maxTrees    = 1024 // of which the host remembers the root and a few digests
 
 	// An age payload is longer than the plaintext by 16 bytes in 64 KiB, and the plaintext than the outputs by tar's
 	// framing, a salt and sealed logs.
