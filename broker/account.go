@@ -99,6 +99,23 @@ func epsilons(t *ledger.Tx, q *request, a *input.Account) error {
 		}
 		*account.after = after(sum, cost, spends, m.Terms.Privacy.Delta)
 	}
+	if may := m.Terms.PrivacyFor(j.Mode); may != nil {
+		return attempts(t, q, may.Delta, a)
+	}
+	return nil
+}
+
+// attempts is what all attempts of a job come to together with the one that is asked for. Whoever runs a job again sees independent
+// noise on the same records, so that what one job may spend is what all its attempts may. They compose as the account does, at the
+// delta that the terms have for one job. The first costs what the job states, by the job's own accountant, which may be a tighter one.
+func attempts(t *ledger.Tx, q *request, delta int64, a *input.Account) error {
+	sum, err := t.JobSum(populationOf(q.pack.Manifest), q.job.ID)
+	if err != nil {
+		return err
+	}
+	if a.JobEpsilonAfter = a.Epsilon; sum.Releases > 0 {
+		a.JobEpsilonAfter = after(sum, &q.spends.cost, a.Epsilon, delta)
+	}
 	return nil
 }
 

@@ -189,6 +189,9 @@ func mutations() []func(c choice, r *Request) {
 			r.Account.EpsilonAfter = near(c, r.Terms.Privacy.Epsilon)
 			r.Account.BuyerEpsilonAfter = near(c, r.Terms.Privacy.BuyerEpsilon)
 		},
+		func(c choice, r *Request) {
+			r.Account.JobEpsilonAfter = pick(c, near(c, r.Terms.Private.Epsilon), near(c, r.Job.Privacy.Epsilon))
+		},
 		func(c choice, r *Request) { r.Account.Conditional = c(2) == 0 },
 		func(c choice, r *Request) {
 			*pick(c, &r.Revoked.Dataset, &r.Revoked.Manifest, &r.Revoked.Job, &r.Revoked.Buyer) = true
@@ -219,7 +222,7 @@ func inPrivateMode(c choice, r *Request) {
 	r.Job.Mode, r.Job.Epochs, r.Job.Runtime, r.Job.Privacy = p.Job.Mode, 1, p.Job.Runtime, p.Job.Privacy
 	r.Evidence.Runtime, r.Terms.Modes, r.Granted.Records = p.Evidence.Runtime, p.Terms.Modes, p.Granted.Records
 	if r.Package.Kind == dataset.KindDataset {
-		r.Terms.Private, r.Account.Epsilon, r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = p.Terms.Private, p.Account.Epsilon, p.Account.EpsilonAfter, p.Account.BuyerEpsilonAfter
+		r.Terms.Private, r.Account = p.Terms.Private, p.Account
 		r.Terms.Steps = stepIDs(c(2))
 	}
 }
@@ -342,7 +345,7 @@ func allRules() []string {
 		"assurance", "attributes", "buyer", "buyer-epsilon", "buyer-uses", "cancelled", "code", "commercial", "consent", "cost",
 		"derivatives", "entitlement", "entitlement-buyer", "entitlement-code", "entitlement-epochs", "entitlement-expired",
 		"entitlement-uses", "epochs", "epsilon", "job-expired", "leaves", "mode", "operation", "output-bytes", "outputs", "package",
-		"paid", "price", "privacy-bound", "privacy-contributions", "privacy-declared", "privacy-delta", "privacy-epsilon", "privacy-shards",
+		"paid", "price", "privacy-attempts", "privacy-bound", "privacy-contributions", "privacy-declared", "privacy-delta", "privacy-epsilon", "privacy-shards",
 		"privacy-unit", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
 	}
 }

@@ -117,7 +117,7 @@ func accountDocument(a *Account) field {
 	return obj("account",
 		num("uses", a.Uses), num("buyerUses", a.BuyerUses), num("reserved", a.Reserved), num("cost", a.Cost),
 		num("epsilon", a.Epsilon), num("epsilonAfter", a.EpsilonAfter), num("buyerEpsilonAfter", a.BuyerEpsilonAfter),
-		flag("conditional", a.Conditional))
+		num("jobEpsilonAfter", a.JobEpsilonAfter), flag("conditional", a.Conditional))
 }
 
 func revokedDocument(r *Revoked) field {

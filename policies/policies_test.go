@@ -204,6 +204,7 @@ func private(mode string) Request {
 	}
 	r.Granted.Records = 999_999_999
 	r.Account.Epsilon, r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = 500_000, 3_000_000, 1_000_000
+	r.Account.JobEpsilonAfter = 500_000
 	return r
 }
 
@@ -218,7 +219,7 @@ func TestRulesDenyWithoutTheSchema(t *testing.T) {
 	e := load(t)
 	of := func(more ...string) []string { return append(slices.Clone(unread), more...) }
 	denyWithoutTheSchema(t, e, good(), of("terms.privacy", "terms.private", "granted.records", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions",
-		"job.privacy.shards", "job.privacy.epsilon", "job.privacy.delta", "job.privacy.bounded", "job.privacy.computed", "account.epsilonAfter", "account.buyerEpsilonAfter"))
+		"job.privacy.shards", "job.privacy.epsilon", "job.privacy.delta", "job.privacy.bounded", "job.privacy.computed", "account.epsilonAfter", "account.buyerEpsilonAfter", "account.jobEpsilonAfter"))
 	denyWithoutTheSchema(t, e, private(dataset.ModeTraining), of("terms.privacy.population", "terms.privacy.delta", "terms.private.shards"))
 	denyWithoutTheSchema(t, e, private(dataset.ModeAggregate), of("terms.privacy.population", "terms.privacy.delta"))
 }

@@ -16,6 +16,7 @@ ok if {
 	buyer_epsilon_ok
 	declared_ok
 	job_epsilon_ok
+	attempts_ok
 	bound_ok
 	delta_ok
 	unit_ok
@@ -150,6 +151,17 @@ job_epsilon_ok if free
 job_epsilon_ok if {
 	input.job.privacy.epsilon >= 1
 	input.job.privacy.epsilon <= input.terms.private.epsilon
+}
+
+# What one job may spend is what all its attempts may together: their noise is independent, and the records are the same.
+default attempts_ok := false
+
+attempts_ok if free
+
+attempts_ok if {
+	input.job.privacy.epsilon >= 1
+	input.job.privacy.epsilon <= input.account.jobEpsilonAfter
+	input.account.jobEpsilonAfter <= input.terms.private.epsilon
 }
 
 # The broker's own accountant comes to no more than what the job states. Accountants compute in floats: two millionths are

@@ -19,7 +19,7 @@ accounted(epsilon, after, buyer) := json.patch(release_test.good, [
 test_empty_input if {
 	every condition in [
 		privacy.ok, privacy.consent_ok, privacy.leaves_ok, privacy.accounted, privacy.epsilon_ok, privacy.buyer_epsilon_ok,
-		privacy.enclave_adds_noise, privacy.declared_ok, privacy.free, privacy.job_epsilon_ok, privacy.bound_ok, privacy.delta_ok,
+		privacy.enclave_adds_noise, privacy.declared_ok, privacy.free, privacy.job_epsilon_ok, privacy.attempts_ok, privacy.bound_ok, privacy.delta_ok,
 		privacy.unit_ok, privacy.contributions_ok, privacy.shards_ok,
 	] {
 		condition == false
@@ -96,6 +96,7 @@ private(mode, runtime, shards) := json.patch(release_test.good, [
 	{"op": "replace", "path": "/account/epsilon", "value": 500000},
 	{"op": "replace", "path": "/account/epsilonAfter", "value": 3000000},
 	{"op": "replace", "path": "/account/buyerEpsilonAfter", "value": 1000000},
+	{"op": "replace", "path": "/account/jobEpsilonAfter", "value": 500000},
 ])
 
 training := private("dp-training", "wasm-train/1", 0)
@@ -120,6 +121,16 @@ test_undeclared if {
 test_job_spends_more_than_one_may if {
 	release_test.denied(but("/terms/private/epsilon", 499999), {"privacy-epsilon"})
 	release_test.denied(but("/job/privacy/epsilon", 0), {"epsilon", "privacy-epsilon"})
+}
+
+test_attempts_spend_more_than_one_job_may if {
+	release_test.denied(but("/account/jobEpsilonAfter", 500001), {"privacy-attempts"})
+	release_test.denied(but("/account/jobEpsilonAfter", 499999), {"privacy-attempts"})
+	release_test.denied(json.remove(training, ["/account/jobEpsilonAfter"]), {"privacy-attempts"})
+	release.allow with input as json.patch(training, [
+		{"op": "replace", "path": "/terms/private/epsilon", "value": 800000},
+		{"op": "replace", "path": "/account/jobEpsilonAfter", "value": 800000},
+	])
 }
 
 # What the ledger was asked about must be what the job states.

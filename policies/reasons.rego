@@ -206,6 +206,16 @@ reasons contains reason("privacy-epsilon", msg, sat) if {
 	sat := "add noise, take fewer steps, or sample less"
 }
 
+reasons contains reason("privacy-attempts", msg, sat) if {
+	held
+	privacy.job_epsilon_ok
+	not privacy.attempts_ok
+	msg := sprintf("the attempts of this job would come to ε %v with this one, and one job may spend %v, its attempts together", [
+		micro(["account", "jobEpsilonAfter"]), micro(["terms", "private", "epsilon"]),
+	])
+	sat := "submit a new job, which the account counts as one more; to leave room for a second attempt, ask for less than half of that, or ask the owner for a version of the package that allows one job more"
+}
+
 reasons contains reason("privacy-bound", msg, sat) if {
 	held
 	privacy.job_epsilon_ok

@@ -47,7 +47,7 @@ good := {
 	},
 	"account": {
 		"uses": 2, "buyerUses": 1, "reserved": 200, "cost": 300, "epsilon": 0, "epsilonAfter": 0, "buyerEpsilonAfter": 0,
-		"conditional": false,
+		"jobEpsilonAfter": 0, "conditional": false,
 	},
 	"granted": {"leaves": 10, "withheld": 0, "records": 20, "purpose": "research", "released": 10},
 	"revoked": {

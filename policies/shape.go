@@ -67,7 +67,7 @@ func documentShape() shape {
 		"evidence": join(alike(aText, "assurance", "reference", "runtime")),
 		"entitlement": join(alike(aText, "kind"), alike(aString, "code", "buyer", "currency"), alike(list(aText), "operations"),
 			alike(each(list(aText)), "attributes"), alike(aNumber, "left", "epochs", "leaves", "paid", "minPrice", "notAfter")),
-		"account": join(alike(aNumber, "uses", "buyerUses", "reserved", "cost", "epsilon", "epsilonAfter", "buyerEpsilonAfter"),
+		"account": join(alike(aNumber, "uses", "buyerUses", "reserved", "cost", "epsilon", "epsilonAfter", "buyerEpsilonAfter", "jobEpsilonAfter"),
 			alike(aBoolean, "conditional")),
 		"granted": join(alike(aNumber, "leaves", "withheld", "records", "released"), alike(aString, "purpose")),
 		"revoked": join(alike(aBoolean, "dataset", "manifest", "job", "buyer", "code", "grant", "permit")),

@@ -236,6 +236,34 @@ func (t *Tx) PopulationSum(name string, buyer *envelope.PublicKey) (*privacy.Sum
 	return t.sum(name, buyer.String())
 }
 
+// JobSum is what the attempts of one job add up to on a population: what was spent where that is known, else what is reserved or
+// kept. Attempts that came to nothing are no releases.
+func (t *Tx) JobSum(population string, job envelope.Digest) (*privacy.Sum, error) {
+	var sum privacy.Sum
+	err := t.rows(`SELECT p.cost FROM leases l JOIN privacy p ON p.grant_id = l.grant_id WHERE l.job = ? AND p.population = ?`,
+		[]any{job[:], population}, func(scan func(...any) error) error {
+			var b []byte
+			if err := scan(&b); err != nil {
+				return err
+			}
+			var cost privacy.Cost
+			if err := json.Unmarshal(b, &cost); err != nil {
+				return fmt.Errorf("%w: cost: %w", ErrCorrupt, err)
+			}
+			if cost == (privacy.Cost{}) {
+				return nil
+			}
+			if err := sum.Add(&cost); err != nil {
+				return fmt.Errorf("%w: %w", ErrOverflow, err)
+			}
+			return nil
+		})
+	if err != nil {
+		return nil, err
+	}
+	return &sum, nil
+}
+
 func (t *Tx) sum(population, buyer string) (*privacy.Sum, error) {
 	var b []byte
 	err := t.row(`SELECT sum FROM sums WHERE population = ? AND buyer = ?`, []any{population, buyer}, []any{&b})

@@ -19,7 +19,7 @@ const (
 // ModePrivacy is what one job may do to records in one of those modes.
 type ModePrivacy struct {
 	Mode          string   `json:"mode"`
-	Epsilon       int64    `json:"epsilon"`       // millionths: the most that one job may spend
+	Epsilon       int64    `json:"epsilon"`       // millionths: the most that one job may spend, all its attempts together
 	Delta         int64    `json:"delta"`         // 10⁻¹²: the δ at which, and no job's may be greater
 	Contributions int64    `json:"contributions"` // records of one contributor that count at most, in each step; 1 where the unit is a record
 	Runtimes      []string `json:"runtimes"`      // runtime classes, sorted: what every ε rests on besides noise

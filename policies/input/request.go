@@ -173,6 +173,7 @@ type Account struct {
 	Epsilon           int64 `json:"epsilon"`           // this job's, in millionths at the terms' δ; 0 in a mode without an account
 	EpsilonAfter      int64 `json:"epsilonAfter"`      // of the population, after this job
 	BuyerEpsilonAfter int64 `json:"buyerEpsilonAfter"` // of this buyer on the population, after this job
+	JobEpsilonAfter   int64 `json:"jobEpsilonAfter"`   // of this job's attempts together, after this one; 0 where the enclave adds no noise
 	Conditional       bool  `json:"conditional"`       // access without differential privacy came before on the population
 }
 

@@ -129,7 +129,7 @@ func (e *Entitlement) validate() error {
 }
 
 func (a *Account) validate() error {
-	if !amounts(a.Uses, a.BuyerUses, a.Reserved, a.Cost, a.Epsilon, a.EpsilonAfter, a.BuyerEpsilonAfter) {
+	if !amounts(a.Uses, a.BuyerUses, a.Reserved, a.Cost, a.Epsilon, a.EpsilonAfter, a.BuyerEpsilonAfter, a.JobEpsilonAfter) {
 		return bad("account: negative or too large")
 	}
 	return nil

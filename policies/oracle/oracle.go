@@ -271,6 +271,10 @@ func (c *check) declared() {
 	fits := p.Epsilon >= 1 && p.Epsilon <= t.Epsilon
 	c.need(fits, "privacy-epsilon", fmt.Sprintf("the job would spend ε %s, and one job may spend %s", micro(p.Epsilon), micro(t.Epsilon)),
 		"add noise, take fewer steps, or sample less")
+	together := c.Account.JobEpsilonAfter
+	c.need(!fits || together >= p.Epsilon && together <= t.Epsilon, "privacy-attempts",
+		fmt.Sprintf("the attempts of this job would come to ε %s with this one, and one job may spend %s, its attempts together", micro(together), micro(t.Epsilon)),
+		"submit a new job, which the account counts as one more; to leave room for a second attempt, ask for less than half of that, or ask the owner for a version of the package that allows one job more")
 	bound := "no bound on ε"
 	if p.Bounded {
 		bound = "ε " + micro(p.Computed)

@@ -159,6 +159,7 @@ func (s *scene) declare() {
 	}
 	s.in(p.Runtimes[0])
 	s.job.Epochs, s.account.Epsilon, s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = 1, p.Epsilon, p.Epsilon, p.Epsilon
+	s.account.JobEpsilonAfter = p.Epsilon
 }
 
 // in has the job run in a runtime class, and the enclave prove it.

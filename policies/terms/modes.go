@@ -75,7 +75,7 @@ type PlanAccount struct {
 // Modes are all privacy modes. Those that are not built parse, so that a creator learns what they will need, and are
 // refused.
 func Modes() []Mode {
-	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job may spend", read: micros, most: dataset.MaxAmount}
+	epsilon := Param{Name: "epsilon", Form: "a number, six decimals", Says: "that one job may spend, all its attempts together", read: micros, most: dataset.MaxAmount}
 	delta := Param{Name: "delta", Form: "a number, twelve decimals", Says: "at which epsilon holds", read: picos, most: 999_999_999_999}
 	fields := Param{Name: "fields", Form: "names of columns", Says: "that it applies to", list: true}
 	steps := Param{Name: stepsParam, Form: "a file beside this one", Says: "with the steps, instead of what else is said here", file: true}

@@ -101,6 +101,7 @@ func (c *Compiled) privacyVariants() []variant {
 			s.job.Privacy.Epsilon++
 			s.account.Epsilon++
 			s.account.EpsilonAfter, s.account.BuyerEpsilonAfter = s.account.EpsilonAfter+1, s.account.BuyerEpsilonAfter+1
+			s.account.JobEpsilonAfter++
 		}},
 		{"the same with less noise than its epsilon takes", func(s *scene) { s.understated = 10 }},
 		{"the same over one million million records", func(s *scene) { s.granted.Records = 1_000_000_000_000 }},
