@@ -89,8 +89,12 @@ func sampledPure(q, e, a float64) float64 {
 
 // mixedLoss is ln(1 - q + q·eˡ).
 func mixedLoss(q, l float64) float64 {
-	if l > 700 {
-		return logAdd(math.Log1p(-q), math.Log(q)+l)
+	if l > far {
+		k := math.Log(q) + l
+		if k > far {
+			return k
+		}
+		return logAdd(math.Log1p(-q), k)
 	}
 	return math.Log1p(q * math.Expm1(l))
 }

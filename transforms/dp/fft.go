@@ -2,49 +2,68 @@
 
 package dp
 
-import "math"
+import (
+	"math"
+	"math/bits"
+)
 
 // fourier transforms vectors of one length, a power of two, in place (Cooley and Tukey, 1965). Spectra are in bit-reversed order, in
 // which they can be multiplied as well as in any other, so that nothing is ever sorted.
-type fourier []complex128 // e^(-2πik/n), k < n/2
+//
+// Both go into one half before the other, so that most levels are of what is in the processor's cache already.
+type fourier [][]complex128 // by length 2^(i+1): e^(-2πik/length), k < length/2
 
 func newFourier(n int) fourier {
-	w := make(fourier, n/2)
-	for k := range w {
-		s, c := math.Sincos(2 * math.Pi * float64(k) / float64(n))
-		w[k] = complex(c, -s)
+	w := make(fourier, bits.Len64(uint64(n))-1)
+	for i := len(w) - 1; i >= 0; i-- {
+		w[i] = make([]complex128, 1<<i)
+		for k := range w[i] {
+			if i+1 < len(w) {
+				w[i][k] = w[i+1][2*k]
+				continue
+			}
+			s, c := math.Sincos(2 * math.Pi * float64(k) / float64(n))
+			w[i][k] = complex(c, -s)
+		}
 	}
 	return w
 }
 
 // forward decimates in frequency: natural order to bit-reversed order.
 func (w fourier) forward(a []complex128) {
-	for half, stride := len(a)/2, 1; half > 0; half, stride = half/2, stride*2 {
-		for i := 0; i < len(a); i += 2 * half {
-			x, y := a[i:i+half], a[i+half:i+2*half]
-			for k := range x {
-				u, v := x[k], y[k]
-				x[k], y[k] = u+v, (u-v)*w[k*stride]
-			}
-		}
+	if len(w) == 0 {
+		return
 	}
+	last := w[len(w)-1]
+	x, y := a[:len(last)], a[len(last):2*len(last)]
+	for k, t := range last {
+		u, v := x[k], y[k]
+		x[k], y[k] = u+v, (u-v)*t
+	}
+	w[:len(w)-1].forward(x)
+	w[:len(w)-1].forward(y)
 }
 
 // inverse decimates in time: bit-reversed order to natural order, with the factor 1/n.
 func (w fourier) inverse(a []complex128) {
-	for half, stride := 1, len(a)/2; half < len(a); half, stride = half*2, stride/2 {
-		for i := 0; i < len(a); i += 2 * half {
-			x, y := a[i:i+half], a[i+half:i+2*half]
-			for k := range x {
-				t := w[k*stride]
-				u, v := x[k], y[k]*complex(real(t), -imag(t))
-				x[k], y[k] = u+v, u-v
-			}
-		}
-	}
+	w.unscaled(a)
 	f := complex(1/float64(len(a)), 0)
 	for i := range a {
 		a[i] *= f
+	}
+}
+
+func (w fourier) unscaled(a []complex128) {
+	if len(w) == 0 {
+		return
+	}
+	last := w[len(w)-1]
+	x, y := a[:len(last)], a[len(last):2*len(last)]
+	w[:len(w)-1].unscaled(x)
+	w[:len(w)-1].unscaled(y)
+	for k, t := range last {
+		u, v := x[k], y[k]*complex(real(t), -imag(t))
+		x[k], y[k] = u+v, u-v
 	}
 }
 

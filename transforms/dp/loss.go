@@ -23,11 +23,13 @@ type pair struct {
 }
 
 const (
-	maxSteepness = 200     // of sampled Gaussians, inverse noise multiplier: ε is in the tens of thousands
-	maxPure      = 1000    // ε of Laplace above which its density does not matter
-	maxAtoms     = 1 << 17 // of discrete Gaussian noise
-	maxLosses    = 1 << 16 // of discrete Laplace noise
-	tailDeviates = 12.0    // of a normal distribution, beyond which its mass, 10⁻³³, counts as an infinite loss
+	maxSteepness = 200                    // of sampled Gaussians, inverse noise multiplier: ε is in the tens of thousands
+	maxPure      = 1000                   // ε of Laplace above which its density does not matter
+	maxAtoms     = 1 << 17                // of discrete Gaussian noise
+	maxLosses    = 1 << 16                // of discrete Laplace noise
+	far          = 40.0                   // e^-far is less than what floats can tell of 1
+	logRoot      = 0.91893853320467274178 // ln √(2π)
+	tailDeviates = 12.0                   // of a normal distribution, beyond which its mass, 10⁻³³, counts as an infinite loss
 )
 
 // pair is the dominating pair of one application without sampling.
@@ -62,7 +64,7 @@ func gaussianPair(s float64) (*pair, error) {
 		return nil, fmt.Errorf("%w: a noise multiplier of %v is too small for privacy loss distributions; %s bounds it", ErrAccountant, s, RDP)
 	}
 	return &pair{
-		density: func(z float64) float64 { return -(z-m)*(z-m)/2 - math.Log(2*math.Pi)/2 },
+		density: func(z float64) float64 { return -(z-m)*(z-m)/2 - logRoot },
 		lo:      -tailDeviates, hi: m + tailDeviates, slope: m, offset: -m * m / 2,
 		panel:  0.1 / max(1, m),
 		beyond: math.Erfc(tailDeviates/math.Sqrt2) / 2,
@@ -173,6 +175,9 @@ func (s *sampledPair) inverse(l float64) float64 {
 
 // unmixed is ln((eˡ - 1 + q)/q).
 func unmixed(q, l float64) float64 {
+	if l > far {
+		return l - math.Log(q)
+	}
 	if l > 30 {
 		return l - math.Log(q) + math.Log1p((q-1)*math.Exp(-l))
 	}
@@ -186,6 +191,9 @@ func unmixed(q, l float64) float64 {
 // upper turns the logarithm of P's mass at loss l into the sampled mechanism's mass.
 func (s *sampledPair) upper(logP, l float64) float64 {
 	if s.direction == remove {
+		if l > far-math.Log(s.q) {
+			return s.q * math.Exp(logP)
+		}
 		return s.q*math.Exp(logP) + (1-s.q)*math.Exp(logP-l)
 	}
 	return math.Exp(logP)
@@ -237,10 +245,30 @@ type grid struct {
 
 // put divides mass at loss l, which is in the i-th interval, between its ends.
 func (g *grid) put(i int, mass, l float64) {
-	up := min(mass, max(0, mass*-math.Expm1(float64(i)*g.interval-l)*g.scale))
+	up := min(mass, max(0, mass*-expm1(float64(i)*g.interval-l)*g.scale))
 	g.p[i-g.lo] += mass - up
 	g.p[i-g.lo+1] += up
 }
+
+// expm1 is math.Expm1, sooner where x is little.
+func expm1(x float64) float64 {
+	if math.Abs(x) > 1e-3 {
+		return math.Expm1(x)
+	}
+	return x * (1 + x*(1./2+x*(1./6+x*(1./24+x/120)))) // the next term is less than floats can tell
+}
+
+// nodes is how many nodes [sampledPair.integrate] has for an interval of the grid. Where the loss of the sample stands nearly still
+// while the pair's moves an interval has more; there are few of them, and [component.cost] counts panels besides.
+func (s *sampledPair) nodes(interval float64) float64 {
+	if interval/s.slope < s.panel/narrow {
+		return float64(len(legendre2))
+	}
+	return float64(len(legendre4))
+}
+
+// narrow is the least share of half a panel for which the rule of more nodes is taken.
+const narrow = 32
 
 // integrate adds the density between two losses, by Gauss-Legendre quadrature within each interval of the grid.
 func (s *sampledPair) integrate(g *grid, from, to float64) {
@@ -254,7 +282,7 @@ func (s *sampledPair) integrate(g *grid, from, to float64) {
 		for k := 0.0; k < n; k++ {
 			mid := t + (2*k+1)*w
 			nodes := legendre4[:]
-			if w < s.panel/32 {
+			if w < s.panel/narrow {
 				nodes = legendre2[:]
 			}
 			for _, node := range nodes {

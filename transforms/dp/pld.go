@@ -11,7 +11,7 @@ import (
 const (
 	interval    = 1e-4    // of the grid of losses
 	maxGrid     = 1 << 21 // points of it; where they do not suffice, the interval is doubled: the bound stays one
-	maxWork     = 1 << 32 // of one bound, in half nanoseconds or so: who verifies a job must not be kept busy by it
+	maxWork     = 1 << 32 // of one bound, in quarters of a nanosecond or so: who verifies a job must not be kept busy by it
 	truncation  = 1e-15   // mass that each kind of mechanism may lose to an infinite loss, as with dp-accounting
 	maxTilt     = 2000    // orders of moments that are looked at
 	minTilt     = 1e-5
@@ -20,12 +20,14 @@ const (
 	lossMargin  = 3e-7
 	maxSpectra  = 4 // different mechanisms of a composition, Gaussians without sampling apart
 	wholeMargin = 1e-10
+	enough      = 1e-20  // share of a moment that the rest of it may have, all of which is then counted
+	leastWeight = 1e-290 // beyond which floats get slow
 )
 
 // What steps take, in units of maxWork.
 const (
 	perMoment = 3   // of a point, for one term of a moment
-	perNode   = 120 // of a node of a quadrature, or an atom
+	perNode   = 180 // of a node of a quadrature, or an atom
 	perFly    = 8   // of a point, for each level of a Fourier transform and each squaring of its power
 )
 
@@ -207,7 +209,7 @@ func (c *component) cost(interval float64) (n float64) {
 		n += float64(len(p.atoms))
 		if p.density != nil {
 			lo, hi := p.extent(interval)
-			n += 4*(hi-lo) + 4*(p.hi-p.lo)/p.panel
+			n += p.nodes(interval)*(hi-lo) + float64(len(legendre4))*(p.hi-p.lo)/p.panel
 		}
 	}
 	return n
