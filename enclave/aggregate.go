@@ -23,7 +23,7 @@ const lentBytes = 256 << 10
 // runShards runs the code on disjoint shards and aggregates what it answers (docs/privacy.md). Each unit is in one shard, drawn
 // uniformly; each shard's code runs in a worker of its own, that sees nothing of the others, and one after the other: at once,
 // code that knows its target could make the shards beside it late, and so change more than one answer. The run ends when its
-// wall limit does, whatever became of the shards.
+// wall limit does, whatever became of the shards; what of its times is stated has nothing of how long reading took.
 func (r *attempt) runShards(ctx context.Context, out *outcome) (err error) {
 	j := &r.job.Predicate
 	plan, err := aggregate.New(j.Privacy.Aggregate, j.Privacy.Mechanisms)
@@ -58,26 +58,37 @@ func (r *attempt) runShards(ctx context.Context, out *outcome) (err error) {
 		return err
 	}
 	s.names = r.dataNames()
-	out.started = r.sinceChallenge()
 	start := began + job.Even(clock.Now()-began)
 	s.slot = (end - start) / time.Duration(n+1) // the last is for the aggregate
 	if s.slot < job.LeastSlot {
 		return fmt.Errorf("%w: %d shards have no time", errLate, n)
 	}
-	answers, err := s.run(ctx, r.e.c.Runner, r.shardSpec(module), clock, start)
-	if err != nil {
+	tally := plan.Tally()
+	defer tally.Wipe()
+	if err := s.run(ctx, r.e.c.Runner, r.shardSpec(module), clock, start, plan.Read, tally.Add); err != nil {
 		return err
 	}
+	data.Close()                   // before the end: how long that takes depends on how much there is
 	out.ran = j.Privacy.Mechanisms // from here on, whether or not anything leaves
-	b, err := plan.Aggregate(answers, draw)
+	b, err := tally.Result(draw)
 	if err != nil {
 		return err
 	}
-	if err := clock.Wait(ctx, end); err != nil {
+	if err := clock.Wait(ctx, ending(end, clock.Now())); err != nil {
 		return err
 	}
+	out.finished = r.sinceChallenge()
 	out.worker.Outputs, err = r.onlyOutput(b)
 	return err
+}
+
+// ending is when a run ends that should end at a time, and is not ready before another: then, or one of few times later. A machine that is
+// too slow shows, and how slow it was with these answers hardly.
+func ending(end, ready time.Duration) time.Duration {
+	if ready <= end {
+		return end
+	}
+	return end + job.Even(ready-end)
 }
 
 // shardSpec is what every shard's run may do: the limits of the job are those of each.
@@ -136,34 +147,43 @@ func split(data *records, shards int, draw *sampler.Source) (*sharding, error) {
 	return s, nil
 }
 
-// run runs the code on all shards, one after the other, each in a slot of its own. What does not end in its slot, or fails in
-// whatever way, has no answer.
-func (s *sharding) run(ctx context.Context, runner Runner, spec sandbox.Spec, clock train.Clock, start time.Duration) ([][]byte, error) {
-	answers := make([][]byte, len(s.units))
+// run runs the code on all shards, one after the other, each in a slot of its own, and has take every answer. What does not end in
+// its slot, or fails in whatever way, has none. Answers are read in their slots too: after the last one, how many there are does not
+// show in how long anything takes, nor in what they take of memory.
+func (s *sharding) run(ctx context.Context, runner Runner, spec sandbox.Spec, clock train.Clock, start time.Duration, read func([]byte) aggregate.Answer, take func(aggregate.Answer) error) error {
 	spec.Wall = within(s.slot)
-	for i := range answers {
+	for i := range s.units {
 		if err := clock.Wait(ctx, start); err != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 		start += s.slot
-		said := s.begin(ctx, runner, spec, i)
+		said := s.begin(ctx, runner, spec, i, read)
 		if err := clock.Wait(ctx, start); err != nil {
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
+		var answer aggregate.Answer
 		select {
-		case answers[i] = <-said:
+		case answer = <-said:
 		default: // the worker is not gone, long after it was killed: nobody waits for it
 		}
+		if err := take(answer); err != nil {
+			return err
+		}
 	}
-	return answers, nil
+	return nil
 }
 
 // begin runs the code on one shard, whose records are forgotten when it is over.
-func (s *sharding) begin(ctx context.Context, runner Runner, spec sandbox.Spec, index int) <-chan []byte {
-	sh, said := s.shard(index), make(chan []byte, 1)
+func (s *sharding) begin(ctx context.Context, runner Runner, spec sandbox.Spec, index int, read func([]byte) aggregate.Answer) <-chan aggregate.Answer {
+	sh, said := s.shard(index), make(chan aggregate.Answer, 1)
 	go func() {
 		defer sh.wipe()
-		said <- sh.answer(ctx, runner, spec)
+		var answer aggregate.Answer
+		if file := sh.answer(ctx, runner, spec); file != nil {
+			answer = read(file)
+			clear(file)
+		}
+		said <- answer
 	}()
 	return said
 }

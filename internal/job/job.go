@@ -20,6 +20,8 @@ import (
 var (
 	ErrInvalid = errors.New("job: invalid")
 	ErrRuntime = fmt.Errorf("%w: unknown runtime class", ErrInvalid)
+	// ErrAnswers is a job of mode sample-aggregate with more numbers in more shards than are aggregated.
+	ErrAnswers = fmt.Errorf("%w: privacy: too many answers", ErrInvalid)
 )
 
 // RuntimeWASM is the runtime class of this release: WASI preview 1 through wazero's compiler in a keyless worker

@@ -27,6 +27,8 @@ const (
 	MaxRate          = 1 << 40 // of learning, of the decay of weights: millionths
 	MaxShards        = 1 << 16 // each is a run of the code
 	MaxNumbers       = 1 << 12 // in an answer
+	MaxAnswers       = 1 << 24 // numbers in all shards together, of means
+	MaxMedians       = 1 << 28 // shards² · numbers of medians
 	MaxLossDists     = 32      // mechanisms that a job may have accounted by privacy loss distributions: each takes time of everybody who checks
 	MaxBoundary      = 1_000_000 * 1_000_000_000
 )

@@ -260,6 +260,9 @@ func (j *Job) validateAggregate(p *Privacy) error {
 	if err := within(numbers, bound{"shards", a.Shards, 2, MaxShards}); err != nil {
 		return err
 	}
+	if err := a.Fits(); err != nil {
+		return err
+	}
 	if len(p.Mechanisms) != 1 {
 		return unfit("%d mechanisms, an aggregate is one", len(p.Mechanisms))
 	}
@@ -275,6 +278,19 @@ func (j *Job) validateAggregate(p *Privacy) error {
 		return unfit("%d shards do not fit %d s: want a wall limit of at least %d s, or fewer shards", a.Shards, j.Limits.WallSeconds, a.Wall(LeastSlot, LeastReading))
 	}
 	return j.onlyOutputs(named{a.Output, OutputClasses()})
+}
+
+// Fits refuses, as [ErrAnswers], more answers than an enclave can hold or aggregate in the time of a slot: they are there before
+// anybody knows what is in them.
+func (a *Aggregate) Fits() error {
+	most, amount, of := int64(MaxAnswers), a.Numbers, "shards · numbers"
+	if a.Kind == AggregateMedian {
+		most, amount, of = MaxMedians, a.Shards*a.Numbers, "shards² · numbers" // what it takes to find how smooth medians are
+	}
+	if a.Kind != AggregateVote && amount > most/a.Shards {
+		return fmt.Errorf("%w: %s of %d numbers in %d shards: want fewer, for %s to be at most %d", ErrAnswers, a.Kind, a.Numbers, a.Shards, of, most)
+	}
+	return nil
 }
 
 // Times of mode sample-aggregate.

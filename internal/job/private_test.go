@@ -247,6 +247,40 @@ func TestShardsHaveTime(t *testing.T) {
 	}
 }
 
+// TestAnswersThatNobodyCanHold: jobs with more answers than an enclave aggregates are refused by name, before any code runs.
+func TestAnswersThatNobodyCanHold(t *testing.T) {
+	for _, v := range []struct {
+		kind            string
+		shards, numbers int64
+		fits            bool
+	}{
+		{job.AggregateMean, 4096, 4096, true},
+		{job.AggregateMean, 4097, 4096, false},
+		{job.AggregateMean, job.MaxShards, 256, true},
+		{job.AggregateMean, job.MaxShards, 257, false},
+		{job.AggregateMean, job.MaxShards, job.MaxNumbers, false},
+		{job.AggregateMedian, 256, 4096, true},
+		{job.AggregateMedian, 257, 4096, false},
+		{job.AggregateMedian, 1 << 14, 1, true},
+		{job.AggregateMedian, job.MaxShards, 1, false},
+		{job.AggregateVote, job.MaxShards, job.MaxNumbers, true},
+	} {
+		j := inMode(statementtest.NewKey(t, envelope.RoleBuyer), dataset.ModeAggregate)
+		a := j.Privacy.Aggregate
+		a.Kind, a.Shards, a.Numbers = v.kind, v.shards, v.numbers
+		if a.Kind == job.AggregateVote {
+			a.Lower, a.Upper = 0, 0
+		}
+		j.Limits.WallSeconds = a.Wall(job.LeastSlot, job.LeastReading)
+		switch err := j.Validate(); {
+		case v.fits && err != nil:
+			t.Errorf("%+v: %v", v, err)
+		case !v.fits && (!errors.Is(err, job.ErrAnswers) || !errors.Is(err, job.ErrInvalid)):
+			t.Errorf("%+v: %v", v, err)
+		}
+	}
+}
+
 // TestOtherTrainings: the other ways to make batches, and every runtime class.
 func TestOtherTrainings(t *testing.T) {
 	k := statementtest.NewKey(t, envelope.RoleBuyer)

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"slices"
 
 	"github.com/glovebox-dev/glovebox/internal/job"
@@ -31,13 +32,8 @@ var (
 	ErrAnswers = errors.New("aggregate: not one answer a shard")
 )
 
-// Bounds.
-const (
-	// maxNumber is how many bytes a number of an answer may have, with its line end.
-	maxNumber = 64
-	// maxMedian bounds shards² · numbers of medians: what it takes to find how smooth they are.
-	maxMedian = 1 << 28
-)
+// maxNumber is how many bytes a number of an answer may have, with its line end.
+const maxNumber = 64
 
 // AnswerBytes bounds the file that code writes in a shard; a longer one is no answer.
 func AnswerBytes(a *job.Aggregate) int64 {
@@ -100,8 +96,9 @@ func check(a *job.Aggregate) error {
 		return bad("kind %q, want %s, %s or %s", a.Kind, job.AggregateMean, job.AggregateMedian, job.AggregateVote)
 	case a.Lower >= a.Upper || a.Lower < -job.MaxBoundary || a.Upper > job.MaxBoundary:
 		return bad("answers from %d to %d millionths", a.Lower, a.Upper)
-	case a.Kind == job.AggregateMedian && a.Shards*a.Shards*a.Numbers > maxMedian:
-		return bad("medians of %d numbers in %d shards: want fewer, for shards² · numbers to be at most %d", a.Numbers, a.Shards, int64(maxMedian))
+	}
+	if err := a.Fits(); err != nil {
+		return fmt.Errorf("%w: %w", ErrAggregate, err)
 	}
 	return nil
 }
@@ -160,7 +157,7 @@ type Result struct {
 	Certain float64   `json:"confidence,omitempty"`
 }
 
-// DrawAhead draws the noise that [Plan.Aggregate] adds, but for that of medians, whose size is the answers': how long the aggregate
+// DrawAhead draws the noise that [Tally.Result] adds, but for that of medians, whose size is the answers': how long the aggregate
 // takes does not tell of it then. Call it once, before there are answers to wait for.
 func (p *Plan) DrawAhead(src *sampler.Source) error {
 	if p.a.Kind == job.AggregateMedian {
@@ -172,23 +169,108 @@ func (p *Plan) DrawAhead(src *sampler.Source) error {
 // Wipe forgets noise that was drawn ahead and not used, as of a run that failed.
 func (p *Plan) Wipe() { p.add.Wipe() }
 
-// Aggregate makes the result of the answers, nil for a shard without one.
-func (p *Plan) Aggregate(answers [][]byte, src *sampler.Source) ([]byte, error) {
-	if int64(len(answers)) != p.a.Shards {
-		return nil, fmt.Errorf("%w: %d of %d", ErrAnswers, len(answers), p.a.Shards)
+// Answer is what the code wrote in a shard: as many whole millionths as there are numbers, or one choice. nil is no answer.
+type Answer []int64
+
+// Read makes an answer of the file that the code wrote. How long that takes depends on what it wrote: call it in the shard's time.
+func (p *Plan) Read(file []byte) Answer {
+	if p.a.Kind == job.AggregateVote {
+		if c, ok := p.choice(file); ok {
+			return Answer{c}
+		}
+		return nil
+	}
+	a := make(Answer, p.a.Numbers)
+	if !p.read(file, a) {
+		return nil
+	}
+	return a
+}
+
+// Tally is what answers come to before there is noise: of medians all of them, of means sums, of votes counts. It is for one
+// goroutine.
+type Tally struct {
+	p     *Plan
+	added int64
+	sums  []sum
+	all   []int64 // of medians, one number's after the other's
+}
+
+// sum is an integer of 128 bits: of 2¹⁶ shards' numbers 64 do not do.
+type sum struct {
+	high int64
+	low  uint64
+}
+
+func (s *sum) add(v int64) {
+	low, carry := bits.Add64(s.low, uint64(v), 0)
+	s.low, s.high = low, s.high+v>>63+int64(carry)
+}
+
+func (s *sum) big() *big.Int {
+	b := new(big.Int).Lsh(big.NewInt(s.high), 64)
+	return b.Or(b, new(big.Int).SetUint64(s.low))
+}
+
+// Tally is that of no answers. What it takes is known, and taken, before there is any.
+func (p *Plan) Tally() *Tally {
+	t := &Tally{p: p}
+	if p.a.Kind == job.AggregateMedian {
+		t.all = make([]int64, p.a.Numbers*p.a.Shards)
+		return t
+	}
+	t.sums = make([]sum, p.a.Numbers)
+	return t
+}
+
+// Add takes the next shard's answer. Who answered does not show in how long it takes: for who did not, numbers are there as well.
+func (t *Tally) Add(a Answer) error {
+	if t.added++; t.added > t.p.a.Shards {
+		return fmt.Errorf("%w: more than %d", ErrAnswers, t.p.a.Shards)
+	}
+	if t.p.a.Kind == job.AggregateVote {
+		if len(a) == 1 && a[0] >= 0 && a[0] < t.p.a.Numbers {
+			t.sums[a[0]].add(1)
+		}
+		return nil
+	}
+	for i := range t.p.a.Numbers {
+		v := Default(&t.p.a)
+		if int64(len(a)) == t.p.a.Numbers {
+			v = min(max(a[i], t.p.a.Lower), t.p.a.Upper)
+		}
+		if t.all != nil {
+			t.all[i*t.p.a.Shards+t.added-1] = v
+		} else {
+			t.sums[i].add(v)
+		}
+	}
+	return nil
+}
+
+// Wipe forgets what was added.
+func (t *Tally) Wipe() {
+	clear(t.sums)
+	clear(t.all)
+}
+
+// Result is the aggregate of all answers, as JSON.
+func (t *Tally) Result(src *sampler.Source) ([]byte, error) {
+	if t.added != t.p.a.Shards {
+		return nil, fmt.Errorf("%w: %d of %d", ErrAnswers, t.added, t.p.a.Shards)
 	}
 	if src == nil {
 		return nil, fmt.Errorf("%w: no source of noise", sampler.ErrEntropy)
 	}
-	r := Result{Kind: p.a.Kind, Shards: p.a.Shards}
+	r := Result{Kind: t.p.a.Kind, Shards: t.p.a.Shards}
 	var err error
-	switch p.a.Kind {
+	switch t.p.a.Kind {
 	case job.AggregateVote:
-		err = p.vote(&r, answers, src)
+		err = t.votes(&r, src)
 	case job.AggregateMean:
-		err = p.mean(&r, answers, src)
+		err = t.means(&r, src)
 	default:
-		err = p.medians(&r, answers, src)
+		err = t.medians(&r, src)
 	}
 	if err != nil {
 		return nil, err
@@ -200,16 +282,8 @@ func (p *Plan) Aggregate(answers [][]byte, src *sampler.Source) ([]byte, error) 
 // Default is what stands for a number that there is none of: the middle of the bounds. A shard that does not vote has no vote.
 func Default(a *job.Aggregate) int64 { return a.Lower + (a.Upper-a.Lower)/2 }
 
-// numbers reads an answer: as many numbers as there must be, one a line, in millionths and within the bounds. If anything is
-// wrong, all of them are the default.
-func (p *Plan) numbers(answer []byte, into []int64) {
-	if !p.read(answer, into) {
-		for i := range into {
-			into[i] = Default(&p.a)
-		}
-	}
-}
-
+// read reads an answer: as many numbers as there must be, one a line, in millionths and within the bounds. If anything is wrong,
+// there is none.
 func (p *Plan) read(answer []byte, into []int64) bool {
 	if int64(len(answer)) > AnswerBytes(&p.a) {
 		return false
@@ -236,25 +310,18 @@ func (p *Plan) read(answer []byte, into []int64) bool {
 	return true
 }
 
-// mean is of the sum of all answers. The sum is of integers: of 2¹⁶ shards' it does not fit 64 bits.
-func (p *Plan) mean(r *Result, answers [][]byte, src *sampler.Source) error {
-	sums, one := make([]big.Int, p.a.Numbers), make([]int64, p.a.Numbers)
-	for _, a := range answers {
-		p.numbers(a, one)
-		for i, v := range one {
-			sums[i].Add(&sums[i], big.NewInt(v))
-		}
-	}
-	per := float64(p.a.Shards) * dp.Micro
-	for i := range sums {
-		n, err := p.add.Draw(src)
+// means are those of all answers.
+func (t *Tally) means(r *Result, src *sampler.Source) error {
+	per := float64(t.p.a.Shards) * dp.Micro
+	for i := range t.sums {
+		n, err := t.p.add.Draw(src)
 		if err != nil {
 			return err
 		}
-		v, _ := new(big.Float).SetInt(sums[i].Add(&sums[i], big.NewInt(n))).Float64()
-		r.Values = append(r.Values, min(max(v/per, float64(p.a.Lower)/dp.Micro), float64(p.a.Upper)/dp.Micro))
+		v, _ := new(big.Float).SetInt(new(big.Int).Add(t.sums[i].big(), big.NewInt(n))).Float64()
+		r.Values = append(r.Values, min(max(v/per, float64(t.p.a.Lower)/dp.Micro), float64(t.p.a.Upper)/dp.Micro))
 	}
-	p.said(r, per)
+	t.p.said(r, per)
 	return nil
 }
 
@@ -264,25 +331,20 @@ func (p *Plan) said(r *Result, per float64) {
 	r.Noise, r.Scale, r.Margin, r.Certain = p.add.Mechanism.Kind, p.add.Float(per), p.add.Margin(1-confidence)/per, confidence
 }
 
-// vote counts the shards that answered each choice, with noise, and names the one that has most then.
-func (p *Plan) vote(r *Result, answers [][]byte, src *sampler.Source) error {
-	counts := make([]int64, p.a.Numbers)
-	for _, a := range answers {
-		if c, ok := p.choice(a); ok {
-			counts[c]++
-		}
-	}
+// votes are how many shards answered each choice, with noise; the winner is the one that has most then.
+func (t *Tally) votes(r *Result, src *sampler.Source) error {
+	counts := make([]int64, len(t.sums))
 	for i := range counts {
-		n, err := p.add.Draw(src)
+		n, err := t.p.add.Draw(src)
 		if err != nil {
 			return err
 		}
-		counts[i] += n
+		counts[i] = int64(t.sums[i].low) + n
 		r.Votes = append(r.Votes, float64(counts[i]))
 	}
 	winner := slices.Index(counts, slices.Max(counts))
 	r.Winner = &winner
-	p.said(r, 1)
+	t.p.said(r, 1)
 	return nil
 }
 

@@ -51,9 +51,28 @@ func plan(t testing.TB, a *job.Aggregate, b Budget) *Plan {
 	return p
 }
 
+// of adds answers up, nil for a shard without one.
+func (p *Plan) of(answers [][]byte) (*Tally, error) {
+	t := p.Tally()
+	for _, b := range answers {
+		if err := t.Add(p.Read(b)); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (p *Plan) aggregate(answers [][]byte, src *sampler.Source) ([]byte, error) {
+	t, err := p.of(answers)
+	if err != nil {
+		return nil, err
+	}
+	return t.Result(src)
+}
+
 func result(t testing.TB, p *Plan, answers [][]byte, seed byte) (r Result) {
 	t.Helper()
-	b, err := p.Aggregate(answers, source(seed))
+	b, err := p.aggregate(answers, source(seed))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,9 +134,8 @@ var bad = []string{
 func TestMalformedAnswers(t *testing.T) {
 	p := plan(t, mean(2, 2), Budget{Epsilon: dp.Micro})
 	for _, b := range append(bad, "") {
-		got := make([]int64, 2)
-		p.numbers([]byte(b), got)
-		if want := Default(&p.a); got[0] != want || got[1] != want {
+		got := p.sums(append([][]byte{[]byte(b)}, nil))
+		if want := 2 * Default(&p.a); p.Read([]byte(b)) != nil || got[0] != want || got[1] != want {
 			t.Errorf("%.20q: %v, want twice %d", b, got, want)
 		}
 	}
@@ -125,8 +143,7 @@ func TestMalformedAnswers(t *testing.T) {
 		"1\n2": {1_000_000, 2_000_000}, "1\r\n2\r\n": {1_000_000, 2_000_000}, " 1 \n+2e-1\n\n": {1_000_000, 200_000},
 		"9e99\n-9e99": {3_000_000, -2_000_000}, "1e-99\n-1e-99": {0, -1}, "3.0000001\n-2.1": {3_000_000, -2_000_000},
 	} {
-		got := make([]int64, 2)
-		if p.numbers([]byte(text), got); !slices.Equal(got, want) {
+		if got := p.Read([]byte(text)); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
@@ -147,19 +164,13 @@ func TestMalformedAnswers(t *testing.T) {
 }
 
 // sums is what mean and vote add noise to.
-func (p *Plan) sums(answers [][]byte) []int64 {
-	out, one := make([]int64, p.a.Numbers), make([]int64, p.a.Numbers)
-	for _, a := range answers {
-		if p.a.Kind == job.AggregateVote {
-			if c, ok := p.choice(a); ok {
-				out[c]++
-			}
-			continue
-		}
-		p.numbers(a, one)
-		for i, v := range one {
-			out[i] += v
-		}
+func (p *Plan) sums(answers [][]byte) (out []int64) {
+	t, err := p.of(answers)
+	if err != nil {
+		panic(err)
+	}
+	for i := range t.sums {
+		out = append(out, t.sums[i].big().Int64())
 	}
 	return out
 }
@@ -307,6 +318,7 @@ func TestRefused(t *testing.T) {
 		"Gaussian median":   second(Mechanisms(median(10, 1), dp.ReplaceOne, Budget{Noise: dp.Micro})),
 		"too little":        second(Mechanisms(median(10, 100), dp.ReplaceOne, Budget{Epsilon: dp.Micro / 100})),
 		"too many":          second(Mechanisms(median(job.MaxShards, 100), dp.ReplaceOne, Budget{Epsilon: dp.Micro})),
+		"too many means":    second(Mechanisms(mean(job.MaxShards, 257), dp.ReplaceOne, Budget{Epsilon: dp.Micro})),
 		"does not fit":      second(Mechanisms(&job.Aggregate{Shards: 2, Kind: job.AggregateMean, Numbers: 4096, Lower: -job.MaxBoundary, Upper: job.MaxBoundary}, dp.ReplaceOne, Budget{Epsilon: 1})),
 		"bounds":            second(Mechanisms(&job.Aggregate{Shards: 2, Kind: job.AggregateMean, Numbers: 1}, dp.ReplaceOne, Budget{Epsilon: 1})),
 		"no mechanism":      failed(New(mean(10, 2), nil)),
@@ -323,12 +335,14 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	p := plan(t, mean(3, 1), Budget{Epsilon: dp.Micro})
-	if _, err := p.Aggregate(make([][]byte, 2), source(1)); !errors.Is(err, ErrAnswers) {
-		t.Errorf("two answers of three: %v", err)
+	for _, n := range []int{2, 4} {
+		if _, err := p.aggregate(make([][]byte, n), source(1)); !errors.Is(err, ErrAnswers) {
+			t.Errorf("%d answers of three: %v", n, err)
+		}
 	}
 	for _, a := range []*job.Aggregate{mean(2, 1), median(2, 1), votes(2, 2)} {
 		for _, s := range []*sampler.Source{nil, sampler.NewSource(bytes.NewReader(nil))} {
-			if b, err := plan(t, a, Budget{Epsilon: dp.Micro}).Aggregate(make([][]byte, 2), s); !errors.Is(err, sampler.ErrEntropy) {
+			if b, err := plan(t, a, Budget{Epsilon: dp.Micro}).aggregate(make([][]byte, 2), s); !errors.Is(err, sampler.ErrEntropy) {
 				t.Errorf("%s without entropy: %s, %v", a.Kind, b, err)
 			}
 		}
@@ -347,6 +361,41 @@ func TestWidestSums(t *testing.T) {
 	}
 }
 
+// TestSumsAreExact: in 128 bits, of either sign, as with integers that have no end.
+func TestSumsAreExact(t *testing.T) {
+	r, want, got := rand.New(rand.NewPCG(7, 8)), new(big.Int), sum{}
+	for range 10_000 {
+		v := int64(r.Uint64()) >> r.IntN(64)
+		if r.IntN(3) == 0 {
+			v = []int64{math.MinInt64, math.MaxInt64, -1}[r.IntN(3)]
+		}
+		want.Add(want, big.NewInt(v))
+		if got.add(v); got.big().Cmp(want) != 0 {
+			t.Fatalf("%v, want %v", got.big(), want)
+		}
+	}
+}
+
+// TestAnswersAreHeldInSoMuch: what is held of answers follows from the job, whatever and however many they are: no file of any, and
+// of means and votes not even the numbers.
+func TestAnswersAreHeldInSoMuch(t *testing.T) {
+	long := []byte(strings.Repeat("0.3333333333333333333333333333333333333333333333333333333333333\n", 8))
+	for _, a := range []*job.Aggregate{mean(1000, 8), votes(1000, 8), median(100, 8)} {
+		p := plan(t, a, Budget{Epsilon: dp.Micro})
+		room := func(answers [][]byte) int {
+			tally, err := p.of(answers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return 16*cap(tally.sums) + 8*cap(tally.all)
+		}
+		none, all := room(make([][]byte, a.Shards)), room(repeated(int(a.Shards), string(long)))
+		if most := 8 * int(a.Numbers*a.Shards); none != all || all > most || a.Kind != job.AggregateMedian && all > 16*8 {
+			t.Errorf("%s: %d bytes without answers, %d with all", a.Kind, none, all)
+		}
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	for _, b := range bad {
 		f.Add([]byte(b))
@@ -354,8 +403,10 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("1\n-2.5e-3\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := plan(t, mean(2, 2), Budget{Epsilon: dp.Micro})
-		got := make([]int64, 2)
-		p.numbers(b, got)
+		got := p.Read(b)
+		if len(got) != 0 && len(got) != 2 {
+			t.Fatalf("%q: %d numbers", b, len(got))
+		}
 		for _, v := range got {
 			if v < p.a.Lower || v > p.a.Upper {
 				t.Fatalf("%q: %d", b, v)

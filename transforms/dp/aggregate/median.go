@@ -79,17 +79,11 @@ func smooth(sorted []int64, lower, upper int64, w []int64) (median int64, s *big
 }
 
 // medians releases each number's.
-func (p *Plan) medians(r *Result, answers [][]byte, src *sampler.Source) error {
-	all := make([][]int64, len(answers))
-	for i, a := range answers {
-		all[i] = make([]int64, p.a.Numbers)
-		p.numbers(a, all[i])
-	}
-	w, column := weights(len(answers), p.epsilon), make([]int64, len(answers))
+func (t *Tally) medians(r *Result, src *sampler.Source) error {
+	p, shards := t.p, t.p.a.Shards
+	w := weights(int(shards), p.epsilon)
 	for i := range p.a.Numbers {
-		for k := range all {
-			column[k] = all[k][i]
-		}
+		column := t.all[i*shards : (i+1)*shards]
 		slices.Sort(column)
 		median, s := smooth(column, p.a.Lower, p.a.Upper, w)
 		n, err := p.heavy(s, src)
