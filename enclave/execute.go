@@ -30,8 +30,8 @@ const mainModule = "main.wasm"
 type outcome struct {
 	reason            string // a usage.Reason; "" if completed
 	worker            sandbox.Outcome
-	released          int64 // milliseconds since the code's challenge was asked for
-	started, finished int64
+	released          int64          // milliseconds since the code's challenge was asked for
+	started, finished int64          // finished is 0 until it is known
 	ran               []dp.Mechanism // what touched the data, in a differentially private mode
 }
 
@@ -56,7 +56,9 @@ func (r *attempt) execute(ctx context.Context, releaseErr error) *outcome {
 		err = r.runMode(ctx, out)
 	}
 	out.reason = r.discreet(reasonOf(err, out.worker.Reason))
-	out.finished = r.sinceChallenge()
+	if out.finished == 0 {
+		out.finished = r.sinceChallenge()
+	}
 	return out
 }
 

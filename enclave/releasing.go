@@ -18,7 +18,8 @@ import (
 )
 
 // runQueries answers the code package's queries (docs/privacy.md). They are held against what the job declares before the first
-// record is read; after that nothing but the noised answers, and one of few times, tells of the records.
+// record is read; after that nothing but the noised answers, and one of few times, tells of the records. So no other time is stated:
+// the run counts as started when the key was released.
 func (r *attempt) runQueries(ctx context.Context, out *outcome) error {
 	q, err := r.loadQueries(ctx)
 	if err != nil {
@@ -45,7 +46,6 @@ func (r *attempt) runQueries(ctx context.Context, out *outcome) error {
 		return err
 	}
 	defer data.Close()
-	out.started = r.sinceChallenge()
 	// From here on, whether or not anything leaves: that queries took too long may be because of a record.
 	out.ran = p.Mechanisms
 	if err := ask(ctx, run, data); err != nil {
@@ -55,9 +55,11 @@ func (r *attempt) runQueries(ctx context.Context, out *outcome) error {
 	if err != nil {
 		return err
 	}
+	data.Close() // before the end: how long that takes depends on how much there is
 	if err := clock.Wait(ctx, began+job.Even(clock.Now()-began)); err != nil {
 		return err
 	}
+	out.finished = r.sinceChallenge()
 	out.worker.Outputs, err = r.onlyOutput(answers)
 	return err
 }

@@ -113,6 +113,7 @@ func (r *attempt) runTraining(ctx context.Context, out *outcome) (err error) {
 	if err != nil {
 		return err
 	}
+	out.finished = r.sinceChallenge() // the end of a slot; wiping records takes longer the more there are
 	out.worker.Outputs, err = trained(r.job.Predicate.Privacy.Training, r.job.Predicate.Outputs, res)
 	return err
 }
