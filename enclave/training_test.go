@@ -37,18 +37,19 @@ import (
 
 // hostile compiles testdata/train/hostile.c, once; preparing is the same guest with train_prepare.
 var (
-	hostile   = sync.OnceValues(func() ([]byte, error) { return compiled() })
-	preparing = sync.OnceValues(func() ([]byte, error) { return compiled("-DPREPARE") })
+	hostile   = sync.OnceValues(func() ([]byte, error) { return compiled("hostile.c") })
+	preparing = sync.OnceValues(func() ([]byte, error) { return compiled("hostile.c", "-DPREPARE") })
 )
 
-func compiled(flags ...string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "hostile")
+// compiled makes a guest of testdata/train/source.
+func compiled(source string, flags ...string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "trained")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "guest.wasm")
-	cmd := exec.Command("clang", append(flags, "--target=wasm32", "-nostdlib", "-mbulk-memory", "-Wl,--no-entry", "-O2", "-Wall", "-Werror", "-o", out, "testdata/train/hostile.c")...)
+	cmd := exec.Command("clang", append(flags, "--target=wasm32", "-nostdlib", "-mbulk-memory", "-Wl,--no-entry", "-O2", "-Wall", "-Werror", "-o", out, "testdata/train/"+source)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
