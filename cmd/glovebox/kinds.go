@@ -33,6 +33,7 @@ func sentinels() []sentinel {
 		{dataset.ErrEmpty, KindUsage, "give a file with at least one record after the header, or a directory with at least one file"},
 		{dataset.ErrRagged, KindError, "every row needs as many fields as the header; correct the row named"},
 		{dataset.ErrHeader, KindUsage, "versions keep their columns: give SOURCE the header of --previous, or leave --previous out to make a dataset of its own"},
+		{dataset.ErrFileName, KindError, "rename it, or leave it out: paths are UTF-8 of at most 4096 bytes, without backslashes, control characters and invisible ones (U+202E)"},
 		{dataset.ErrNotRegular, KindUsage, "copy what it points to into the folder, or leave it out"},
 		{dataset.ErrPacking, KindTryAgain, "wait until it ends, or give another --name"},
 		{dataset.ErrCSV, KindError, "check the quotes of the row named; fields with commas or newlines need them"},

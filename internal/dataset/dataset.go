@@ -31,6 +31,7 @@ var (
 	ErrJSONLine    = errors.New("dataset: malformed JSON line")
 	ErrRecordSize  = errors.New("dataset: record too large")
 	ErrFile        = errors.New("dataset: file cannot be packed")
+	ErrFileName    = fmt.Errorf("%w: its path is too long, or has letters that paths should not have", ErrFile)
 	ErrNotRegular  = fmt.Errorf("%w: not a regular file", ErrFile)
 	ErrTooLarge    = errors.New("dataset: too many segments")
 	ErrNoBlob      = errors.New("dataset: no such blob")

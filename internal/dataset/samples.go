@@ -36,7 +36,7 @@ func SampleIndex(h *tar.Header, before int) (int, error) {
 	switch {
 	case h.Typeflag != tar.TypeReg || h.Size < 0 || h.Linkname != "" || holey(h):
 		return 0, fmt.Errorf("%w: an entry of the samples is no plain file", ErrFile)
-	case !SampleName(h.Name):
+	case !FileName(h.Name):
 		return 0, fmt.Errorf("%w: the name of a file of the samples", ErrFile)
 	case n != 0 && n != int64(before)+1 || n >= MaxSampleFiles:
 		return 0, fmt.Errorf("%w: a sample that does not begin, or has more than %d files", ErrFile, MaxSampleFiles)
@@ -54,10 +54,11 @@ func holey(h *tar.Header) bool {
 	return h.Typeflag == tar.TypeGNUSparse
 }
 
-// SampleName reports whether a file of a sample may have a name: a relative path of printable UTF-8 that stays below its root.
-func SampleName(name string) bool {
+// FileName reports whether a packed file may have a name: a relative path in UTF-8 that stays below its root wherever it is unpacked,
+// without what is no text, or makes text look like another (U+202E turns what follows around).
+func FileName(name string) bool {
 	return fs.ValidPath(name) && name != "." && len(name) <= maxPath && utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool {
-		return r == '\\' || unicode.IsControl(r)
+		return r == '\\' || unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
 	})
 }
 

@@ -87,6 +87,7 @@ func TestSamplesThatLeadElsewhere(t *testing.T) {
 		"dot":              archive(t, entry{name: "./a.txt"}),
 		"backslash":        archive(t, entry{name: `s\a.txt`}),
 		"control":          archive(t, entry{name: "s/a\n.txt"}),
+		"turned around":    archive(t, entry{name: "s/a\u202egpj.png"}),
 		"symbolic link":    archive(t, entry{name: "s/a.txt", kind: tar.TypeSymlink, link: "/etc/passwd"}),
 		"hard link":        archive(t, entry{name: "s/a.txt", kind: tar.TypeLink, link: "s/b"}),
 		"device":           archive(t, entry{name: "s/a.txt", kind: tar.TypeChar}),

@@ -12,9 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"time"
-	"unicode/utf8"
 )
 
 // emit takes the next piece of the plaintext stream; starts says that a record begins with it. The piece is not kept.
@@ -84,8 +82,8 @@ func scanFiles(fsys fs.FS, root string, out emit) error {
 			return nil
 		case !d.Type().IsRegular():
 			return fmt.Errorf("%w: %q is a link or a device", ErrNotRegular, name)
-		case len(name) > maxPath || !utf8.ValidString(name):
-			return fmt.Errorf("%w: name of %q is too long or not UTF-8", ErrFile, path.Base(name))
+		case !FileName(name):
+			return fmt.Errorf("%w: %q", ErrFileName, clipped(name))
 		}
 		return w.file(fsys, name)
 	})
@@ -96,6 +94,15 @@ func scanFiles(fsys fs.FS, root string, out emit) error {
 		return ErrEmpty
 	}
 	return w.tar.Flush() // no end-of-archive blocks: a later version appends to this stream
+}
+
+// clipped is the end of a name, which may be too long for a message.
+func clipped(name string) string {
+	const most = 256
+	if len(name) > most {
+		return "…" + name[len(name)-most:]
+	}
+	return name
 }
 
 // tarWriter turns tar's writes into pieces of the stream.

@@ -235,6 +235,11 @@ func TestFilesRefused(t *testing.T) {
 	if err := pack(os.DirFS(dir)); !errors.Is(err, ErrNotRegular) || !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "link") {
 		t.Errorf("symbolic link: %v, want ErrFile naming it", err)
 	}
+	for _, name := range []string{"a\x1b]0;x\a/1.txt", "a\u202etxt.exe", `a\..\1.txt`, "a\u200b.txt", "a\xff.txt", strings.Repeat("a/", 2500) + "b"} {
+		if err := pack(fstest.MapFS{name: {}}); !errors.Is(err, ErrFileName) || strings.ContainsAny(err.Error(), "\x1b\u202e") || len(err.Error()) > 1000 {
+			t.Errorf("%.50q: %v, want ErrFileName, quoted", name, err)
+		}
+	}
 	for name, size := range map[string]int64{"shrinks": 10, "grows": 2} {
 		if err := pack(lyingFS{fstest.MapFS{"f": {Data: []byte("12345")}}, size}); !errors.Is(err, ErrFile) {
 			t.Errorf("file that %s: %v, want ErrFile", name, err)

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/source"
 )
 
@@ -44,13 +45,16 @@ type Report struct {
 }
 
 // Check looks at every file of a tree. With skip, what is no image is left out of the tree that it returns; else it is an error that
-// names the file and wraps those of package source.
+// names the file and wraps those of package source. A name that no packed file may have is [dataset.ErrFileName].
 func Check(files fs.FS, skip bool) (fs.FS, *Report, error) {
 	r := &Report{Formats: map[string]int64{}}
 	classes, out := map[string]int64{}, map[string]bool{}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
+		}
+		if !dataset.FileName(name) {
+			return fmt.Errorf("%w: %q", dataset.ErrFileName, name) // broken or not: what is left out is named too
 		}
 		format, err := look(files, name, d)
 		if err != nil {

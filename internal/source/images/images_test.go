@@ -11,11 +11,13 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/source"
 )
 
@@ -86,6 +88,18 @@ func TestBrokenImages(t *testing.T) {
 	link := fstest.MapFS{"a.png": {Data: p, Mode: fs.ModeSymlink}}
 	if _, _, err := Check(link, false); !errors.Is(err, source.ErrMixed) {
 		t.Errorf("a link: %v, want %v", err, source.ErrMixed)
+	}
+}
+
+// TestHostileNames: names that a terminal obeys, or that look like others, are refused whether or not what is broken is left out.
+func TestHostileNames(t *testing.T) {
+	p, _, _ := pictures(t)
+	for _, name := range []string{"a\x1b]0;x\a/1.png", "a\u202egnp.gpj", `a\..\1.png`, "a\u00ad/1.png"} {
+		for _, skip := range []bool{false, true} {
+			if _, _, err := Check(fstest.MapFS{name: {Data: p}}, skip); !errors.Is(err, dataset.ErrFileName) || strings.ContainsAny(err.Error(), "\x1b\u202e") {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 const (
 	MaxShards  = 1 << 16
 	MaxSamples = 1 << 22 // of one shard
+	MaxPaths   = 1 << 24 // of files and folders of one shard; each is remembered
 	bombFloor  = 64 << 20
 	bombFactor = 200 // times a compressed shard's length, above bombFloor
 	piece      = 64 << 10
@@ -79,8 +80,12 @@ func Open(path string) (*Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		if stem, _ := Shard(name); stem == "" || !st.Mode().IsRegular() || !dataset.SampleName(stem) {
+		stem, _ := Shard(name)
+		if stem == "" || !st.Mode().IsRegular() {
 			return nil, fmt.Errorf("%w: %q is no .tar, .tar.gz or .tgz file", source.ErrMixed, name)
+		}
+		if !dataset.FileName(stem) {
+			return nil, fmt.Errorf("%w: shard %q has letters that paths should not have", source.ErrName, name)
 		}
 		r.size += st.Size()
 	}
@@ -193,6 +198,7 @@ type shard struct {
 	files      map[string]bool // of it, by extension
 	size       int64           // of it
 	seen       map[uint64]bool // keys of samples, hashed
+	paths      map[uint64]bool // of files and the folders above them, hashed: whether it is a folder
 	seed       maphash.Seed
 }
 
@@ -205,7 +211,7 @@ func openShard(dir, name string) (*shard, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s := &shard{name: name, f: f, seen: map[uint64]bool{}, seed: maphash.MakeSeed()}
+	s := &shard{name: name, f: f, seen: map[uint64]bool{}, paths: map[uint64]bool{}, seed: maphash.MakeSeed()}
 	var in io.Reader = bufio.NewReaderSize(f, 256<<10)
 	stem, compressed := Shard(name)
 	if s.stem = stem; compressed {
@@ -314,12 +320,15 @@ func (s *shard) enter(h *tar.Header) (begins bool, err error) {
 	base := path.Base(h.Name)
 	stem, ext, ok := strings.Cut(base, ".")
 	switch {
-	case !dataset.SampleName(h.Name):
+	case !dataset.FileName(h.Name):
 		return false, fmt.Errorf("%w: %q leads elsewhere, or has letters that paths should not have", source.ErrName, h.Name)
 	case !ok || stem == "" || ext == "":
 		return false, fmt.Errorf("%w: %q is no file of a sample: those are called KEY.EXTENSION", source.ErrName, h.Name)
 	case sparse(h):
 		return false, fmt.Errorf("%w: %q is a sparse file; make the archive without --sparse", source.ErrName, h.Name)
+	}
+	if err := s.place(h.Name); err != nil {
+		return false, err
 	}
 	key := path.Join(path.Dir(h.Name), stem)
 	if begins = key != s.key || len(s.seen) == 0; begins {
@@ -339,6 +348,30 @@ func (s *shard) enter(h *tar.Header) (begins bool, err error) {
 		return false, fmt.Errorf("%w: sample %q has more than %d files or %d bytes, or is one of more than %d in its shard", source.ErrLimit, key, dataset.MaxSampleFiles, dataset.MaxSampleBytes, MaxSamples)
 	}
 	return begins, nil
+}
+
+// place remembers where a file is, and refuses what is a file and a folder at once: nobody can unpack that.
+func (s *shard) place(name string) error {
+	at := maphash.String(s.seed, name)
+	if s.paths[at] {
+		return fmt.Errorf("%w: %q is a file, and a folder with files in it", source.ErrName, name)
+	}
+	s.paths[at] = false
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		at := maphash.String(s.seed, dir)
+		folder, known := s.paths[at]
+		switch {
+		case known && !folder:
+			return fmt.Errorf("%w: %q is a file, and a folder with files in it", source.ErrName, dir)
+		case known:
+			return nil // and so are those above it
+		}
+		s.paths[at] = true
+	}
+	if len(s.paths) > MaxPaths {
+		return fmt.Errorf("%w: more than %d files and folders in a shard", source.ErrLimit, MaxPaths)
+	}
+	return nil
 }
 
 // sparse reports whether a file has holes: what it expands to is not in the archive.

@@ -102,10 +102,11 @@ func TestShards(t *testing.T) {
 	put(t, dir, "b.tar.gz", pack(t, archive(t, file{name: "0.txt", text: "again"})))
 	put(t, dir, "a.tar", archive(t, file{name: "./", kind: tar.TypeDir}, file{name: "./0.seg.png", text: "p"}, file{name: "./0.txt", text: "t"},
 		file{name: "sub/0.txt", text: "s"}, file{name: "1.txt"}))
+	put(t, dir, "v1.2.tar", archive(t, file{name: "a.png"}, file{name: "a.d/a.png/x.png"}, file{name: "a.d/y.png"})) // folders may have dots
 	put(t, dir, ".hidden", nil)
-	want := "0 a/0.seg.png p\n1 a/0.txt t\n0 a/sub/0.txt s\n0 a/1.txt \n0 b/0.txt again\n"
+	want := "0 a/0.seg.png p\n1 a/0.txt t\n0 a/sub/0.txt s\n0 a/1.txt \n0 b/0.txt again\n0 v1.2/a.png \n0 v1.2/a.d/a.png/x.png \n0 v1.2/a.d/y.png \n"
 	for range 2 {
-		if got, n, err := read(t, dir); got != want || n != 4 || err != nil {
+		if got, n, err := read(t, dir); got != want || n != 7 || err != nil {
 			t.Errorf("%d samples\n%s, want\n%s: %v", n, got, want, err)
 		}
 	}
@@ -133,6 +134,12 @@ func TestHostileArchives(t *testing.T) {
 		"file twice":              {archive(t, ok, ok), source.ErrName},
 		"file twice but for case": {archive(t, ok, file{name: "0.TXT"}), source.ErrName},
 		"sample twice":            {archive(t, ok, file{name: "1.txt"}, file{name: "0.cls"}), source.ErrName},
+		"text turned around":      {archive(t, ok, file{name: "a\u202egpj.png"}), source.ErrName},
+		"invisible letter":        {archive(t, ok, file{name: "a\u200b/1.txt"}), source.ErrName},
+		"folder that is a file":   {archive(t, file{name: "a.jpg/b.png"}, file{name: "a.jpg"}), source.ErrName},
+		"file that is a folder":   {archive(t, file{name: "a.jpg"}, file{name: "a.jpg/b.png"}), source.ErrName},
+		"file that is far above":  {archive(t, file{name: "x/a.jpg"}, ok, file{name: "x/a.jpg/b/c/d.png"}), source.ErrName},
+		"folder far below":        {archive(t, file{name: "x/a.jpg/b/c/d.png"}, ok, file{name: "x/a.jpg"}), source.ErrName},
 		"no extension":            {archive(t, file{name: "README"}), source.ErrName},
 		"hidden":                  {archive(t, file{name: "._0.txt"}), source.ErrName},
 		"cut":                     {whole[:700], source.ErrCorrupt},
@@ -219,6 +226,13 @@ func TestFoldersThatAreNotShards(t *testing.T) {
 		if _, err := Open(dir); !errors.Is(err, source.ErrMixed) {
 			t.Errorf("%s: %v, want %v", name, err, source.ErrMixed)
 		}
+	}
+}
+
+// TestShardWithAHostileName: its name is the folder of all its files.
+func TestShardWithAHostileName(t *testing.T) {
+	if _, err := Open(put(t, t.TempDir(), "a\u202erat.tar", archive(t, file{name: "0.txt"}))); !errors.Is(err, source.ErrName) || strings.Contains(err.Error(), "\u202e") {
+		t.Errorf("got %v, want %v, quoted", err, source.ErrName)
 	}
 }
 
