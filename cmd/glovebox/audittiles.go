@@ -24,7 +24,7 @@ import (
 func newTiles() *cobra.Command {
 	var dir, out string
 	cmd := &cobra.Command{
-		Use: "tiles PACKAGE", Short: "Write a package's tree as static files, for any web server", Args: exactArgs(1, "one package, by digest or name"),
+		Use: "tiles PACKAGE", Short: "Write a package's tree as static files, for any web server", Args: exactArgs(1, "one package, by digest, or by name for its newest version"),
 		Long: `Tiles writes the hashes of a package's tree as files in the layout of C2SP tlog-tiles, and the signed manifest beside them.
 Whoever has them verifies any range of the ciphertext without a host: glovebox auditor data --tiles. Nothing secret is in them.
 Hosts serve the same under /data/MANIFEST/, the digest in hex.`,

@@ -95,7 +95,7 @@ func newCreatorExport() *cobra.Command {
 	var dir string
 	var f exportFlags
 	cmd := &cobra.Command{
-		Use: "export PACKAGE", Short: "Describe a package for other people's tools", Args: exactArgs(1, "one package, by digest or name"),
+		Use: "export PACKAGE", Short: "Describe a package for other people's tools", Args: exactArgs(1, "one package, by digest, or by name for its newest version"),
 		Long: `Export writes what the signed manifest says in a format that other tools read. docs/external.md has their commands.
 
   croissant      the manifest's metadata as Croissant 1.1 JSON-LD, for mlcroissant

@@ -105,32 +105,11 @@ func inspected(ctx context.Context, what, dir string, role config.Role) ([]byte,
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := o.newest(what, list)
+	p, err := o.among(what, list)
 	if err != nil {
 		return nil, nil, err
 	}
 	return p.Signed, list, nil
-}
-
-// newest is the package of a digest or, of a name, its latest version.
-func (o *owner) newest(what string, list []config.Package) (*config.Package, error) {
-	var best *config.Package
-	for i := range list {
-		m := list[i].Manifest
-		if m.Name != what {
-			continue
-		}
-		if best != nil && best.Manifest.Dataset != m.Dataset {
-			return o.find(what) // which says that several match
-		}
-		if best == nil || m.Version > best.Manifest.Version {
-			best = &list[i]
-		}
-	}
-	if best == nil {
-		return o.find(what)
-	}
-	return best, nil
 }
 
 // inspectManifest gathers what print shows.
@@ -206,7 +185,7 @@ func (i *manifestInspection) print(w io.Writer) {
 	table(w, sheet(d)...)
 	fmt.Fprintln(w, "\nTerms:")
 	for _, s := range i.Words {
-		fmt.Fprintf(w, "  %s\n", s)
+		fmt.Fprintf(w, "  %s\n", plain(s))
 	}
 	for _, s := range i.Steps {
 		fmt.Fprintf(w, "\nIn mode %s every record goes through these steps before code sees it:\n", s.Mode)

@@ -152,28 +152,40 @@ func (o *owner) dataKey(ctx context.Context, kh keyholder.Keyholder, c *dataset.
 	return dataset.KeyFromBytes(b)
 }
 
-// find resolves a manifest digest, an unambiguous beginning of one, or a package's name.
+// find resolves a manifest digest, an unambiguous beginning of one, or a package's name, of which it is the newest version.
 func (o *owner) find(what string) (*config.Package, error) {
 	list, err := config.ListPackages(o.dir)
 	if err != nil {
 		return nil, err
 	}
+	return o.among(what, list)
+}
+
+// among is find in a list of the owner's packages.
+func (o *owner) among(what string, list []config.Package) (*config.Package, error) {
 	prefix, matches := strings.TrimPrefix(what, "sha256:"), []config.Package(nil)
 	for _, p := range list {
 		if p.Manifest.Name == what || (len(prefix) >= 4 && strings.HasPrefix(p.ID.Hex(), prefix)) {
 			matches = append(matches, p)
 		}
 	}
-	switch len(matches) {
-	case 0:
+	if len(matches) == 0 {
 		if len(list) == 0 {
 			return nil, Errorf(KindUsage, "%s", o.packFirst()).because("%s holds no package", o.dir)
 		}
 		return nil, Errorf(KindUsage, "see what there is with: %s", o.listCommand()).because("no package %q in %s", what, o.dir)
-	case 1:
-		return &matches[0], nil
 	}
-	return nil, Errorf(KindUsage, "give more of its digest").because("%d packages match %q", len(matches), what)
+	best := &matches[0]
+	for i := range matches[1:] {
+		p := &matches[1+i]
+		if p.Manifest.Name != what || best.Manifest.Name != what || p.Manifest.Dataset != best.Manifest.Dataset || p.Manifest.Version == best.Manifest.Version {
+			return nil, Errorf(KindUsage, "give more of its digest").because("%d packages match %q", len(matches), what)
+		}
+		if p.Manifest.Version > best.Manifest.Version {
+			best = p
+		}
+	}
+	return best, nil
 }
 
 // listCommand lists the packages that find looks in: a creator's are datasets, a buyer's code has no list of its own.

@@ -45,7 +45,7 @@ func (o *owner) tombstone(cmd *cobra.Command, name string) (*dataset.Packed, err
 	if err != nil {
 		return nil, err
 	}
-	old, err := o.newest(name, list)
+	old, err := o.among(name, list)
 	if err != nil {
 		return nil, err
 	}
