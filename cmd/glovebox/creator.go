@@ -238,7 +238,7 @@ func packPath(cmd *cobra.Command, o *owner, c dataset.PackConfig, path string, o
 	}
 	p, err := o.sealSource(cmd.Context(), c, old, in)
 	if err == nil && !quiet {
-		bar.done()
+		bar.finish()
 		say(cmd, "%s", bar.summary(p.Manifest))
 	}
 	return p, err

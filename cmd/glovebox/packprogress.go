@@ -97,6 +97,19 @@ func rateWords(bytes, records float64) string {
 	return fmt.Sprintf("%.1f MB/s, %.0f records/s", bytes/1e6, records)
 }
 
+// finish is for a pack that succeeded: the length of the source was a guess where what is sealed is shorter, as of a tar file with its
+// padding.
+func (p *packProgress) finish() {
+	if p.total > 0 {
+		p.total = p.seen.RawBytes
+	}
+	if p.rows > 0 {
+		p.rows = p.seen.Records
+	}
+	p.step(p.seen, false)
+	p.done()
+}
+
 // done ends the line; summary is what there is to tell of a pack that succeeded.
 func (p *packProgress) done() { p.line.done() }
 

@@ -37,6 +37,22 @@ func TestPackProgressByRecords(t *testing.T) {
 	}
 }
 
+// TestPackProgressEnds: a bar that was told more than there is ends full, and only when all is sealed.
+func TestPackProgressEnds(t *testing.T) {
+	for name, p := range map[string]*packProgress{"bytes": {total: 1000}, "records": {rows: 10}} {
+		var out bytes.Buffer
+		p.line, p.now = newProgress(&out, "packing"), time.Now
+		p.step(dataset.Progress{Records: 6, RawBytes: 620}, false)
+		if strings.Contains(out.String(), "100%") {
+			t.Errorf("%s: %q", name, out.String())
+		}
+		p.finish()
+		if _, last, _ := strings.Cut(out.String(), "\n"); !strings.Contains(last, "[####################] 100%") || strings.Contains(last, "left") {
+			t.Errorf("%s: %q", name, last)
+		}
+	}
+}
+
 // TestServersDoNotWriteToStderr: what a server sends unasked, such as a body after HEAD, is not for the person's terminal.
 func TestServersDoNotWriteToStderr(t *testing.T) {
 	var out bytes.Buffer
