@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,6 +47,26 @@ func TestErrorLines(t *testing.T) {
 	want := "glovebox: error: outer: first\n  second\nglovebox: hint: do this\n"
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+// TestNamesInErrors: the file system's errors have names in them as they are, and a terminal must not obey them.
+func TestNamesInErrors(t *testing.T) {
+	var b bytes.Buffer
+	printError(&b, &fs.PathError{Op: "open", Path: "a\x1b]0;x\a\u202eb\u009b", Err: fs.ErrPermission})
+	if want := "glovebox: error: open a?]0;x??b?: permission denied\n"; !strings.HasPrefix(b.String(), want) {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+// TestWordsOfManifests: what is a stranger's in a manifest's steps and terms is shown, not obeyed.
+func TestWordsOfManifests(t *testing.T) {
+	var b bytes.Buffer
+	printSteps(&b, []stepView{{Step: "s\x1b", Says: "says\u009b", Config: []byte("{\"a\":\"\u202e\"}")}})
+	(&manifestInspection{Contents: &dataset.Manifest{}, Words: []string{"words\u202e"}}).print(&b)
+	b.WriteString(sumOf([]dataset.Count{{Name: "name\u2066"}}))
+	if s := b.String(); strings.ContainsAny(s, "\x1b\u009b\u202e\u2066") || !strings.Contains(s, "words?") {
+		t.Errorf("%q", s)
 	}
 }
 

@@ -437,7 +437,7 @@ func showPackages(cmd *cobra.Command, asJSON bool, list []config.Package, unfini
 		}
 		rows = append(rows, []string{
 			short(p.ID.String()), string(m.Kind), m.Name, fmt.Sprint(m.Version), fmt.Sprint(m.Records), byteSize(m.RawBytes),
-			fmt.Sprint(m.Tree.Size), strings.Join(m.Terms.Purposes, ","), note,
+			fmt.Sprint(m.Tree.Size), plain(strings.Join(m.Terms.Purposes, ",")), note,
 		})
 	}
 	v := map[string]any{"packages": views}

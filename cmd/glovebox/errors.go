@@ -92,5 +92,16 @@ func printError(w io.Writer, err error) {
 	}
 }
 
-// indent keeps the further lines of a message under its first.
-func indent(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ") }
+// indent keeps the further lines of a message under its first. Errors of the file system have names in them as they are.
+func indent(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, l := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			if r == '\t' {
+				return r
+			}
+			return harmless(r)
+		}, l)
+	}
+	return strings.Join(lines, "\n  ")
+}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -321,12 +322,15 @@ func plain(s string) string {
 	if len(s) > most {
 		s = s[:most] + "…"
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0xfffd || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '?'
-		}
-		return r
-	}, s)
+	return strings.Map(harmless, s)
+}
+
+// harmless puts a question mark where a terminal would obey, or a reader not see what is there.
+func harmless(r rune) rune {
+	if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar {
+		return '?'
+	}
+	return r
 }
 
 // clip shortens what is too long for a column.

@@ -266,7 +266,7 @@ func sumOf(list []dataset.Count) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s %d", c.Name, c.Count)
+		fmt.Fprintf(&b, "%s %d", plain(c.Name), c.Count)
 	}
 	return b.String()
 }

@@ -150,13 +150,14 @@ type modeView struct {
 
 func printSteps(w io.Writer, steps []stepView) {
 	for i, s := range steps {
-		fmt.Fprintf(w, "  %d. %s: %s\n     %s\n", i+1, s.Step, s.Says, oneLine(string(s.Config)))
+		fmt.Fprintf(w, "  %d. %s: %s\n     %s\n", i+1, plain(s.Step), plain(s.Says), oneLine(string(s.Config)))
 	}
 }
 
 // oneLine cuts what would fill the screen.
 func oneLine(s string) string {
 	const most = 160
+	s = plain(s)
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + " …"
 	}

@@ -106,7 +106,7 @@ func (f *scanFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	for _, name := range s.skipped {
-		say(cmd, "not looked at: %s is no text file", name)
+		say(cmd, "not looked at: %s is no text file", plain(name))
 	}
 	if s.unread > 0 {
 		say(cmd, "not looked at, or not all of them: %s that are no text in UTF-8, or cannot be taken apart", amount(s.unread, "records"))
@@ -378,7 +378,7 @@ func (s *scanned) show(w io.Writer) {
 	})
 	for _, name := range names {
 		t := s.types[name]
-		rows = append(rows, []string{name, strconv.FormatInt(t.findings, 10), strconv.FormatInt(t.records, 10), fmt.Sprintf("%.2f", float64(t.score)/float64(t.findings)/1000)})
+		rows = append(rows, []string{plain(name), strconv.FormatInt(t.findings, 10), strconv.FormatInt(t.records, 10), fmt.Sprintf("%.2f", float64(t.score)/float64(t.findings)/1000)})
 	}
 	if len(names) > 0 {
 		table(w, rows...)

@@ -225,13 +225,13 @@ func (f *imageFlags) check(cmd *cobra.Command, c *dataset.PackConfig, format str
 			say(cmd, "  and %d more", len(r.Classes)-i)
 			break
 		}
-		say(cmd, "  %s: %d", strings.TrimSpace(k.Name+" "+map[bool]string{true: "(in no folder)"}[k.Name == ""]), k.Images)
+		say(cmd, "  %s: %d", strings.TrimSpace(plain(k.Name)+" "+map[bool]string{true: "(in no folder)"}[k.Name == ""]), k.Images)
 	}
 	for i, name := range r.Skipped {
 		if i == mostClasses {
 			break
 		}
-		say(cmd, "left out: %s", name)
+		say(cmd, "left out: %s", plain(name))
 	}
 	if len(r.Skipped) > 0 {
 		say(cmd, "%s left out: they are no images, or damaged", amount(int64(len(r.Skipped)), "files"))
@@ -247,9 +247,9 @@ func sayForeign(cmd *cobra.Command, path, asked string, f dataset.Format) {
 	switch {
 	case asked != "auto":
 	case f == dataset.FormatSamples:
-		say(cmd, "%s: shards of WebDataset, one record a sample; to pack archives as they are, put them in a folder and say --format files", path)
+		say(cmd, "%s: shards of WebDataset, one record a sample; to pack archives as they are, put them in a folder and say --format files", plain(path))
 	case f == dataset.FormatJSONL && parquetAt(path):
-		say(cmd, "%s: Parquet, one line of JSON a row; --format csv packs a flat table as CSV", path)
+		say(cmd, "%s: Parquet, one line of JSON a row; --format csv packs a flat table as CSV", plain(path))
 	}
 }
 
