@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/glovebox-dev/glovebox/host/client/tiles"
 	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/s3store"
@@ -65,7 +66,7 @@ dataset: nothing taken back, nothing changed. Both need only the tree's static f
 			if err := show(cmd, asJSON, v, func(w io.Writer) { v.print(w) }); err != nil || refused == nil {
 				return err
 			}
-			return Errorf(KindVerify, "%s", dataHint(refused)).from(refused)
+			return Errorf(KindVerify, "%s", dataHint(refused, &static, blobs)).from(refused)
 		},
 	}
 	cmd.Flags().StringVar(&host, "host", defaultHost, "host that has the manifest, by URL")
@@ -75,11 +76,22 @@ dataset: nothing taken back, nothing changed. Both need only the tree's static f
 	return cmd
 }
 
-func dataHint(refused error) string {
-	if errors.Is(refused, dataset.ErrHistory) {
+// dataHint says what can be done about what was refused: that depends on what is damaged, and where it is.
+func dataHint(refused error, static *staticFlags, blobs string) string {
+	own, explained := errors.AsType[*Error](refused)
+	switch {
+	case errors.Is(refused, dataset.ErrHistory):
 		return "keep both manifests: they prove that the owner signed two histories"
+	case static.used() && (errors.Is(refused, dataset.ErrProof) || errors.Is(refused, tiles.ErrTile)):
+		return "the tree's static files are damaged, or of another tree: take them from another place with --tiles, such as a host; the owner writes them anew with: glovebox creator tiles"
+	case explained:
+		return own.Hint
+	case static.blob != "":
+		return "these are not the bytes of these leaves: get them again; without --blob this command says which bytes they are"
+	case s3store.IsURL(blobs):
+		return "the copy is damaged: a blob's name is its SHA-256, and one in the bucket has other bytes; put it back under that name from a backup or another copy (docs/storage.md), since creator publish replaces no blob that is there"
 	}
-	return "the copy is damaged; publish the package again"
+	return fmt.Sprintf("the copy is damaged: a blob's name is its SHA-256, and one in %s has other bytes; remove it, then the owner uploads it again with creator publish, or you put it back from a backup or another copy", blobs)
 }
 
 // manifestAt is a package that a command line names.
@@ -169,6 +181,9 @@ func openCopy(ctx context.Context, blobs string) (dataset.Store, error) {
 func missingFrom(blobs string, err error) error {
 	if !errors.Is(err, dataset.ErrNoBlob) {
 		return err
+	}
+	if s3store.IsURL(blobs) {
+		return Errorf(KindError, "a part of the ciphertext is not in the bucket: put it back under its name from a backup or another copy (docs/storage.md), or give another copy with --blobs; creator publish uploads it only if the owner's own blobs are elsewhere").from(err)
 	}
 	return Errorf(KindError, "a part of the ciphertext is not in %s: the owner uploads it again with creator publish, or you give another copy with --blobs", blobs).from(err)
 }

@@ -89,7 +89,7 @@ func (s *staticTiles) ReadAt(ctx context.Context, d envelope.Digest, p []byte, o
 			return 0, err
 		}
 		if int64(len(b)) != want {
-			return 0, fmt.Errorf("%w: %s has %d bytes, want %d", ErrTruncated, tilePath(at), len(b), want)
+			return 0, fmt.Errorf("%w: %s has %d bytes, want %d", ErrProof, tilePath(at), len(b), want)
 		}
 		m := copy(p, b[off%(sha256.Size<<tileHeight):])
 		return m, nil
