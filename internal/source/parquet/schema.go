@@ -74,17 +74,19 @@ func (t *tree) fields(n *node, g *schema.GroupNode) error {
 
 // nameable refuses a column, the i-th of the group at a path, that a member of an object cannot be named after.
 func nameable(path, name string, i int, taken bool) error {
-	where := ""
-	if path != "" {
-		where = fmt.Sprintf(" of %q", path)
+	where := func() string {
+		if path == "" {
+			return ""
+		}
+		return fmt.Sprintf(" of %q", path)
 	}
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: column %d%s has no name", source.ErrName, i, where)
+		return fmt.Errorf("%w: column %d%s has no name", source.ErrName, i, where())
 	case !utf8.ValidString(name):
-		return fmt.Errorf("%w: the name of column %d%s, %q, is not UTF-8", source.ErrName, i, where, name)
+		return fmt.Errorf("%w: the name of column %d%s, %q, is not UTF-8", source.ErrName, i, where(), name)
 	case taken:
-		return fmt.Errorf("%w: column %d%s: %q is there twice", source.ErrName, i, where, name)
+		return fmt.Errorf("%w: column %d%s: %q is there twice", source.ErrName, i, where(), name)
 	}
 	return nil
 }
