@@ -3,10 +3,12 @@
 package parquet
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"github.com/glovebox-dev/glovebox/internal/source"
 )
@@ -31,11 +33,17 @@ type column struct {
 	fixeds  []parquet.FixedLenByteArray
 }
 
-func (c *column) open(in file.ColumnChunkReader) {
-	d, batch := in.Descriptor(), batchFixed
-	if in.Type() == parquet.Types.ByteArray || d.TypeLength() > longest {
-		batch = batchBytes
+// batchOf is how many values of a column are decoded at a time.
+func batchOf(d *schema.Column) int {
+	if d.PhysicalType() == parquet.Types.ByteArray || d.TypeLength() > longest {
+		return batchBytes
 	}
+	return batchFixed
+}
+
+func (c *column) open(in file.ColumnChunkReader) {
+	d := in.Descriptor()
+	batch := batchOf(d)
 	c.in, c.maxDef, c.path = in, d.MaxDefinitionLevel(), d.Path()
 	c.defs, c.reps = make([]int16, batch), make([]int16, batch)
 	switch in.Type() {
@@ -67,9 +75,14 @@ func (c *column) more() (bool, error) {
 	if err == nil {
 		err = c.in.Err()
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, source.ErrLimit), errors.Is(err, source.ErrCorrupt): // the pager's
+		return false, fmt.Errorf("column %q: %w", c.path, err)
+	case err != nil:
 		return false, fmt.Errorf("%w: column %q: %w", source.ErrCorrupt, c.path, err)
 	}
+	clear(c.strings[min(values, len(c.strings)):]) // or pages that were given up stay for the sake of what was in them
+	clear(c.fixeds[min(values, len(c.fixeds)):])
 	c.at, c.n, c.val = 0, int(total), 0
 	if c.maxDef == 0 {
 		clear(c.defs)

@@ -6,8 +6,8 @@
 // is refused with the column that has none. Decimals and times are strings: no digit is lost to a reader's floats. The
 // mapping is in docs/sources.md.
 //
-// Pages are decoded by arrow-go, in one goroutine and within [MaxMemory]; this package looks at the metadata first, because
-// that library believes lengths, and puts records together itself.
+// Values are decoded by arrow-go, in one goroutine and within [MaxMemory]. Because that library believes what a file says of
+// lengths, this package looks at the metadata first, reads and decompresses pages itself, and puts records together itself.
 package parquet
 
 import (

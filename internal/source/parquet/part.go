@@ -66,6 +66,8 @@ type part struct {
 	rows  rows
 	group int   // the next row group
 	left  int64 // rows of the one at hand
+	mem   *budget
+	tools tools
 }
 
 // guard turns the library's panics into errors. What it says of values is not passed on.
@@ -101,13 +103,11 @@ func openPart(path, name string) (p *part, err error) {
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: not a regular file", source.ErrMixed)
 	}
-	p = &part{name: name, f: f, size: st.Size()}
+	p = &part{name: name, f: f, size: st.Size(), mem: newBudget(MaxMemory)}
 	if err := readFooter(f, p.size); err != nil {
 		return nil, err
 	}
-	props := parquet.NewReaderProperties(newBudget(MaxMemory))
-	props.BufferedStreamEnabled = true
-	props.MaxCompressedPageSize, props.MaxUncompressedPageSize = maxPage, maxPage
+	props := parquet.NewReaderProperties(p.mem)
 	if p.in, err = file.NewParquetReader(f, file.WithReadProps(props)); err != nil {
 		return nil, fmt.Errorf("%w: %w", source.ErrCorrupt, err)
 	}
@@ -179,7 +179,8 @@ func (p *part) openGroup(i int) error {
 }
 
 func (p *part) openColumn(g *file.RowGroupReader, k int) error {
-	path := p.in.MetaData().Schema.Column(k).Path()
+	col := p.in.MetaData().Schema.Column(k)
+	path := col.Path()
 	chunk, err := g.MetaData().ColumnChunk(k)
 	if err != nil {
 		return fmt.Errorf("%w: column %q: %w", source.ErrCorrupt, path, err)
@@ -198,17 +199,20 @@ func (p *part) openColumn(g *file.RowGroupReader, k int) error {
 		return fmt.Errorf("%w: column %q lies in another file", source.ErrType, path)
 	case chunk.Compression() == compress.Codecs.Lz4 || chunk.Compression() == compress.Codecs.Lzo:
 		return fmt.Errorf("%w: column %q: compressed by %s, which is deprecated and has no one meaning; write it with zstd or snappy", source.ErrType, path, chunk.Compression())
+	case !readable(chunk.Compression()):
+		return fmt.Errorf("%w: column %q: compressed by %s", source.ErrType, path, chunk.Compression())
 	case at < 4 || length < 0 || at > p.size || length > p.size-at || chunk.NumValues() < 0:
 		return fmt.Errorf("%w: column %q lies outside the file", source.ErrCorrupt, path)
 	}
 	if err := checkPages(p.f, at, length, chunk.NumValues()); err != nil {
 		return fmt.Errorf("column %q: %w", path, err)
 	}
-	in, err := g.Column(k)
-	if err != nil {
-		return fmt.Errorf("%w: column %q: %w", source.ErrCorrupt, path, err)
+	pages := &pager{
+		f: p.f, at: at, end: at + length, codec: chunk.Compression(), col: col, batch: int64(batchOf(col)), mem: p.mem, tools: &p.tools,
+		slots: map[slot]*buffer{}, owed: map[int64]int64{},
 	}
-	p.rows.columns[k].open(in)
+	//lint:ignore SA1019 nothing else takes a reader of pages that is not the library's own; it needs no pool, which is for another kind of reader
+	p.rows.columns[k].open(file.NewColumnReader(col, pages, p.mem, nil))
 	return nil
 }
 
@@ -220,6 +224,7 @@ func (p *part) close() {
 		}
 	}
 	p.rows.columns = nil
+	p.tools.packed.free(p.mem)
 }
 
 // Close lets go of the file.
@@ -227,5 +232,6 @@ func (p *part) Close() (err error) {
 	defer func() { err = errors.Join(err, p.f.Close()) }()
 	defer guard(p.name, &err)
 	p.close()
+	p.tools.close()
 	return nil
 }
