@@ -113,7 +113,7 @@ func TestForkTakenBack(t *testing.T) {
 	x.add(x.log, "two", "three")
 	x.show("a", x.log)
 	wantKind(t, x.watch(nil, "a"), KindVerify, "two histories")
-	if c, err := x.evidence(); err != nil || !c.Fork || c.First.Size != 7 || c.Second.Size != 8 {
+	if c, err := x.evidenceAt(x.remember + ".evidence.2"); err != nil || !c.Fork || c.First.Size != 7 || c.Second.Size != 8 {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
