@@ -237,7 +237,7 @@ func (h *Host) Close() error {
 	if h.db != nil {
 		errs = append(errs, h.db.close())
 	}
-	return errors.Join(append(errs, h.lock.Close())...)
+	return errors.Join(append(errs, unlock(h.lock))...)
 }
 
 // changed tells watchers about a job, and idle enclaves that there may be work.

@@ -158,6 +158,11 @@ func acquire(path string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock gives the lock up at once. Closing alone would not while a child that is just being started still has the file.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // Close waits for accepted updates and gives the ledger up.
 func (l *Ledger) Close() error {
 	l.closing.Lock()
@@ -186,5 +191,5 @@ func (l *Ledger) release() error {
 	if l.db != nil {
 		errs = append(errs, l.db.Close())
 	}
-	return errors.Join(append(errs, l.lock.Close())...)
+	return errors.Join(append(errs, unlock(l.lock))...)
 }

@@ -95,7 +95,7 @@ func Open(dir string, logs []*tlog.Log) (*Witness, error) {
 		return nil, err
 	}
 	if err := w.load(); err != nil {
-		return nil, errors.Join(err, w.lock.Close())
+		return nil, errors.Join(err, unlock(w.lock))
 	}
 	return w, nil
 }
@@ -115,12 +115,17 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock gives the lock up at once. Closing alone would not while a child that is just being started still has the file.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 // Close lets another process be this witness. Nothing is signed after it.
 func (w *Witness) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.broken = true
-	return w.lock.Close()
+	return unlock(w.lock)
 }
 
 // Key is the verifier key that others believe, of type cosignature/v1.
