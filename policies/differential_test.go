@@ -88,6 +88,10 @@ func mutations() []func(c choice, r *Request) {
 			r.Job.Privacy.Delta = pick[int64](c, 0, 1000, 999, 1001, job.MaxAmount)
 		},
 		func(c choice, r *Request) {
+			r.Granted.Units = pick[int64](c, 0, 1, 2, 999_999_999, 1_000_000_000, 1_000_000_001, job.MaxAmount)
+			r.Terms.Privacy.Delta = pick[int64](c, 0, 1000, 1001, 500_000_000_000, 999_999_999_999, 1_000_000_000_000, job.MaxAmount)
+		},
+		func(c choice, r *Request) {
 			r.Job.Privacy.Computed = max(0, r.Job.Privacy.Epsilon+int64(c(6))-1)
 		},
 		func(c choice, r *Request) {
@@ -220,7 +224,7 @@ func inMode(c choice, r *Request) {
 func inPrivateMode(c choice, r *Request) {
 	p := private(pick(c, dataset.ModeTraining, dataset.ModeRelease, dataset.ModeAggregate))
 	r.Job.Mode, r.Job.Epochs, r.Job.Runtime, r.Job.Privacy = p.Job.Mode, 1, p.Job.Runtime, p.Job.Privacy
-	r.Evidence.Runtime, r.Terms.Modes, r.Granted.Records = p.Evidence.Runtime, p.Terms.Modes, p.Granted.Records
+	r.Evidence.Runtime, r.Terms.Modes, r.Granted.Records, r.Granted.Units = p.Evidence.Runtime, p.Terms.Modes, p.Granted.Records, p.Granted.Units
 	if r.Package.Kind == dataset.KindDataset {
 		r.Terms.Private, r.Account = p.Terms.Private, p.Account
 		r.Terms.Steps = stepIDs(c(2))
@@ -342,7 +346,7 @@ func TestRulesAndOracleAgree(t *testing.T) {
 // allRules are the names that docs/spec/policy.md lists.
 func allRules() []string {
 	return []string{
-		"assurance", "attributes", "buyer", "buyer-epsilon", "buyer-uses", "cancelled", "code", "commercial", "consent", "cost",
+		"account-delta", "assurance", "attributes", "buyer", "buyer-epsilon", "buyer-uses", "cancelled", "code", "commercial", "consent", "cost",
 		"derivatives", "entitlement", "entitlement-buyer", "entitlement-code", "entitlement-epochs", "entitlement-expired",
 		"entitlement-uses", "epochs", "epsilon", "job-expired", "leaves", "mode", "operation", "output-bytes", "outputs", "package",
 		"paid", "price", "privacy-attempts", "privacy-bound", "privacy-contributions", "privacy-declared", "privacy-delta", "privacy-epsilon", "privacy-shards",

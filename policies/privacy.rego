@@ -14,6 +14,7 @@ ok if {
 	leaves_ok
 	epsilon_ok
 	buyer_epsilon_ok
+	account_delta_ok
 	declared_ok
 	job_epsilon_ok
 	attempts_ok
@@ -118,6 +119,24 @@ buyer_epsilon_ok if {
 	accounted
 	input.package.kind == "code"
 	input.account.epsilon == 0
+}
+
+# The account's delta too is less than one in the persons whose account it is: at one in n, publishing one of n would be within it.
+default account_delta_ok := false
+
+account_delta_ok if input.job.mode in unaccounted
+
+account_delta_ok if {
+	accounted
+	input.package.kind == "dataset"
+	input.terms.privacy.delta >= 0
+	input.granted.units >= 1
+	input.terms.privacy.delta * input.granted.units < 1000000000000
+}
+
+account_delta_ok if {
+	accounted
+	input.package.kind == "code"
 }
 
 # What a job declares of its privacy is declared in these modes, and in no other.

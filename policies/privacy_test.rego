@@ -19,6 +19,7 @@ accounted(epsilon, after, buyer) := json.patch(release_test.good, [
 test_empty_input if {
 	every condition in [
 		privacy.ok, privacy.consent_ok, privacy.leaves_ok, privacy.accounted, privacy.epsilon_ok, privacy.buyer_epsilon_ok,
+		privacy.account_delta_ok,
 		privacy.enclave_adds_noise, privacy.declared_ok, privacy.free, privacy.job_epsilon_ok, privacy.attempts_ok, privacy.bound_ok, privacy.delta_ok,
 		privacy.unit_ok, privacy.contributions_ok, privacy.shards_ok,
 	] {
@@ -93,6 +94,7 @@ private(mode, runtime, shards) := json.patch(release_test.good, [
 		"delta": 1000, "bounded": true, "computed": 500002,
 	}},
 	{"op": "replace", "path": "/granted/records", "value": 999999999},
+	{"op": "replace", "path": "/granted/units", "value": 999999999},
 	{"op": "replace", "path": "/account/epsilon", "value": 500000},
 	{"op": "replace", "path": "/account/epsilonAfter", "value": 3000000},
 	{"op": "replace", "path": "/account/buyerEpsilonAfter", "value": 1000000},
@@ -149,6 +151,29 @@ test_delta_of_one_record if {
 	release_test.denied(but("/job/privacy/delta", 0), {"privacy-delta"})
 	release_test.denied(but("/terms/private/delta", 999), {"privacy-delta"})
 	release_test.denied(but("/job/privacy/delta", 9007199254740991), {"privacy-delta"})
+}
+
+# At a delta of one in n the account would hold whoever publishes one of n.
+test_account_delta_of_one_person if {
+	release_test.denied(but("/granted/units", 1000000000), {"account-delta"})
+	release_test.denied(but("/granted/units", 0), {"account-delta"})
+	release_test.denied(json.patch(accounted(5, 3000000, 1000000), [{"op": "replace", "path": "/terms/privacy/delta", "value": 50000000000}]), {"account-delta"})
+	release.allow with input as json.patch(accounted(5, 3000000, 1000000), [{"op": "replace", "path": "/terms/privacy/delta", "value": 49999999999}])
+	release.allow with input as json.patch(accounted(5, 3000000, 1000000), [{"op": "replace", "path": "/terms/privacy/delta", "value": 0}])
+	release.allow with input as json.patch(release_test.good, [{"op": "replace", "path": "/terms/privacy/delta", "value": 990000000000}])
+}
+
+# Twenty records of four persons: the account is of persons, and a fourth is too much.
+test_account_delta_counts_persons if {
+	r := json.patch(training, [
+		{"op": "replace", "path": "/terms/privacy/unit", "value": "contributor"},
+		{"op": "replace", "path": "/job/privacy/unit", "value": "contributor"},
+		{"op": "replace", "path": "/granted/records", "value": 20},
+		{"op": "replace", "path": "/granted/units", "value": 4},
+		{"op": "replace", "path": "/terms/privacy/delta", "value": 249999999999},
+	])
+	release.allow with input as r
+	release_test.denied(json.patch(r, [{"op": "replace", "path": "/terms/privacy/delta", "value": 250000000000}]), {"account-delta"})
 }
 
 test_another_meaning_of_person if {

@@ -193,6 +193,14 @@ reasons contains reason("buyer-epsilon", msg, "ask for less, or ask the owner fo
 	])
 }
 
+reasons contains reason("account-delta", msg, "ask the owner for a version of the package whose account has a smaller delta") if {
+	mode_ok
+	not privacy.account_delta_ok
+	msg := sprintf("the account holds at a δ of %v, which is not below one in %v %vs", [
+		pico(["terms", "privacy", "delta"]), got(["granted", "units"]), got(["terms", "privacy", "unit"]),
+	])
+}
+
 reasons contains reason("privacy-declared", msg, sat) if {
 	not privacy.declared_ok
 	msg := sprintf("in mode %v a job says what it spends, and elsewhere it does not", [privacy.private])

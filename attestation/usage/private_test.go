@@ -131,11 +131,6 @@ func declaredCases() map[string]bad {
 		"epsilon of half the noise":     declared(dataset.ModeAggregate, func(j *job.Job) { j.Privacy.Mechanisms[0].Noise /= 2 }),
 		"another epsilon is debited":    {rule: "terms.privacy", part: "grant[1]", scenario: withGrant(dataset.ModeTraining, func(o *grant.Obligations) { o.Privacy++ })},
 		"nothing is debited":            {rule: "grant.signature", part: "grant[1]", scenario: withGrant(dataset.ModeTraining, func(o *grant.Obligations) { o.Privacy = 0 })},
-		"delta of one record": {rule: "terms.privacy", part: "grant[1]", scenario: func() usagetest.Scenario {
-			c := terms(dataset.ModeTraining, func(t *dataset.Terms) { t.Privacy.Delta, t.Private[0].Delta = 400_000_000, 400_000_000 })
-			c.scenario.Job = func(j *job.Job) { j.Privacy.Delta = dp.Pico / 3100 } // and there are that many
-			return c.scenario
-		}()},
 	}
 }
 
@@ -160,6 +155,8 @@ func TestNothingIsAllowedUnsaid(t *testing.T) {
 
 // TestEveryBoundOfADeclaration: each is checked by itself, whatever else is checked of grants.
 func TestEveryBoundOfADeclaration(t *testing.T) {
+	account := dataset.Privacy{Unit: dataset.UnitContributor, Adjacency: dataset.AddOrRemove, Delta: 1000}
+	people := 2
 	try := func(bend func(*job.Job, *grant.Obligations, *dataset.ModePrivacy)) []usage.Problem {
 		may := dataset.ModePrivacy{Mode: dataset.ModeAggregate, Epsilon: 9_000_000, Delta: 1000, Contributions: 3, Runtimes: []string{job.RuntimeWASM}, Shards: 5}
 		j := &job.Job{Mode: dataset.ModeAggregate, Runtime: job.RuntimeWASM, Privacy: &job.Privacy{
@@ -167,24 +164,29 @@ func TestEveryBoundOfADeclaration(t *testing.T) {
 			Mechanisms: []dp.Mechanism{{Kind: dp.Gaussian, Noise: 2_000_000, Sampling: dp.NoSampling, Rate: dp.One, Count: 1}},
 			Aggregate:  &job.Aggregate{Shards: 5},
 		}}
-		o := &grant.Obligations{Mode: j.Mode, Privacy: 9_000_000, Leaves: grant.Ranges{{Count: 1}}}
+		o := &grant.Obligations{Mode: j.Mode, Privacy: 9_000_000, Leaves: grant.Ranges{{Count: 2}}}
+		account.Delta, people = 1000, 2
 		bend(j, o, &may)
-		m := &dataset.Manifest{Kind: dataset.KindDataset, Segments: []dataset.Segment{{Leaves: 1, Records: 100}}, Tree: dataset.Tree{Size: 1}}
-		m.Terms.Privacy.Unit, m.Terms.Privacy.Adjacency, m.Terms.Private = dataset.UnitContributor, dataset.AddOrRemove, []dataset.ModePrivacy{may}
+		m := &dataset.Manifest{Kind: dataset.KindDataset, Segments: slices.Repeat([]dataset.Segment{{Leaves: 1, Records: 50}}, 2), Tree: dataset.Tree{Size: 2}}
+		for i := range int64(2) {
+			m.Units = append(m.Units, dataset.ErasureUnit{ID: envelope.Digest{byte(i % int64(people))}, First: i, Count: 1})
+		}
+		m.Terms.Privacy, m.Terms.Private = account, []dataset.ModePrivacy{may}
 		return usage.CheckPrivacy(j, o, m)
 	}
 	if got := try(func(*job.Job, *grant.Obligations, *dataset.ModePrivacy) {}); len(got) != 0 {
 		t.Fatal(got)
 	}
 	for name, bend := range map[string]func(*job.Job, *grant.Obligations, *dataset.ModePrivacy){
-		"unit":          func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Unit = dataset.UnitRecord },
-		"adjacency":     func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Adjacency = dp.ReplaceOne },
-		"contributions": func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Contributions-- },
-		"epsilon":       func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Epsilon-- },
-		"delta":         func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Delta-- },
-		"debit":         func(_ *job.Job, o *grant.Obligations, _ *dataset.ModePrivacy) { o.Privacy-- },
-		"runtime":       func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Runtimes = nil },
-		"shards":        func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Aggregate.Shards-- },
+		"unit":                  func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Unit = dataset.UnitRecord },
+		"adjacency":             func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Adjacency = dp.ReplaceOne },
+		"contributions":         func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Contributions-- },
+		"epsilon":               func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Epsilon-- },
+		"delta":                 func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Delta-- },
+		"debit":                 func(_ *job.Job, o *grant.Obligations, _ *dataset.ModePrivacy) { o.Privacy-- },
+		"runtime":               func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Runtimes = nil },
+		"shards":                func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Aggregate.Shards-- },
+		"account of one in two": func(*job.Job, *grant.Obligations, *dataset.ModePrivacy) { account.Delta = dp.Pico / 2 },
 		"one of 100": func(j *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) {
 			j.Privacy.Delta, may.Delta = dp.Pico/100, dp.Pico/100
 		},

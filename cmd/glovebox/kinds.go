@@ -31,6 +31,7 @@ func sentinels() []sentinel {
 	return append(sourceSentinels(), []sentinel{
 		{dataset.ErrMissing, KindUsage, "check the path"},
 		{dataset.ErrEmpty, KindUsage, "give a file with at least one record after the header, or a directory with at least one file"},
+		{dataset.ErrDelta, KindUsage, "use a privacy.delta of less than one in that many; a tenth of that is usual"},
 		{dataset.ErrRagged, KindError, "every row needs as many fields as the header; correct the row named"},
 		{dataset.ErrHeader, KindUsage, "versions keep their columns: give SOURCE the header of --previous, or leave --previous out to make a dataset of its own"},
 		{dataset.ErrFileName, KindError, "rename it, or leave it out: paths are UTF-8 of at most 4096 bytes, without backslashes, control characters and invisible ones (U+202E)"},

@@ -354,7 +354,7 @@ func refused(err error) bool {
 	}
 	is := func(target error) bool { return errors.Is(err, target) }
 	return slices.ContainsFunc(sourceSentinels(), func(s sentinel) bool { return is(s.target) }) ||
-		slices.ContainsFunc([]error{dataset.ErrNotText, dataset.ErrRecordSize, dataset.ErrSparse, dataset.ErrTooLarge, dataset.ErrContributor, dataset.ErrConsent}, is)
+		slices.ContainsFunc([]error{dataset.ErrNotText, dataset.ErrRecordSize, dataset.ErrSparse, dataset.ErrTooLarge, dataset.ErrContributor, dataset.ErrConsent, dataset.ErrDelta}, is)
 }
 
 // reportSalt is what the report of a pack's scan begins with. The same pack gives the same when it goes on; only holders of

@@ -43,6 +43,7 @@ var (
 	ErrRange       = errors.New("dataset: leaves outside the permitted ranges, or ranges that cut a segment or unit")
 	ErrConsent     = errors.New("dataset: a contributor did not consent")
 	ErrContributor = errors.New("dataset: record without a contributor")
+	ErrDelta       = errors.New("dataset: the account's delta is not below one in the number of persons")
 )
 
 // Errors of verification. [ErrIntegrity] is the root of all of them and wraps [envelope.ErrIntegrity].

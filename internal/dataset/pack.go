@@ -478,6 +478,11 @@ func (p *packer) sign() (*Packed, error) {
 	if err := p.m.Validate(); err != nil {
 		return nil, err
 	}
+	if !p.cfg.Erase { // whose terms were signed before; erasing is always possible
+		if err := p.m.checkDelta(); err != nil {
+			return nil, err
+		}
+	}
 	signed, id, err := envelope.Sign(p.cfg.Signer, envelope.ManifestType, p.m.subjects(), &p.m)
 	if errors.Is(err, envelope.ErrTooLarge) {
 		return nil, fmt.Errorf("%w: the manifest names %d segments and %d units; pack as several datasets: %w", ErrTooLarge, len(p.m.Segments), len(p.m.Units), err)

@@ -130,6 +130,34 @@ func SamePeople(a, b *Manifest, unit string) bool {
 	return a.Owner.Equal(b.Owner) && (unit == UnitContributor || a.Terms.Privacy.Population == b.Terms.Privacy.Population)
 }
 
+// PrivacyUnits is how many units of privacy there are in a dataset: contributors or records, as the terms mean it.
+func (m *Manifest) PrivacyUnits() int64 {
+	if m.Terms.Privacy.Unit == UnitContributor {
+		return m.Contributors()
+	}
+	return m.Records
+}
+
+// PrivacyUnits is how many of them are selected.
+func (s *Selection) PrivacyUnits(m *Manifest) int64 {
+	if m.Terms.Privacy.Unit == UnitContributor {
+		return int64(len(s.IDs(m)))
+	}
+	return s.Records
+}
+
+// checkDelta refuses, with [ErrDelta], an account that holds at a delta of one in its units or more. Delta is a chance of no guarantee at
+// all: at one in n a mechanism that publishes one of n persons, drawn by lot, would be within the account.
+func (m *Manifest) checkDelta() error {
+	n := m.PrivacyUnits()
+	if m.Kind == KindCode || n < 1 || !slices.ContainsFunc(m.Terms.Modes, Accounted) || m.Terms.Privacy.Delta <= (picos-1)/n {
+		return nil
+	}
+	return fmt.Errorf("%w: %v, and the data is of %d %ss", ErrDelta, float64(m.Terms.Privacy.Delta)/picos, n, m.Terms.Privacy.Unit)
+}
+
+const picos = 1_000_000_000_000 // δ is counted in 10⁻¹²
+
 // validatePrivate wants what jobs may spend said of exactly the modes in which the enclave adds noise. Code has none: it is
 // nobody's records.
 func (t *Terms) validatePrivate(kind Kind) error {

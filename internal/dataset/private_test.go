@@ -45,6 +45,43 @@ func TestPrivateModes(t *testing.T) {
 	}
 }
 
+// TestAccountDelta: an account that holds at a delta of one in its persons is not packed, whichever mode it counts; who erases is not
+// held to it, and no other mode has an account.
+func TestAccountDelta(t *testing.T) {
+	const four = "a,b\n1,x\n2,x\n3,y\n4,y\n"
+	pack := func(change func(*Terms), contributors bool) error {
+		f := newFixture(t)
+		cfg := f.config(FormatCSV, four)
+		cfg.Manifest.Terms = private(t, ModeTraining)
+		if contributors {
+			cfg = f.byContributor(newPeople(), FormatCSV, four, "b")
+			cfg.Manifest.Terms = private(t, ModeTraining)
+			cfg.Manifest.Terms.Privacy.Unit = UnitContributor
+		}
+		change(&cfg.Manifest.Terms)
+		_, err := Pack(t.Context(), cfg)
+		return err
+	}
+	delta := func(d int64) func(*Terms) { return func(m *Terms) { m.Privacy.Delta = d } }
+	for name, c := range map[string]struct {
+		change       func(*Terms)
+		contributors bool
+		refused      bool
+	}{
+		"below one in four":                 {delta(249_999_999_999), false, false},
+		"one in four":                       {delta(250_000_000_000), false, true},
+		"all":                               {delta(990_000_000_000), false, true},
+		"one in four records, of two":       {delta(250_000_000_000), true, false},
+		"one in two contributors":           {delta(500_000_000_000), true, true},
+		"noise in each record, one in four": {func(m *Terms) { *m = withMode(t, ModeLocalDP, noise("k-rr")); m.Privacy.Delta = 250_000_000_000 }, false, true},
+		"no account":                        {func(m *Terms) { *m = withMode(t, ModeRaw); m.Privacy.Delta = 990_000_000_000 }, false, false},
+	} {
+		if err := pack(c.change, c.contributors); errors.Is(err, ErrDelta) != c.refused || err != nil && !c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestPrivateTermsAreWhole: what one job may spend is said of each mode, and within the account.
 func TestPrivateTermsAreWhole(t *testing.T) {
 	for name, change := range map[string]func(*Terms){

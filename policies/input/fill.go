@@ -140,24 +140,32 @@ func Grantable(m *dataset.Manifest, purpose string, now int64, gone func(unit en
 		out.Purpose = purpose
 	}
 	at, unit, records := int64(0), 0, int64(0)
+	persons := map[envelope.Digest]bool{}
 	for i, s := range m.Segments {
 		for unit < len(m.Units) && int64(i) >= m.Units[unit].First+m.Units[unit].Count {
 			unit++
 		}
 		free := !m.Terms.Consent || s.Records == 0 // a CSV header is nobody's
+		var who *envelope.Digest
 		if unit < len(m.Units) && int64(i) >= m.Units[unit].First {
 			u := &m.Units[unit]
+			who = &u.ID
 			free = gone != nil && !gone(u.ID) && m.Erased(i) == nil && (!m.Terms.Consent || u.Consent.Covers(purpose, now))
 		}
 		if !free || !out.add(grant.Range{First: at, Count: s.Leaves}) {
 			out.Withheld += s.Leaves
 		} else {
 			records += s.Records
+			if who != nil && m.Terms.Privacy.Unit == dataset.UnitContributor {
+				persons[*who] = true
+			}
 		}
 		at += s.Leaves
 	}
-	if out.Records = records; records == 0 {
+	if out.Records, out.Units = records, records; records == 0 {
 		out.Leaves, out.Withheld = grant.Ranges{}, at
+	} else if m.Terms.Privacy.Unit == dataset.UnitContributor {
+		out.Units = int64(len(persons))
 	}
 	return out
 }

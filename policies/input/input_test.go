@@ -40,17 +40,26 @@ func TestGrantable(t *testing.T) {
 		now     int64
 		gone    func(envelope.Digest) bool
 		want    grant.Ranges
+		people  int64
 	}{
-		{"all", false, "research", 1, none, grant.Ranges{{First: 0, Count: 60}}},
-		{"one erased", false, "research", 1, func(d envelope.Digest) bool { return d == unit('b') }, grant.Ranges{{First: 0, Count: 30}, {First: 40, Count: 20}}},
-		{"consent", true, "research", 99, none, grant.Ranges{{First: 10, Count: 20}, {First: 40, Count: 20}}},
-		{"consent ended", true, "research", 100, none, grant.Ranges{}},
-		{"consent to something else", true, "art", 1, none, grant.Ranges{}},
-		{"nobody knows who is gone", false, "research", 1, nil, grant.Ranges{{First: 0, Count: 10}}},
+		{"all", false, "research", 1, none, grant.Ranges{{First: 0, Count: 60}}, 3},
+		{"one erased", false, "research", 1, func(d envelope.Digest) bool { return d == unit('b') }, grant.Ranges{{First: 0, Count: 30}, {First: 40, Count: 20}}, 2},
+		{"consent", true, "research", 99, none, grant.Ranges{{First: 10, Count: 20}, {First: 40, Count: 20}}, 2},
+		{"consent ended", true, "research", 100, none, grant.Ranges{}, 0},
+		{"consent to something else", true, "art", 1, none, grant.Ranges{}, 0},
+		{"nobody knows who is gone", false, "research", 1, nil, grant.Ranges{{First: 0, Count: 10}}, 0},
 	} {
 		got := input.Grantable(people(c.consent), c.purpose, c.now, c.gone)
 		if diff := cmp.Diff(c.want, got.Leaves); diff != "" || got.Leaves.Count()+got.Withheld != 60 {
 			t.Errorf("%s: withheld %d\n%s", c.name, got.Withheld, diff)
+		}
+		if got.Units != got.Records {
+			t.Errorf("%s: %d units, and one is a record of %d", c.name, got.Units, got.Records)
+		}
+		m := people(c.consent)
+		m.Terms.Privacy.Unit = dataset.UnitContributor
+		if got, want := input.Grantable(m, c.purpose, c.now, c.gone).Units, c.people; got != want {
+			t.Errorf("%s: of %d contributors, want %d", c.name, got, want)
 		}
 		if (got.Purpose == c.purpose) != c.consent {
 			t.Errorf("%s: consent checked for %q", c.name, got.Purpose)

@@ -182,6 +182,7 @@ type Granted struct {
 	Leaves   grant.Ranges `json:"leaves"`
 	Withheld int64        `json:"withheld"` // all other leaves
 	Records  int64        `json:"records"`  // in Leaves
+	Units    int64        `json:"units"`    // of privacy in Leaves: contributors or records, as the terms mean it
 	Purpose  string       `json:"purpose"`  // that contributors' consent was checked for; "" where the terms do not ask for consent
 }
 

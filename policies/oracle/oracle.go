@@ -256,6 +256,10 @@ func (c *check) budget() {
 	c.need(own, "buyer-epsilon", fmt.Sprintf("all jobs of this buyer together would come to ε %s, and %s is allowed; this job is ε %s",
 		micro(a.BuyerEpsilonAfter), micro(p.BuyerEpsilon), micro(a.Epsilon)),
 		"ask for less, or ask the owner for a larger budget for each buyer")
+	n := c.Granted.Units
+	c.need(!accounted(c.Job.Mode) || !c.data || n >= 1 && p.Delta <= 999_999_999_999/max(n, 1), "account-delta",
+		fmt.Sprintf("the account holds at a δ of %s, which is not below one in %d %ss", pico(p.Delta), n, p.Unit),
+		"ask the owner for a version of the package whose account has a smaller delta")
 }
 
 // declared: in modes in which the enclave adds the noise a job says what it spends, as its owner's terms mean it and within
