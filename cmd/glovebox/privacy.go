@@ -187,7 +187,7 @@ func (p *privacyFlags) check(cmd *cobra.Command) (*dp.Mechanism, float64, error)
 	rate, float, ok := parseRate(p.rate)
 	switch {
 	case !ok:
-		return bad("it is a probability: at least 1e-300 and at most 1, as 0.01 or 256/60000", "--sampling-rate %s", p.rate)
+		return bad("it is a probability: more than 1e-300 and at most 1, as 0.01 or 256/60000", "--sampling-rate %s", p.rate)
 	case !(p.delta > 0 && p.delta < 1):
 		return bad("δ is a probability, and far below one in the number of units: 1e-6 for 100,000", "--delta %v is not between 0 and 1", p.delta)
 	case cmd.Flags().Changed("records") && p.records < 1:
