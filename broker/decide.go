@@ -9,6 +9,7 @@ import (
 
 	"github.com/glovebox-dev/glovebox/broker/entitlement"
 	"github.com/glovebox-dev/glovebox/broker/ledger"
+	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/envelope"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/policies"
@@ -209,6 +210,9 @@ func (b *Broker) facts(t *ledger.Tx, q *request, now int64) (f facts, err error)
 	}
 	if f.on, in.Entitlement, err = choose(t, q, in); err != nil {
 		return f, err
+	}
+	if dataset.Private(j.Mode) {
+		in.Granted.Together = unitsIn(m, in.Released())
 	}
 	if err := account(t, q, &in.Account); err != nil {
 		return f, err

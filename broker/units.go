@@ -51,6 +51,15 @@ func recordsIn(m *dataset.Manifest, ranges grant.Ranges) int64 {
 	return sel.Records
 }
 
+// unitsIn is how many units of privacy are in what ranges hold of whole segments and contributors.
+func unitsIn(m *dataset.Manifest, ranges grant.Ranges) int64 {
+	sel, err := m.Select(m.Whole(ranges.Spans()))
+	if err != nil {
+		return 0
+	}
+	return sel.PrivacyUnits(m)
+}
+
 // narrow holds what the rules allow to whole segments and whole contributors, since a receipt may cover parts of them, and
 // to the end of the first consent.
 func narrow(m *dataset.Manifest, purpose string, o *grant.Obligations, now int64) error {

@@ -47,6 +47,19 @@ func TestGrantsHoldWholeContributors(t *testing.T) {
 	}
 }
 
+// TestUnitsOfWhatIsReleased counts persons as the terms mean them, and only those that are released whole.
+func TestUnitsOfWhatIsReleased(t *testing.T) {
+	m := threeUnits(false)
+	for unit, want := range map[string][]int64{dataset.UnitContributor: {3, 1, 0, 0}, dataset.UnitRecord: {60, 20, 0, 0}} {
+		m.Terms.Privacy.Unit = unit
+		for i, in := range []grant.Ranges{{{First: 0, Count: 13}}, {{First: 2, Count: 10}}, {{First: 2, Count: 3}}, nil} {
+			if got := unitsIn(m, in); got != want[i] {
+				t.Errorf("%v: %d %ss, want %d", in, got, unit, want[i])
+			}
+		}
+	}
+}
+
 // TestGrantEndsWithFirstConsent: no grant outlives a consent of what it grants.
 func TestGrantEndsWithFirstConsent(t *testing.T) {
 	m := threeUnits(true)

@@ -89,6 +89,7 @@ func mutations() []func(c choice, r *Request) {
 		},
 		func(c choice, r *Request) {
 			r.Granted.Units = pick[int64](c, 0, 1, 2, 999_999_999, 1_000_000_000, 1_000_000_001, job.MaxAmount)
+			r.Granted.Together = min(r.Granted.Units, pick[int64](c, 0, 1, 2, job.MaxAmount))
 			r.Terms.Privacy.Delta = pick[int64](c, 0, 1000, 1001, 500_000_000_000, 999_999_999_999, 1_000_000_000_000, job.MaxAmount)
 		},
 		func(c choice, r *Request) {
@@ -225,6 +226,7 @@ func inPrivateMode(c choice, r *Request) {
 	p := private(pick(c, dataset.ModeTraining, dataset.ModeRelease, dataset.ModeAggregate))
 	r.Job.Mode, r.Job.Epochs, r.Job.Runtime, r.Job.Privacy = p.Job.Mode, 1, p.Job.Runtime, p.Job.Privacy
 	r.Evidence.Runtime, r.Terms.Modes, r.Granted.Records, r.Granted.Units = p.Evidence.Runtime, p.Terms.Modes, p.Granted.Records, p.Granted.Units
+	r.Granted.Together = p.Granted.Together
 	if r.Package.Kind == dataset.KindDataset {
 		r.Terms.Private, r.Account = p.Terms.Private, p.Account
 		r.Terms.Steps = stepIDs(c(2))
@@ -350,7 +352,7 @@ func allRules() []string {
 		"derivatives", "entitlement", "entitlement-buyer", "entitlement-code", "entitlement-epochs", "entitlement-expired",
 		"entitlement-uses", "epochs", "epsilon", "job-expired", "leaves", "mode", "operation", "output-bytes", "outputs", "package",
 		"paid", "price", "privacy-attempts", "privacy-bound", "privacy-contributions", "privacy-declared", "privacy-delta", "privacy-epsilon", "privacy-shards",
-		"privacy-unit", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
+		"privacy-unit", "privacy-units", "prohibited", "purpose", "revoked", "runtime", "steps", "terms-expired", "territory", "training-only", "uses", "version",
 	}
 }
 

@@ -44,7 +44,7 @@ func document(r *Request, released grant.Ranges) ast.Value {
 		packageDocument(&r.Package), termsDocument(&r.Terms), jobDocument(&r.Job),
 		obj("evidence", str("assurance", string(e.Assurance)), str("reference", e.Reference), str("runtime", e.Runtime)),
 		entitlementDocument(&r.Entitlement), accountDocument(&r.Account),
-		obj("granted", num("leaves", g.Leaves.Count()), num("withheld", g.Withheld), num("records", g.Records), num("units", g.Units), str("purpose", g.Purpose), num("released", released.Count())),
+		obj("granted", num("leaves", g.Leaves.Count()), num("withheld", g.Withheld), num("records", g.Records), num("units", g.Units), num("together", g.Together), str("purpose", g.Purpose), num("released", released.Count())),
 		revokedDocument(&r.Revoked),
 	)
 }

@@ -202,7 +202,7 @@ func private(mode string) Request {
 	if mode == dataset.ModeAggregate {
 		r.Terms.Private.Shards, r.Job.Privacy.Shards = 100, 100
 	}
-	r.Granted.Records, r.Granted.Units = 999_999_999, 999_999_999
+	r.Granted.Records, r.Granted.Units, r.Granted.Together = 999_999_999, 999_999_999, 2
 	r.Account.Epsilon, r.Account.EpsilonAfter, r.Account.BuyerEpsilonAfter = 500_000, 3_000_000, 1_000_000
 	r.Account.JobEpsilonAfter = 500_000
 	return r
@@ -218,7 +218,7 @@ func TestRulesDenyWithoutTheSchema(t *testing.T) {
 	}
 	e := load(t)
 	of := func(more ...string) []string { return append(slices.Clone(unread), more...) }
-	denyWithoutTheSchema(t, e, good(), of("terms.privacy", "terms.private", "granted.records", "granted.units", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions",
+	denyWithoutTheSchema(t, e, good(), of("terms.privacy", "terms.private", "granted.records", "granted.units", "granted.together", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions",
 		"job.privacy.shards", "job.privacy.epsilon", "job.privacy.delta", "job.privacy.bounded", "job.privacy.computed", "account.epsilonAfter", "account.buyerEpsilonAfter", "account.jobEpsilonAfter"))
 	denyWithoutTheSchema(t, e, private(dataset.ModeTraining), of("terms.privacy.population", "terms.private.shards"))
 	denyWithoutTheSchema(t, e, private(dataset.ModeAggregate), of("terms.privacy.population"))
@@ -256,7 +256,7 @@ func TestEveryFieldZeroed(t *testing.T) {
 	}
 	e := load(t)
 	of := func(more ...string) []string { return append(slices.Clone(meaningful), more...) }
-	deniedWithoutFields(t, e, good, of("terms.private.epsilon", "terms.private.delta", "terms.private.contributions", "terms.private.shards", "granted.records", "granted.units",
+	deniedWithoutFields(t, e, good, of("terms.private.epsilon", "terms.private.delta", "terms.private.contributions", "terms.private.shards", "granted.records", "granted.units", "granted.together",
 		"job.privacy", "job.privacy.declared", "job.privacy.unit", "job.privacy.adjacency", "job.privacy.contributions", "job.privacy.shards", "job.privacy.epsilon",
 		"job.privacy.delta", "job.privacy.bounded", "job.privacy.computed"))
 	deniedWithoutFields(t, e, func() Request { return private(dataset.ModeAggregate) }, of("job.privacy.computed"))

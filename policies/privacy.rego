@@ -20,6 +20,7 @@ ok if {
 	attempts_ok
 	bound_ok
 	delta_ok
+	units_ok
 	unit_ok
 	contributions_ok
 	shards_ok
@@ -206,6 +207,13 @@ delta_ok if {
 	input.granted.records >= 1
 	input.job.privacy.delta * input.granted.records < 1000000000000
 }
+
+# One person is hidden among others, so there are others in what is released.
+default units_ok := false
+
+units_ok if free
+
+units_ok if input.granted.together >= 2
 
 # The job means by a person, and by data that differ in one, what the owner does.
 default unit_ok := false

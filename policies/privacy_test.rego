@@ -21,7 +21,7 @@ test_empty_input if {
 		privacy.ok, privacy.consent_ok, privacy.leaves_ok, privacy.accounted, privacy.epsilon_ok, privacy.buyer_epsilon_ok,
 		privacy.account_delta_ok,
 		privacy.enclave_adds_noise, privacy.declared_ok, privacy.free, privacy.job_epsilon_ok, privacy.attempts_ok, privacy.bound_ok, privacy.delta_ok,
-		privacy.unit_ok, privacy.contributions_ok, privacy.shards_ok,
+		privacy.units_ok, privacy.unit_ok, privacy.contributions_ok, privacy.shards_ok,
 	] {
 		condition == false
 	}
@@ -95,6 +95,7 @@ private(mode, runtime, shards) := json.patch(release_test.good, [
 	}},
 	{"op": "replace", "path": "/granted/records", "value": 999999999},
 	{"op": "replace", "path": "/granted/units", "value": 999999999},
+	{"op": "replace", "path": "/granted/together", "value": 2},
 	{"op": "replace", "path": "/account/epsilon", "value": 500000},
 	{"op": "replace", "path": "/account/epsilonAfter", "value": 3000000},
 	{"op": "replace", "path": "/account/buyerEpsilonAfter", "value": 1000000},
@@ -174,6 +175,17 @@ test_account_delta_counts_persons if {
 	])
 	release.allow with input as r
 	release_test.denied(json.patch(r, [{"op": "replace", "path": "/terms/privacy/delta", "value": 250000000000}]), {"account-delta"})
+}
+
+# One record or contributor cannot be hidden among others, whatever epsilon is.
+test_alone if {
+	every n in [0, 1] {
+		every r in [training, private("dp-release", "dp-query/1", 0), private("sample-aggregate", "wasm-fuel/1", 100)] {
+			release_test.denied(json.patch(r, [{"op": "replace", "path": "/granted/together", "value": n}]), {"privacy-units"})
+		}
+	}
+	release_test.denied(json.remove(training, ["/granted/together"]), {"privacy-units"})
+	release.allow with input as json.patch(accounted(5, 3000000, 1000000), [{"op": "replace", "path": "/granted/together", "value": 1}])
 }
 
 test_another_meaning_of_person if {

@@ -243,6 +243,12 @@ reasons contains reason("privacy-delta", msg, sat) if {
 	sat := sprintf("ask for a δ of at most %v, and less than one in %v records", [pico(["terms", "private", "delta"]), got(["granted", "records"])])
 }
 
+reasons contains reason("privacy-units", msg, "choose more data, or bring an entitlement to more of it") if {
+	held
+	not privacy.units_ok
+	msg := sprintf("what would be released is of %v %v, and each is to be hidden among others", [got(["granted", "together"]), got(["terms", "privacy", "unit"])])
+}
+
 reasons contains reason("privacy-unit", msg, sat) if {
 	held
 	not privacy.unit_ok

@@ -49,7 +49,7 @@ good := {
 		"uses": 2, "buyerUses": 1, "reserved": 200, "cost": 300, "epsilon": 0, "epsilonAfter": 0, "buyerEpsilonAfter": 0,
 		"jobEpsilonAfter": 0, "conditional": false,
 	},
-	"granted": {"leaves": 10, "withheld": 0, "records": 20, "units": 20, "purpose": "research", "released": 10},
+	"granted": {"leaves": 10, "withheld": 0, "records": 20, "units": 20, "together": 20, "purpose": "research", "released": 10},
 	"revoked": {
 		"dataset": false, "manifest": false, "job": false, "buyer": false, "code": false, "grant": false, "permit": false,
 	},

@@ -69,7 +69,7 @@ func documentShape() shape {
 			alike(each(list(aText)), "attributes"), alike(aNumber, "left", "epochs", "leaves", "paid", "minPrice", "notAfter")),
 		"account": join(alike(aNumber, "uses", "buyerUses", "reserved", "cost", "epsilon", "epsilonAfter", "buyerEpsilonAfter", "jobEpsilonAfter"),
 			alike(aBoolean, "conditional")),
-		"granted": join(alike(aNumber, "leaves", "withheld", "records", "units", "released"), alike(aString, "purpose")),
+		"granted": join(alike(aNumber, "leaves", "withheld", "records", "units", "together", "released"), alike(aString, "purpose")),
 		"revoked": join(alike(aBoolean, "dataset", "manifest", "job", "buyer", "code", "grant", "permit")),
 	})
 }

@@ -57,6 +57,7 @@ func CheckPrivacy(j *job.Job, o *grant.Obligations, m *dataset.Manifest) []Probl
 		p.must(d.Delta <= (dp.Pico-1)/max(sel.Records, 1), rule, "delta %s, and one of the %d records granted may be given away with that probability: want less than 1/%d",
 			Pico(d.Delta), sel.Records, sel.Records)
 		n, delta := sel.PrivacyUnits(m), m.Terms.Privacy.Delta
+		p.must(n >= 2, rule, "the data granted is of %d %s, and each is to be hidden among others", n, d.Unit)
 		p.must(delta <= (dp.Pico-1)/max(n, 1), rule, "the account holds at delta %s, and the data granted is of %d %ss: want less than 1/%d", Pico(delta), n, d.Unit, n)
 	}
 	got, err := recompute(d.Composition(), d.Delta, d.Accountant)

@@ -186,6 +186,7 @@ func TestEveryBoundOfADeclaration(t *testing.T) {
 		"debit":                 func(_ *job.Job, o *grant.Obligations, _ *dataset.ModePrivacy) { o.Privacy-- },
 		"runtime":               func(_ *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) { may.Runtimes = nil },
 		"shards":                func(j *job.Job, _ *grant.Obligations, _ *dataset.ModePrivacy) { j.Privacy.Aggregate.Shards-- },
+		"alone":                 func(*job.Job, *grant.Obligations, *dataset.ModePrivacy) { people = 1 },
 		"account of one in two": func(*job.Job, *grant.Obligations, *dataset.ModePrivacy) { account.Delta = dp.Pico / 2 },
 		"one of 100": func(j *job.Job, _ *grant.Obligations, may *dataset.ModePrivacy) {
 			j.Privacy.Delta, may.Delta = dp.Pico/100, dp.Pico/100

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/glovebox-dev/glovebox/attestation/usage"
-	"github.com/glovebox-dev/glovebox/internal/dataset"
 	"github.com/glovebox-dev/glovebox/internal/grant"
 	"github.com/glovebox-dev/glovebox/internal/job"
 	"github.com/glovebox-dev/glovebox/transforms/dp"
@@ -51,27 +50,20 @@ func (p *privateFlags) subject(d *draft, mode string) (*subject, error) {
 			return nil, Errorf(KindUsage, "submit one job for each").because("the terms of %s hide one %s (%s), those of %s one %s (%s)", d.datasets[0].m.Name, x.unit,
 				x.adjacency, s.m.Name, t.Privacy.Unit, t.Privacy.Adjacency)
 		}
-		x.units += unitsOf(s.m)
+		n := s.m.PrivacyUnits()
+		if s.m.Records > 0 && n < 2 { // whatever else the job is over: its broker sees to each
+			return nil, Errorf(KindUsage, "choose more data").because("the data of %s is of one %s, who cannot be hidden among others", s.m.Name, x.unit)
+		}
+		x.units += n
 		x.records = min(x.records, s.m.Records)
 		x.epsilon, x.delta, x.contributions = min(x.epsilon, may.Epsilon), min(x.delta, may.Delta), min(x.contributions, may.Contributions)
 		x.shards, x.room = max(x.shards, may.Shards), min(x.room, t.MaxOutputBytes)
 		x.classes = slices.DeleteFunc(x.classes, func(c string) bool { return !slices.Contains(t.Outputs, c) })
 	}
-	switch {
-	case x.records < 1:
+	if x.records < 1 {
 		return nil, Errorf(KindUsage, "choose other data").because("a dataset without records has nothing to learn from")
-	case x.units < 2:
-		return nil, Errorf(KindUsage, "choose more data").because("the data is of one %s, who cannot be hidden among others", x.unit)
 	}
 	return x, p.common(x)
-}
-
-// unitsOf is how many persons there are in a dataset.
-func unitsOf(m *dataset.Manifest) int64 {
-	if m.Terms.Privacy.Unit == dataset.UnitContributor {
-		return m.Contributors()
-	}
-	return m.Records
 }
 
 // accountants by the names that people give them. Brokers' accounts add up by the first.

@@ -41,7 +41,7 @@ func meaning(p *dataset.Privacy) string {
 
 // warnPrivate says of modes with noise of the enclave's what the data is too small for.
 func warnPrivate(cmd *cobra.Command, m *dataset.Manifest) {
-	units := unitsOf(m)
+	units := m.PrivacyUnits()
 	for i := range m.Terms.Private {
 		p := &m.Terms.Private[i]
 		switch most := (dp.Pico - 1) / max(m.Records, 1); {

@@ -183,6 +183,7 @@ type Granted struct {
 	Withheld int64        `json:"withheld"` // all other leaves
 	Records  int64        `json:"records"`  // in Leaves
 	Units    int64        `json:"units"`    // of privacy in Leaves: contributors or records, as the terms mean it
+	Together int64        `json:"together"` // units of those that are released, among which each is hidden: what an entitlement covers may be fewer; 0 where the enclave adds no noise
 	Purpose  string       `json:"purpose"`  // that contributors' consent was checked for; "" where the terms do not ask for consent
 }
 

@@ -143,8 +143,8 @@ func (r *Request) validateGranted() error {
 	switch {
 	case g.Leaves == nil || len(g.Leaves) > grant.MaxRanges:
 		return bad("granted leaves are absent or too many")
-	case !amounts(g.Records, g.Units):
-		return bad("%d records of %d granted", g.Records, g.Units)
+	case !amounts(g.Records, g.Units, g.Together) || g.Together > g.Units:
+		return bad("%d records of %d granted, %d released", g.Records, g.Units, g.Together)
 	case g.Leaves.End() > r.Package.Leaves || g.Leaves.Count()+g.Withheld != r.Package.Leaves || g.Withheld < 0:
 		return bad("%d leaves granted, %d withheld, of %d", g.Leaves.Count(), g.Withheld, r.Package.Leaves)
 	}

@@ -288,6 +288,9 @@ func (c *check) declared() {
 	n := c.Granted.Records
 	c.need(p.Delta >= 1 && p.Delta <= t.Delta && n >= 1 && p.Delta <= 999_999_999_999/max(n, 1), "privacy-delta",
 		fmt.Sprintf("a δ of %s is too much", pico(p.Delta)), fmt.Sprintf("ask for a δ of at most %s, and less than one in %d records", pico(t.Delta), n))
+	c.need(c.Granted.Together >= 2, "privacy-units",
+		fmt.Sprintf("what would be released is of %d %s, and each is to be hidden among others", c.Granted.Together, c.Terms.Privacy.Unit),
+		"choose more data, or bring an entitlement to more of it")
 	c.need(p.Unit == c.Terms.Privacy.Unit && p.Adjacency == c.Terms.Privacy.Adjacency, "privacy-unit",
 		fmt.Sprintf("the job counts by unit %q and adjacency %q", p.Unit, p.Adjacency),
 		fmt.Sprintf("declare unit %q and adjacency %q", c.Terms.Privacy.Unit, c.Terms.Privacy.Adjacency))

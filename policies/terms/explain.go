@@ -126,7 +126,7 @@ func (c *Compiled) base(now time.Time) (*scene, error) {
 		codeOwner: owner,
 		evidence:  input.Evidence{Assurance: attestation.Assurance(t.MinAssurance), Reference: "example", Runtime: job.RuntimeWASM},
 		account:   input.Account{Cost: t.Price.PerUse},
-		granted:   input.Granted{Leaves: grant.Ranges{{First: 0, Count: exampleLeaves}}, Records: 1, Units: 2},
+		granted:   input.Granted{Leaves: grant.Ranges{{First: 0, Count: exampleLeaves}}, Records: 1, Units: 2, Together: 2},
 		now:       min(now.UnixMilli(), (t.NotAfter-1)*1000),
 	}
 	s.job.Limits.OutputBytes = t.MaxOutputBytes
