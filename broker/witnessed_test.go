@@ -132,7 +132,7 @@ func TestFalseProofs(t *testing.T) {
 		"TestNoProof":              func() (tlog.Proof, error) { return tlog.Proof{}, nil },
 		"TestProofOfAnotherGrant":  func() (tlog.Proof, error) { return p.log.Proof(p.log.Append([]byte("another entry"))) },
 		"TestGrantByAnotherBroker": func() (tlog.Proof, error) { b, _ := tlog.Body(own, p.buyer.Key()); return p.log.Proof(p.log.Append(b)) },
-		"TestProofOfAnotherIndex":  func() (tlog.Proof, error) { q, err := p.logged(p.log, own); q.Index--; return q, err },
+		"TestProofOfAnotherIndex":  func() (tlog.Proof, error) { q, err := p.logged(p.log.Fork(3), own); q.Index--; return q, err },
 		"TestStaleCheckpoint": func() (tlog.Proof, error) {
 			q, err := p.log.Proof(0)
 			r, _ := p.logged(p.log, own)
